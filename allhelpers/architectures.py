@@ -1,0 +1,220 @@
+"""What a backbone is, as data: adding an architecture is adding one entry to ``ARCHITECTURES``.
+
+Preprocessing belongs to the architecture and to nothing else. It is built into the model, so that nobody can
+apply the wrong one or apply it twice: feeding ``x / 255`` to a network that expects ImageNet's channel means to be
+subtracted is the most likely cause of the published ResNet50 result of 51.4 %.
+"""
+
+import importlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError
+
+# Means of the ImageNet training pictures in RGB order, on the scale 0..255 (Simonyan & Zisserman 2014, as in
+# keras.applications.imagenet_utils, mode "caffe").
+IMAGENET_MEAN_RGB = (123.68, 116.779, 103.939)
+
+KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A backbone and everything that depends on it.
+
+    Attributes
+    ----------
+    name, title : str
+        Name in settings and file names; name in figures and tables.
+    builder : str
+        ``"module:function"`` of the Keras builder (imported only when a model is built).
+    preprocessing : {"tf", "caffe"}
+        ``"tf"``: ``x / 127.5 - 1``; ``"caffe"``: RGB to BGR, minus the ImageNet means.
+    blocks : tuple of (str, str)
+        Blocks from the input to the top: their names, and the layer whose output ends the block. No connection
+        crosses these layers, so the backbone may be cut at each of them.
+    trained_block : str
+        The lowest block that is trained by default, with all above it.
+    weights_url : str
+        Keras's own ImageNet file without the classification layer.
+    weights_md5 : str or None
+        The MD5 that Keras itself checks; ``None`` where Keras records none.
+    input_size : int
+        Height and width of the input, in pixels.
+    """
+
+    name: str
+    title: str
+    builder: str
+    preprocessing: str
+    blocks: tuple
+    trained_block: str
+    weights_url: str
+    weights_md5: str | None = None
+    input_size: int = 224
+
+    @property
+    def weights_file(self):
+        """Name of Keras's own ImageNet file in Keras's cache folder."""
+        return self.weights_url.rsplit("/", 1)[1]
+
+    def build(self):
+        """Build the Keras backbone without its classification layer, with random weights."""
+        module, function = self.builder.split(":")
+        builder = getattr(importlib.import_module(module), function)
+        return builder(weights=None, include_top=False, input_shape=(self.input_size, self.input_size, 3))
+
+    def cut(self, unfreeze):
+        """Find where the backbone is cut when ``unfreeze`` is trained.
+
+        Parameters
+        ----------
+        unfreeze : str
+            ``"none"`` (only the new head), ``"default"`` (the architecture's default), ``"all"``, or the name of
+            the lowest block to train.
+
+        Returns
+        -------
+        str
+            Name of the layer whose output is the cut; ``"pixels"`` below the first block, ``"pooled"`` above the
+            last one.
+        """
+        names = [block for block, _ in self.blocks]
+        if unfreeze == "none":
+            return "pooled"
+        lowest = {"default": self.trained_block, "all": names[0]}.get(unfreeze, unfreeze)
+        if lowest not in names:
+            raise InputError(
+                f"unfreeze = {unfreeze!r} is not a part of {self.title}: choose none, default, all, or one of "
+                f"{', '.join(names)}."
+            )
+        below = names.index(lowest) - 1
+        return "pixels" if below < 0 else self.blocks[below][1]
+
+
+def preprocess(architecture, pixels):
+    """Turn pixels into what the backbone was trained on; part of the model's graph.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    pixels : keras tensor of shape (batch, height, width, 3)
+        RGB, 0..255.
+
+    Returns
+    -------
+    keras tensor of the same shape, float32
+
+    Notes
+    -----
+    Equal to ``keras.applications.<module>.preprocess_input``, but made of standard layers, so that a saved model
+    holds no code.
+    """
+    import keras
+
+    if architecture.preprocessing == "tf":
+        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="to_plus_minus_one")(pixels)
+    offset = [-mean for mean in IMAGENET_MEAN_RGB]
+    centred = keras.layers.Rescaling(1.0, offset=offset, name="subtract_imagenet_mean")(pixels)
+    return keras.ops.flip(centred, axis=-1)  # RGB to BGR, the order that OpenCV and so Caffe used
+
+
+def check_pixels(pixels):
+    """Refuse pixels outside 0..255, and pictures that somebody has already divided by 255.
+
+    Parameters
+    ----------
+    pixels : array of shape (n, height, width, 3)
+
+    Returns
+    -------
+    ndarray, uint8
+
+    Raises
+    ------
+    InputError
+        If a value is outside 0..255 or is not a whole number.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.dtype == np.uint8:
+        return pixels
+    if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
+        raise InputError(
+            "Pixels must lie in 0..255: pass the picture as it was read, the preprocessing is inside the model."
+        )
+    if not np.array_equal(pixels, np.round(pixels)):
+        raise InputError(
+            "Pixels must be whole numbers in 0..255, but have fractions: do not divide by 255, the preprocessing is "
+            "inside the model."
+        )
+    return pixels.astype(np.uint8)
+
+
+def _resnet50_blocks():
+    stages = {2: 3, 3: 4, 4: 6, 5: 3}  # stage: residual blocks
+    names = [f"conv{stage}_block{k}" for stage, blocks in stages.items() for k in range(1, blocks + 1)]
+    return (("conv1", "pool1_pool"), *((name, f"{name}_out") for name in names))
+
+
+ARCHITECTURES = {
+    entry.name: entry
+    for entry in (
+        Architecture(
+            name="mobilenet",
+            title="MobileNet",
+            builder="keras.applications:MobileNet",
+            preprocessing="tf",
+            blocks=(("conv1", "conv1_relu"), *((f"block_{k}", f"conv_pw_{k}_relu") for k in range(1, 14))),
+            trained_block="block_13",
+            weights_url=f"{KERAS_FILES}/mobilenet/mobilenet_1_0_224_tf_no_top.h5",
+        ),
+        Architecture(
+            name="vgg16",
+            title="VGG16",
+            builder="keras.applications:VGG16",
+            preprocessing="caffe",
+            blocks=tuple((f"block{k}", f"block{k}_pool") for k in range(1, 6)),
+            trained_block="block5",
+            weights_url=f"{KERAS_FILES}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            weights_md5="6d6bbae143d832006294945121d1f1fc",
+        ),
+        Architecture(
+            name="resnet50",
+            title="ResNet50",
+            builder="keras.applications:ResNet50",
+            preprocessing="caffe",
+            blocks=_resnet50_blocks(),
+            trained_block="conv5_block3",
+            weights_url=f"{KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            weights_md5="4d473c1dd8becc155b73f8504c6f6626",
+        ),
+    )
+}
+
+
+def get(name):
+    """Look up an architecture by its name.
+
+    Parameters
+    ----------
+    name : str
+        For instance ``"mobilenet"``.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    InputError
+        If there is no architecture of that name.
+
+    Examples
+    --------
+    >>> get("resnet50").preprocessing
+    'caffe'
+    """
+    if name not in ARCHITECTURES:
+        raise InputError(f"{name!r} is not an architecture of this project: choose from {', '.join(ARCHITECTURES)}.")
+    return ARCHITECTURES[name]

@@ -1,0 +1,182 @@
+"""The table of cells: one row per picture, with its label, patient, official fold and SHA-256.
+
+The manifest is the only way in: labels, patients and splits are read from it, never from folder order. Two traps of
+C-NMC 2019 are dealt with here. One healthy patient is written in lower case (``h3``, 36 pictures), and the table of
+the preliminary test codes ALL as 1 and HEM as 0, the reverse of the folders' alphabetical order.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from . import runs
+from .errors import InputError, listing
+
+# The order of the classes is fixed here and nowhere else; the positive class comes first.
+CLASSES = ("all", "hem")
+POSITIVE = CLASSES[0]
+CLASS_TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
+
+COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
+SPLITS = ("train", "valid", "test")
+
+PROJECT_MANIFEST = Path(__file__).resolve().parent.parent / "data_manifest.csv"
+
+# Official names: UID_<subject>_<image>_<cell>_<label>.bmp. IGNORECASE keeps subject h3.
+OFFICIAL_NAME = re.compile(r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.bmp", re.IGNORECASE)
+PRELIMINARY_TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
+PRELIMINARY_LABELS = {1: "all", 0: "hem"}
+
+
+def read(path):
+    """Read and check a manifest.
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV file with at least the columns ``COLUMNS``.
+
+    Returns
+    -------
+    DataFrame
+        All columns as text; empty where there is no value.
+
+    Raises
+    ------
+    InputError
+        If the file or a column is missing, a label is unknown, or a file stands twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"The manifest {path} does not exist: give the path of a CSV file.")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"The manifest {path} is not a readable CSV file ({error}): save it as UTF-8 CSV.") from error
+    return check(table, path)
+
+
+def check(table, where="the manifest"):
+    """Check a manifest and return it unchanged.
+
+    Parameters
+    ----------
+    table : DataFrame
+    where : str or Path
+        What to call the table in an error message.
+
+    Raises
+    ------
+    InputError
+        As in `read`.
+    """
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise InputError(f"{where} lacks the column {listing(missing)}: its columns must include {', '.join(COLUMNS)}.")
+    if table.empty:
+        raise InputError(f"{where} lists no cells: add one row per picture.")
+    unknown = table[~table["label"].isin(CLASSES)]
+    if len(unknown):
+        raise InputError(
+            f"{where} holds the unknown label {unknown['label'].iloc[0]!r} (file {unknown['file'].iloc[0]}): "
+            f"labels must be one of {', '.join(CLASSES)}."
+        )
+    names = table["file"].map(base_name)
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise InputError(f"{where} lists {listing(twice.unique())} more than once: keep one row per file name.")
+    nobody = table[table["subject"] == ""]
+    if len(nobody):
+        raise InputError(f"{where} names no subject for {listing(nobody['file'])}: fill the column subject.")
+    return table
+
+
+def base_name(file):
+    """Name of a file without its folders, whichever slash was used."""
+    return file.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def from_folder(folder):
+    """Make a manifest of official files that lie under a folder, hashing each of them.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds the official training files (``UID_*.bmp``, in folders ``fold_0`` to ``fold_2`` where known) and, if it
+        likes, the preliminary test beside its table ``C-NMC_test_prelim_phase_data_labels.csv``. Other files are
+        left alone.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``COLUMNS``, sorted by part and file.
+
+    Raises
+    ------
+    InputError
+        If there is no official file, or a name contradicts the folder that it lies in.
+    """
+    folder = Path(folder)
+    rows = [_training_row(path, folder) for path in sorted(folder.rglob("*.bmp")) if OFFICIAL_NAME.fullmatch(path.name)]
+    for table in sorted(folder.rglob(PRELIMINARY_TABLE)):
+        rows += _preliminary_rows(table, folder)
+    if not rows:
+        raise InputError(f"There are no official files (UID_*.bmp) under {folder}: give the folder that holds them.")
+    with ThreadPoolExecutor() as pool:
+        hashes = pool.map(runs.sha256, [folder / row["file"] for row in rows])
+        rows = [{**row, "sha256": digest} for row, digest in zip(rows, hashes, strict=True)]
+    return _tidy(pd.DataFrame(rows), folder)
+
+
+def _training_row(path, folder):
+    name = OFFICIAL_NAME.fullmatch(path.name)
+    label, parent = name["label"].lower(), path.parent.name.lower()
+    if parent in CLASSES and parent != label:
+        raise InputError(f"{path} lies in the folder of {parent} but is named {label}: move or rename it.")
+    fold = next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), "")
+    return {
+        "file": path.relative_to(folder).as_posix(), "part": "training", "fold": fold, "label": label,
+        "subject": name["subject"],
+    }  # fmt: skip
+
+
+def _preliminary_rows(table, folder):
+    """Rows of the preliminary test: pictures are called 1.bmp and so on, patient and label stand in the table."""
+    rows, pictures = pd.read_csv(table), {path.name: path for path in sorted(folder.rglob("*.bmp"))}
+    for row in rows.itertuples():
+        original = OFFICIAL_NAME.fullmatch(row.Patient_ID)
+        label = PRELIMINARY_LABELS.get(row.labels)
+        if original is None or original["label"].lower() != label:
+            raise InputError(f"{table} codes {row.Patient_ID} as {row.labels}: expected 1 for all and 0 for hem.")
+        if row.new_names not in pictures:
+            raise InputError(f"{table} names {row.new_names}, which is not under {folder}: complete the download.")
+        yield {
+            "file": pictures[row.new_names].relative_to(folder).as_posix(), "part": "preliminary_test", "fold": "",
+            "label": label, "subject": original["subject"],
+        }  # fmt: skip
+
+
+def from_listing(path):
+    """Make a manifest of a CSV list that already holds file, part, fold, label, subject and SHA-256.
+
+    Rows without a label (the final test, whose labels were never published) are left out.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    DataFrame
+        Columns ``COLUMNS``, sorted by part and file.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return _tidy(table[table["label"] != ""] if "label" in table else table, path)
+
+
+def _tidy(table, where):
+    table = check(table, where)[list(COLUMNS)]
+    # The training part first, then alphabetical: stable whatever the order of the source.
+    return table.sort_values(["part", "file"], ascending=[False, True], ignore_index=True)

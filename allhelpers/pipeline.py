@@ -1,0 +1,144 @@
+"""Papermill over the notebooks: the same notebooks as by hand, one after the other, into one run folder."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import yaml
+
+from . import RESEARCH_ONLY, architectures, pretrained, runs, settings
+from .errors import InputError, listing
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def run(values, output=None, overwrite=False):
+    """Run the notebooks of all stages.
+
+    Parameters
+    ----------
+    values : dict
+        Settings by name (see `settings.RunSettings`); training settings may be a dict of architecture to value.
+    output : str or Path, optional
+        The run folder; by default ``runs/<images>-<split>``.
+    overwrite : bool
+        Delete an earlier run with other settings that lies there.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        If a setting or the weights cannot be used (nothing is written then), or if a notebook fails.
+    """
+    common, per_name = _plan(values)
+    folder = Path(output or default_folder(common)).absolute()
+    notes = _notes(common, per_name)
+    for line in [RESEARCH_ONLY, *notes]:
+        print(f"* {line}", flush=True)
+    _claim(folder, _recorded(common, per_name), overwrite)
+    chosen = {"run_folder": str(folder), **_paths(common)}
+    steps = [("1_data_split", _only(settings.DataSettings, chosen))]
+    steps += [(f"2_{name}", _only(settings.TrainingSettings, {**chosen, **own})) for name, own in per_name.items()]
+    steps += [("3_comparison", _only(settings.ComparisonSettings, chosen))]
+    for number, (notebook, parameters) in enumerate(steps, 1):
+        _execute(notebook, parameters, folder, f"{number}/{len(steps)} {notebook}")
+    return folder
+
+
+def _plan(values):
+    """Validate everything and find all weights before any work."""
+    common = {k: v for k, v in values.items() if k not in settings.PER_ARCHITECTURE}
+    own = {k: v for k, v in values.items() if k in settings.PER_ARCHITECTURE}
+    base = settings.validate(settings.RunSettings, settings.per_architecture(values, None))
+    per_name = {}
+    for name in base.names:
+        picked = settings.per_architecture(own, name)
+        checked = settings.validate(settings.TrainingSettings, {**_only(settings.DataSettings, common), **picked})
+        architecture = architectures.get(name)
+        architecture.cut(checked.unfreeze)
+        source = pretrained.locate(architecture, checked.weights, checked.synthetic)
+        found = str(source.path.absolute()) if source.source == "file" else source.source
+        per_name[name] = {**picked, "weights": found}
+    return {**common, "architectures": ",".join(base.names)}, per_name
+
+
+def default_folder(common):
+    """Folder of a run that names none: after its images and its split."""
+    data = settings.DataSettings(**_only(settings.DataSettings, common))
+    return ROOT / "runs" / f"{Path(data.images.replace(':', '-')).stem}-{data.split}"
+
+
+def _only(kind, values):
+    return {name: value for name, value in values.items() if name in kind.model_fields}
+
+
+def _paths(common):
+    """Paths as seen from the user's folder, made absolute for the notebooks' kernels."""
+    data = settings.DataSettings(**_only(settings.DataSettings, common))
+    absolute = {"cache_folder": str(Path(data.cache_folder).absolute())}
+    if data.manifest:
+        absolute["manifest"] = str(Path(data.manifest).absolute())
+    if not data.synthetic and not data.images.startswith("kaggle"):
+        absolute["images"] = str(Path(data.images).absolute())
+    return {**common, **absolute}
+
+
+def _notes(common, per_name):
+    data = settings.DataSettings(**_only(settings.DataSettings, common))
+    notes = ["synthetic cells: drawn by a program, no medical meaning"] if data.synthetic else []
+    random = [architectures.get(name).title for name, own in per_name.items() if own["weights"] == "random"]
+    return notes + ([f"{pretrained.RANDOM_NOTE} ({', '.join(random)})"] if random else [])
+
+
+def _recorded(common, per_name):
+    """Settings as a file that gives the same run again."""
+    names = sorted({key for own in per_name.values() for key in own})
+    return {**_paths(common), **{k: {n: own[k] for n, own in per_name.items() if k in own} for k in names}}
+
+
+def _claim(folder, recorded, overwrite):
+    """Make the run folder ours, without mixing this run with another one."""
+    path = folder / "settings.yaml"
+    if path.exists():
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+        changed = sorted(k for k in {*earlier, *recorded} if earlier.get(k) != recorded.get(k))
+        if changed and not overwrite:
+            raise InputError(
+                f"{folder} holds a run with other settings ({listing(changed)}): choose another --output, or pass "
+                "--overwrite to delete it."
+            )
+        if overwrite:
+            shutil.rmtree(folder)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty and not the folder of a run: choose another --output.")
+    runs.write_text(path, yaml.safe_dump(recorded, sort_keys=False))
+
+
+def _execute(notebook, parameters, folder, label):
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    source, target = NOTEBOOKS / f"{notebook}.ipynb", folder / "notebooks" / f"{notebook}.ipynb"
+    if not source.is_file():
+        raise InputError(f"There is no notebook {source}: every architecture needs one.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The kernel must find this project even where it is not installed.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Papermill warns of settings that a parameters cell does not show; the notebook itself checks them all.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            source, target, parameters, cwd=str(ROOT), kernel_name="python3", progress_bar={"desc": label}
+        )
+    except papermill.PapermillExecutionError as error:
+        what = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
+        raise InputError(f"{what} (stopped in {target})") from error
+    except DeadKernelError as error:
+        raise InputError(f"The kernel of {notebook} died, often for lack of memory (stopped in {target}).") from error

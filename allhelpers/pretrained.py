@@ -1,0 +1,261 @@
+"""Where a backbone's weights come from: Keras's ImageNet file, a file of the user's, or a random draw.
+
+The project ships no weights. Nothing here imports Keras before it has to, so that "there is no network" is said
+within seconds.
+"""
+
+import functools
+import hashlib
+import os
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import runs
+from .errors import InputError, listing
+
+RANDOM_NOTE = "random weights: this shows the pipeline, not transfer learning"
+NETWORK_PATIENCE = 4  # seconds; a network that hangs must not hold up a run
+CALIBRATION_CELLS = 64
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights of one backbone come from.
+
+    Attributes
+    ----------
+    source : {"imagenet", "file", "random"}
+    path : Path or None
+        The file; ``None`` for random weights, or while Keras's file is still to be downloaded.
+    """
+
+    source: str
+    path: Path | None = None
+
+    @property
+    def label(self):
+        """Short text for tables."""
+        return {"imagenet": "ImageNet (Keras)", "random": "random"}.get(self.source) or self.path.name
+
+    @property
+    def notes(self):
+        """What every output must say about these weights."""
+        return [RANDOM_NOTE] if self.source == "random" else []
+
+    def record(self):
+        """What parameters.json keeps."""
+        digest = runs.sha256(self.path) if self.path else None
+        return {"source": self.source, "label": self.label, "sha256": digest}
+
+
+def locate(architecture, wanted, synthetic=False):
+    """Find the weights before any work is done.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    wanted : str
+        ``"imagenet"``, ``"random"``, ``"auto"``, ``"default"`` or the path of an HDF5 file without the
+        classification layer. ``"default"`` is ``"auto"`` on the synthetic sample and ``"imagenet"`` elsewhere.
+    synthetic : bool
+        Whether the cells are the sample; only then ``"auto"`` is allowed: ImageNet where it can be had, else random.
+
+    Returns
+    -------
+    Weights
+
+    Raises
+    ------
+    InputError
+        If the weights cannot be had.
+    """
+    if wanted == "default":
+        wanted = "auto" if synthetic else "imagenet"
+    if wanted == "auto" and not synthetic:
+        raise InputError("weights = auto is for the synthetic sample only: for real cells say imagenet or a file.")
+    if wanted == "random":
+        return Weights("random")
+    if wanted not in ("imagenet", "auto"):
+        if not Path(wanted).is_file():
+            raise InputError(
+                f"The weights file {wanted} for {architecture.title} does not exist: give the path of an HDF5 file, "
+                "imagenet or random."
+            )
+        return Weights("file", Path(wanted))
+    if cached := cached_imagenet(architecture):
+        return Weights("imagenet", cached)
+    if reachable(architecture.weights_url):
+        return Weights("imagenet")
+    if wanted == "auto":
+        return Weights("random")
+    raise InputError(
+        f"The ImageNet weights of {architecture.title} are neither in Keras's cache ({keras_cache()}) nor to be had "
+        f"from {architecture.weights_url} (no answer): connect to the network, or put the file "
+        f"{architecture.weights_file} into that folder, or give its path as weights={architecture.name}=PATH."
+    )
+
+
+def keras_cache():
+    """Folder where Keras keeps downloaded weights (``KERAS_HOME`` is honoured, as by Keras)."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+
+
+def cached_imagenet(architecture):
+    """Find Keras's own file in Keras's cache.
+
+    Returns
+    -------
+    Path or None
+        ``None`` if the file is not there, or fails the MD5 that Keras checks (Keras would download it again).
+    """
+    path = keras_cache() / architecture.weights_file
+    if not path.is_file():
+        return None
+    if architecture.weights_md5 is None:
+        return path
+    with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "md5").hexdigest()
+    return path if digest == architecture.weights_md5 else None
+
+
+def reachable(url):
+    """Whether a server answers within a few seconds; asked once per server and process."""
+    return _server_answers(url.split("/")[2])
+
+
+@functools.cache
+def _server_answers(host):
+    answers = []
+
+    def ask():
+        try:
+            urllib.request.urlopen(f"https://{host}", timeout=NETWORK_PATIENCE).close()
+            answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)  # an answer, if not a friendly one: the server is there
+        except OSError:
+            pass
+
+    # A thread, because looking up a name behind a broken network can outlast any socket timeout.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(NETWORK_PATIENCE)
+    return bool(answers)
+
+
+def fetch(architecture, weights):
+    """Download Keras's own file if it is still missing.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    weights : Weights
+
+    Returns
+    -------
+    Weights
+        With a path, unless random.
+    """
+    if weights.source != "imagenet" or weights.path:
+        return weights
+    import keras
+
+    try:
+        path = keras.utils.get_file(
+            architecture.weights_file,
+            architecture.weights_url,
+            cache_subdir="models",
+            file_hash=architecture.weights_md5,
+        )
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise InputError(f"The download of {architecture.weights_url} failed: {error}. Run it again.") from error
+    return Weights("imagenet", Path(path))
+
+
+def load(backbone, path):
+    """Load a weights file into a backbone, after checking that it fits, layer by layer.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        Without classification layer.
+    path : Path
+        Keras's legacy HDF5 layout, as Keras's own files have it.
+
+    Raises
+    ------
+    InputError
+        If the file is not of that kind, lacks layers, or holds other shapes; with the names of the layers.
+    """
+    import h5py
+
+    layers = {layer.name: [tuple(w.shape) for w in layer.weights] for layer in backbone.layers if layer.weights}
+    try:
+        with h5py.File(path, "r") as stream:
+            stored = _stored_shapes(stream)
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path} is not a Keras weights file in HDF5 layout: give a *_notop.h5 file.") from error
+    # Keras matches by order; its older files carry other names, so names only decide where they are the same.
+    if len(stored) == len(layers) and not set(stored) & set(layers):
+        stored = dict(zip(layers, stored.values(), strict=True))
+    missing = [name for name in layers if name not in stored]
+    if missing:
+        raise InputError(
+            f"{path} lacks {len(missing)} layers of {backbone.name} ({listing(missing)}): use another file."
+        )
+    surplus = [name for name in stored if name not in layers]
+    other = [name for name, shapes in layers.items() if stored[name] != shapes]
+    if surplus or other:
+        raise InputError(
+            f"{path} does not fit {backbone.name}: other shapes or layers at {listing(other + surplus)}. Use the file "
+            "of this architecture without its classification layer."
+        )
+    backbone.load_weights(path)
+
+
+def _stored_shapes(stream):
+    """Shapes of the weights in a legacy HDF5 file, layer by layer, in the file's order."""
+    group = stream["model_weights"] if "layer_names" not in stream.attrs and "model_weights" in stream else stream
+    names = [name.decode() if isinstance(name, bytes) else name for name in group.attrs["layer_names"]]
+    shapes = {name: [tuple(group[name][w].shape) for w in group[name].attrs["weight_names"]] for name in names}
+    return {name: found for name, found in shapes.items() if found}
+
+
+def draw_random(backbone, preprocessed):
+    """Make randomly initialised layers pass signals on, so that a frozen random backbone is worth something.
+
+    Statistics are measured once on training cells: each batch normalisation takes the mean and variance that it
+    sees; without batch normalisation each convolution is scaled to an output of root mean square 1 (the idea of
+    Mishkin & Matas 2015, "All you need is a good init"). Exact in one pass, as ReLU keeps proportions.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        Built with random weights; changed in place.
+    preprocessed : array of shape (n, height, width, 3)
+        Training cells after the architecture's preprocessing.
+    """
+    import keras
+
+    norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if norms:
+        momenta = [layer.momentum for layer in norms]
+        for layer in norms:
+            layer.momentum = 0.0
+        backbone(preprocessed, training=True)
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum
+        return
+    outputs = preprocessed
+    for layer in backbone.layers[1:]:  # a chain, as VGG16 is
+        response = keras.ops.convert_to_numpy(layer(outputs))
+        if isinstance(layer, keras.layers.Conv2D):
+            scale = max(float(np.sqrt(np.mean(np.square(response)))), 1e-6)
+            layer.kernel.assign(layer.kernel / scale)
+            response /= scale
+        outputs = response

@@ -1,0 +1,80 @@
+"""``report.html``: one self-contained file that can be read without Python."""
+
+import base64
+import io
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from . import RESEARCH_ONLY, architectures, evaluation, plotting, runs, splitting
+
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+
+
+def write(run_folder, names):
+    """Write the report of a run from the files in its folder.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    names : list of str
+        Architectures.
+
+    Returns
+    -------
+    Path
+        The report.
+    """
+    run_folder = Path(run_folder)
+    comparison = evaluation.compare(run_folder, names)
+    cells = pd.read_csv(run_folder / "manifest.csv", dtype=str, keep_default_na=False)
+    # autoescape: text from file names and settings cannot become markup
+    template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    data = runs.read_json(run_folder / "data.json")
+    page = template.render(
+        warning=RESEARCH_ONLY,
+        notes=evaluation.notes_of(comparison),
+        data=data,
+        counts=_as_html(splitting.describe(cells)),
+        shared_patients=splitting.shared_patients(cells),
+        split_figure=_embed(plotting.cells_per_side(cells)),
+        sentences=[evaluation.sentence(row) for _, row in comparison.iterrows()],
+        table=_as_html(evaluation.beside_paper(comparison).reset_index()),
+        accuracy_figure=_embed(plotting.accuracy_with_intervals(comparison, evaluation.paper_results())),
+        cost_figure=_embed(plotting.cost(comparison)),
+        sections=[_section(run_folder, name) for name in names],
+        versions=runs.versions(),
+    )
+    path = run_folder / "report.html"
+    runs.write_text(path, page)
+    return path
+
+
+def _section(run_folder, name):
+    folder, title = run_folder / name, architectures.get(name).title
+    record = runs.read_json(folder / "parameters.json")
+    predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str})
+    test = predictions[predictions["split"] == "test"]
+    return {
+        "title": title,
+        "weights": record["weights"]["label"],
+        "settings": record["settings"],
+        "seconds": record["seconds"],
+        "device": record["device"],
+        "metrics": _as_html(evaluation.table_of_metrics(runs.read_json(folder / "metrics.json")).reset_index()),
+        "curves": _embed(plotting.learning_curves(pd.read_csv(folder / "history.csv"), title)),
+        "confusion": _embed(plotting.confusion_matrix(test, f"{title}: test cells")),
+    }
+
+
+def _as_html(table):
+    html = table.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.3g}")
+    return Markup(html)  # pandas has escaped the cells
+
+
+def _embed(figure):
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

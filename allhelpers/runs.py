@@ -1,0 +1,167 @@
+"""A run's folder: its files' names, atomic writing, and what is recorded about the machine.
+
+::
+
+    RUN/
+      settings.yaml                   what was asked
+      notebooks/*.ipynb               executed copies
+      manifest.csv, data.json         the cells and splits this run used, and where they came from
+      <architecture>/parameters.json  every setting, seed, versions, hashes of manifest and weights, timings
+                     history.csv      one row per epoch
+                     predictions.csv  one row per cell of valid and test
+                     metrics.json     each metric with its interval
+                     model.keras      pixels in, probabilities out
+      comparison.csv, report.html
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+RECORDED_PACKAGES = (
+    "tensorflow", "keras", "numpy", "pandas", "opencv-python-headless", "opencv-python", "scikit-learn",
+    "matplotlib", "papermill",
+)  # fmt: skip
+
+
+@contextmanager
+def atomic(path):
+    """Give a temporary path beside ``path``; move it into place only if the block ends without an error.
+
+    A reader finds either the old content or the new, never a part.
+
+    Parameters
+    ----------
+    path : str or Path
+        The final file. Its folder is made if need be.
+
+    Yields
+    ------
+    Path
+        The temporary file to write, with the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write ``text`` to ``path`` atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path, content):
+    """Write ``content`` to ``path`` as indented JSON, atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_csv(path, table):
+    """Write a pandas table to ``path`` without its index, atomically."""
+    with atomic(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def sha256(path):
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def versions():
+    """Versions of Python, this project and the packages that shape a result.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    from . import __version__
+
+    found = {"python": platform.python_version(), "allhelpers": __version__}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def gpu():
+    """Name of the NVIDIA GPU, or ``None`` (asked of its driver, so that TensorFlow need not be loaded)."""
+    if not shutil.which("nvidia-smi"):
+        return None
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None
+
+
+def machine():
+    """Versions and device in words; without a GPU, what to do about it.
+
+    Returns
+    -------
+    str
+    """
+    found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    device = gpu() or (
+        f"no GPU, {os.cpu_count()} CPU cores. Everything works, only slower; in Colab choose Runtime > Change runtime "
+        "type > T4 GPU"
+    )
+    return f"{found}\ndevice: {device}"
+
+
+def folder(run_folder, name=""):
+    """Folder of a run, or of one architecture in it, made if need be.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    name : str
+
+    Returns
+    -------
+    Path
+    """
+    path = Path(run_folder) / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+class Clock:
+    """Seconds spent in each stage of a run.
+
+    Examples
+    --------
+    >>> clock = Clock()
+    >>> with clock("training"):
+    ...     pass
+    >>> list(clock.seconds)
+    ['training']
+    """
+
+    def __init__(self):
+        self.seconds = {}
+
+    @contextmanager
+    def __call__(self, stage):
+        """Add the time of a ``with`` block to a stage."""
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - began, 3)

@@ -1,0 +1,218 @@
+"""Every setting, its type, its default and its help, in one place.
+
+The parameters cells of the notebooks, the command line and the settings files all end in these classes; an unknown
+name or a wrong type is an error.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from .architectures import ARCHITECTURES
+from .architectures import get as get_architecture
+from .errors import InputError
+from .splitting import DEFAULT_SEED
+
+PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
+SAMPLE = "sample"
+
+
+class DataSettings(BaseModel):
+    """Which cells, and who trains and who tests."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    images: str = Field(SAMPLE, description="sample, a folder, a zip archive, kaggle, or kaggle:owner/name")
+    manifest: str = Field("", description="CSV file of cells; empty: the project's data_manifest.csv")
+    split: Literal["paper", "patient"] = Field("paper", description="paper (by picture) or patient (by patient)")
+    allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
+    sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
+    seed: int = Field(DEFAULT_SEED, ge=0, description="seed of every random choice")
+    run_folder: str = Field("runs/sample", description="where results go")
+    cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
+
+    @property
+    def synthetic(self):
+        """Whether the cells are the synthetic sample."""
+        return self.images == SAMPLE
+
+
+class TrainingSettings(DataSettings):
+    """How one architecture is trained; the defaults are the paper's."""
+
+    weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
+    unfreeze: str = Field("default", description="lowest block to train: none (head only), default, all, or a block")
+    batch_norm: Literal["tail", "frozen", "all"] = Field(
+        "tail", description="which batch normalisation is trained: tail (unfrozen blocks), frozen (none), all"
+    )
+    epochs: PositiveInt = Field(100, description="how often the training cells are seen")
+    batch_size: PositiveInt = Field(32, description="cells per step")
+    learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    orientations: Literal[1, 8] = Field(1, description="1, or 8: each epoch sees a random rotation or reflection")
+    features: Literal["auto", "float16", "float32"] = Field("auto", description="precision of cached features")
+
+
+class ComparisonSettings(DataSettings):
+    """Which results are compared."""
+
+    architectures: str = Field(",".join(PAPERS_THREE), description="names, separated by commas")
+
+    @property
+    def names(self):
+        """The architectures as a list of names."""
+        return [name.strip() for name in self.architectures.split(",")]
+
+
+class RunSettings(TrainingSettings, ComparisonSettings):
+    """A whole run. Training settings may hold one value for all or one per architecture."""
+
+
+# Settings that may be given as architecture=value pairs.
+PER_ARCHITECTURE = tuple(name for name in TrainingSettings.model_fields if name not in DataSettings.model_fields)
+
+
+def validate(kind, values):
+    """Build a settings object, or say in one sentence what is wrong.
+
+    Parameters
+    ----------
+    kind : type
+        One of the classes of this module.
+    values : dict
+
+    Returns
+    -------
+    kind
+
+    Raises
+    ------
+    InputError
+        For the first unknown name, wrong type or impossible value.
+    """
+    try:
+        settings = kind(**values)
+    except ValidationError as error:
+        raise InputError(_sentence(kind, error.errors()[0])) from None
+    for name in getattr(settings, "names", []):
+        get_architecture(name)
+    return settings
+
+
+def _sentence(kind, problem):
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"{name!r} is not a setting: choose from {', '.join(kind.model_fields)}."
+    help_text = kind.model_fields[name].description
+    return f"{name} = {problem['input']!r} cannot be used: {problem['msg']} ({name}: {help_text})."
+
+
+def from_notebook(kind, namespace):
+    """Validate what a notebook's parameters cell, and papermill's, have defined.
+
+    Every lower-case name that is bound to a plain value counts as a setting, so that a misspelt parameter, which
+    papermill only warns about, is an error.
+
+    Parameters
+    ----------
+    kind : type
+        One of the classes of this module.
+    namespace : dict
+        The notebook's ``globals()``.
+
+    Returns
+    -------
+    kind
+
+    Examples
+    --------
+    >>> from_notebook(DataSettings, {"split": "patient", "ARCHITECTURE": "vgg16"}).split
+    'patient'
+    """
+    plain = (str, int, float, bool, type(None), list, dict)
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if name.islower() and not name.startswith("_") and type(value) in plain
+    }
+    return validate(kind, values)
+
+
+def read_file(path):
+    """Read a settings file.
+
+    Parameters
+    ----------
+    path : str or Path
+        YAML: one ``name: value`` per line; training settings may hold one value per architecture.
+
+    Returns
+    -------
+    dict
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The settings file {path} is not YAML: write one 'name: value' per line.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"The settings file {path} holds no settings: write one 'name: value' per line.")
+    return content
+
+
+def parse_value(name, text):
+    """Turn text from the command line into a setting's value.
+
+    ``"a=1,b=2"`` becomes a dict for settings that may differ between architectures.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if name in PER_ARCHITECTURE and all(key in ARCHITECTURES and equals for key, equals, _ in pairs):
+        return {key: _scalar(name, value) for key, _, value in pairs}
+    return _scalar(name, text)
+
+
+def _scalar(name, text):
+    """Text stays text where the setting is text; elsewhere YAML decides (1e-4 needs help: YAML wants 1.0e-4)."""
+    if RunSettings.model_fields[name].annotation is str:
+        return text
+    value = yaml.safe_load(text)
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def per_architecture(values, architecture):
+    """Pick what is meant for one architecture.
+
+    Parameters
+    ----------
+    values : dict
+        Settings; a training setting may be a dict of architecture to value.
+    architecture : str
+
+    Returns
+    -------
+    dict
+        With one value each. An architecture that is not named in a dict keeps the setting's default.
+
+    Raises
+    ------
+    InputError
+        If a dict names an unknown architecture, or stands where one value is needed.
+    """
+    picked = {}
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            picked[name] = value
+        elif name not in PER_ARCHITECTURE:
+            raise InputError(f"{name} takes one value, not one per architecture.")
+        else:
+            for key in value:
+                get_architecture(key)
+            if architecture in value:
+                picked[name] = value[architecture]
+    return picked

@@ -1,0 +1,230 @@
+"""Who trains and who tests: the paper's split by picture, and an honest split by patient.
+
+Cells, or patients, are drawn in the order of ``SHA-256(seed, name)``. That is as good as shuffling, and it gives the
+same split on every machine, with every version of NumPy, and whatever the order of the rows.
+"""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .errors import InputError, listing
+from .manifest import CLASSES
+
+DEFAULT_SEED = 2019
+
+# The paper: 6,176 cells, 3,088 per class; 35 per class for validation, 35 for the test, the rest for training.
+PAPER_CELLS = 3088
+PAPER_HELD_BACK = 35
+
+# Shares of each class's cells in the split by patient.
+PATIENT_SHARES = {"test": 0.20, "valid": 0.15}
+
+
+def drawing_order(names, seed):
+    """Put names into a reproducible random order.
+
+    Parameters
+    ----------
+    names : iterable of str
+    seed : int
+
+    Returns
+    -------
+    list of str
+    """
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).digest())
+
+
+def paper_split(table, seed=DEFAULT_SEED):
+    """Draw the paper's split: by picture, balanced, 35 cells per class for validation and 35 for the test.
+
+    On all official training files this gives 6,036 / 70 / 70 cells. Where fewer are there, the classes are cut to the
+    smaller one and the rest after validation and test is for training. Cells of one patient stand on all sides, as
+    in the paper: read the results with that in mind.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest. Only the official training part is drawn from.
+    seed : int
+
+    Returns
+    -------
+    Series of str
+        ``"train"``, ``"valid"``, ``"test"``, or empty for cells that are not used; index of ``table``.
+
+    Raises
+    ------
+    InputError
+        If a class has too few cells.
+    """
+    split = pd.Series("", index=table.index)
+    training = table[table["part"] == "training"]
+    smallest = min((training["label"] == label).sum() for label in CLASSES)
+    per_class = min(PAPER_CELLS, smallest)
+    if per_class <= 2 * PAPER_HELD_BACK:
+        raise InputError(
+            f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, but there are only "
+            f"{smallest} of one: add cells, or choose split = patient."
+        )
+    for label in CLASSES:
+        rows = training[training["label"] == label]
+        by_file = pd.Series(rows.index, index=rows["file"])
+        drawn = by_file.loc[drawing_order(rows["file"], seed)[:per_class]]
+        split.loc[drawn] = "train"
+        split.loc[drawn.iloc[:PAPER_HELD_BACK]] = "test"
+        split.loc[drawn.iloc[PAPER_HELD_BACK : 2 * PAPER_HELD_BACK]] = "valid"
+    return split
+
+
+def patient_groups(table):
+    """Group patients who share a byte-identical picture, directly or through others.
+
+    In the official training set 104 pairs of files are identical, 99 of them under two patient names; splitting by
+    name alone would put the same picture on two sides.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+
+    Returns
+    -------
+    Series of str
+        For each row the name of its group, the alphabetically first of its patients; index of ``table``.
+    """
+    subjects, pictures = (table[column].astype("category").cat.codes for column in ("subject", "sha256"))
+    # A graph with a node per patient and per picture, and an edge per row: its components are the groups.
+    nodes = subjects.max() + pictures.max() + 2
+    edges = coo_array((np.ones(len(table)), (subjects, subjects.max() + 1 + pictures)), shape=(nodes, nodes))
+    components = connected_components(edges, directed=False)[1][subjects]
+    return table["subject"].groupby(components).transform("min")
+
+
+def patient_split(table, seed=DEFAULT_SEED):
+    """Draw a split in which no patient, and no two patients who share a picture, stand on two sides.
+
+    The cells of the official preliminary test, if there, are the test: 28 patients of their own, on which published
+    systems are compared. Otherwise 20 % of each class's cells are drawn for the test, patient by patient; 15 % for
+    validation likewise. A patient whose cells would overfill a side is passed over, so that none dominates it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+    seed : int
+
+    Returns
+    -------
+    Series of str
+        ``"train"``, ``"valid"`` or ``"test"``; index of ``table``.
+
+    Raises
+    ------
+    InputError
+        If a class has too few patients.
+    """
+    groups, split = patient_groups(table), pd.Series("train", index=table.index)
+    official = table["part"] == "preliminary_test"
+    split[official] = "test"
+    shares = {side: share for side, share in PATIENT_SHARES.items() if side != "test" or not official.any()}
+    # A group of the test stays there, even where one of its patients also has training cells.
+    split[groups.isin(groups[official])] = "test"
+    for label in CLASSES:
+        rows = table[(table["label"] == label) & (split == "train")]
+        _fill_sides(split, groups[rows.index], shares, seed, label)
+    check_patient_split(table, split)
+    return split
+
+
+def _fill_sides(split, groups, shares, seed, label):
+    """Hand patient groups out to the sides until each has its share of the cells, in place."""
+    sizes = groups.value_counts()
+    room = {side: share * len(groups) for side, share in shares.items()}
+    if len(sizes) < len(room) + 1:
+        raise InputError(
+            f"The split by patient needs at least {len(room) + 1} patients (after joining those who share a picture) "
+            f"of class {label}, but there are {len(sizes)}: add patients, or choose split = paper."
+        )
+    empty = set(room)
+    for group in drawing_order(sizes.index, seed):
+        # An empty side takes the next patient whatever the size, so that none stays without the class.
+        side = next((s for s in room if s in empty or sizes[group] <= room[s]), None)
+        if side is not None:
+            split[groups.index[groups == group]] = side
+            room[side] -= sizes[group]
+            empty.discard(side)
+
+
+def check_patient_split(table, split):
+    """Make sure that no patient and no picture stands on two sides.
+
+    Raises
+    ------
+    InputError
+        Naming what stands on two sides.
+    """
+    used = split != ""
+    for column in ("subject", "sha256"):
+        sides = split[used].groupby(table.loc[used, column]).nunique()
+        if (sides > 1).any():
+            raise InputError(f"The split puts the same {column} on two sides: {listing(sides.index[sides > 1])}.")
+
+
+RULES = {"paper": paper_split, "patient": patient_split}
+
+
+def add_splits(table, seed=DEFAULT_SEED):
+    """Add a column ``<rule>_split`` for every rule.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A copy with the columns added.
+    """
+    return table.assign(**{f"{name}_split": rule(table, seed) for name, rule in RULES.items()})
+
+
+def describe(table):
+    """Count cells and patients per class and side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest with a column ``split``.
+
+    Returns
+    -------
+    DataFrame
+        One row per side and class: cells, patients.
+    """
+    used = table[table["split"] != ""]
+    counts = used.groupby(["split", "label"]).agg(cells=("file", "size"), patients=("subject", "nunique"))
+    return counts.reindex(["train", "valid", "test"], level="split").reset_index()
+
+
+def shared_patients(table):
+    """Find the patients who stand on more than one side of the split.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest with a column ``split``.
+
+    Returns
+    -------
+    list of str
+    """
+    used = table[table["split"] != ""]
+    sides = used.groupby("subject")["split"].nunique()
+    return sorted(sides.index[sides > 1])

@@ -1,0 +1,87 @@
+import importlib
+
+import keras
+import numpy as np
+import pytest
+
+from allhelpers import architectures
+from allhelpers.errors import InputError
+
+NAMES = tuple(architectures.ARCHITECTURES)
+
+
+@pytest.fixture(scope="module")
+def backbones():
+    return {name: architectures.get(name).build() for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_preprocessing_is_what_keras_trained_the_weights_with(name):
+    architecture = architectures.get(name)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    inputs = keras.Input((224, 224, 3), dtype="uint8")
+    ours = keras.Model(inputs, architectures.preprocess(architecture, inputs)).predict(pixels, verbose=0)
+    theirs = importlib.import_module(f"keras.applications.{name}").preprocess_input(pixels.astype(np.float32))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_connection_crosses_a_block_boundary(name, backbones):
+    backbone = backbones[name]
+    for _, layer in architectures.get(name).blocks[:-1]:
+        cut = backbone.get_layer(layer).output
+        below, above = keras.Model(backbone.input, cut), keras.Model(cut, backbone.output)
+        assert len(below.layers) + len(above.layers) - 1 == len(backbone.layers)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_last_block_ends_at_the_top(name, backbones):
+    assert architectures.get(name).blocks[-1][1] == backbones[name].layers[-1].name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imagenet_file_is_the_one_keras_asks_for(name, monkeypatch):
+    asked = {}
+
+    def get_file(file, origin, cache_subdir=None, file_hash=None):
+        asked.update(file=file, origin=origin, cache_subdir=cache_subdir, file_hash=file_hash)
+        raise FileNotFoundError
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    architecture = architectures.get(name)
+    builder = getattr(keras.applications, architecture.builder.split(":")[1])
+    with pytest.raises(FileNotFoundError):
+        builder(weights="imagenet", include_top=False, input_shape=(224, 224, 3))
+    assert asked == {
+        "file": architecture.weights_file,
+        "origin": architecture.weights_url,
+        "cache_subdir": "models",
+        "file_hash": architecture.weights_md5,
+    }
+
+
+def test_cut_follows_what_is_unfrozen():
+    resnet = architectures.get("resnet50")
+    assert resnet.cut("none") == "pooled"
+    assert resnet.cut("all") == "pixels"
+    assert resnet.cut("default") == resnet.cut("conv5_block3") == "conv5_block2_out"
+
+
+def test_unknown_block_and_architecture_name_the_choices():
+    with pytest.raises(InputError, match="block_13"):
+        architectures.get("mobilenet").cut("block_14")
+    with pytest.raises(InputError, match="mobilenet, vgg16, resnet50"):
+        architectures.get("alexandernet")
+
+
+def test_pixels_outside_their_range_are_refused():
+    good = np.full((1, 2, 2, 3), 255.0)
+    assert architectures.check_pixels(good).dtype == np.uint8
+    for bad in (good + 1, -good, good * np.nan):
+        with pytest.raises(InputError, match=r"0\.\.255"):
+            architectures.check_pixels(bad)
+
+
+def test_pixels_divided_by_255_are_refused():
+    with pytest.raises(InputError, match="do not divide by 255"):
+        architectures.check_pixels(np.full((1, 2, 2, 3), 0.5))

@@ -1,0 +1,235 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SHARED, needs_shared
+
+from allhelpers import loading, manifest, runs, splitting
+from allhelpers.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def folder(make_settings):
+    """The sample's files, as a user's folder in the official layout."""
+    return loading.open_images(make_settings()).path
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    """A copy that a test may damage, with a manifest of the undamaged files."""
+    images, table = tmp_path / "images", manifest.from_folder(folder)
+    shutil.copytree(folder, images)
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    return images
+
+
+@pytest.fixture
+def settings(make_settings, copied):
+    """Settings that read the copy."""
+    own = {"cache_folder": str(copied.parent / "cache"), "run_folder": str(copied.parent / "run")}
+    return make_settings(images=str(copied), manifest=str(copied.parent / "manifest.csv"), **own)
+
+
+def first(images):
+    return sorted(images.rglob("*.bmp"))[0]
+
+
+def test_cells_are_rgb_resized_by_area(cells, folder):
+    row = cells.table.iloc[0]
+    picture = cv2.imread(str(folder / row["file"]))
+    expected = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1]
+    np.testing.assert_array_equal(cells.pixels[0], expected)
+    assert cells.pixels.shape == (160, 224, 224, 3)
+    assert cells.pixels.dtype == np.uint8
+
+
+def test_labels_follow_the_order_of_classes(cells):
+    labels = cells.labels()
+    assert (labels.argmax(axis=1) == [manifest.CLASSES.index(label) for label in cells.table["label"]]).all()
+    assert (labels.sum(axis=1) == 1).all()
+
+
+def test_decoded_once(settings, monkeypatch):
+    before = loading.prepare(settings)
+
+    def never(*_, **__):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(loading, "decode_one", never)
+    np.testing.assert_array_equal(loading.prepare(settings).pixels, before.pixels)
+
+
+def test_folder_layout_does_not_matter(settings, copied):
+    expected = loading.prepare(settings)
+    flat = copied.parent / "flat" / "any" / "where"
+    flat.mkdir(parents=True)
+    for path in copied.rglob("*.bmp"):
+        path.rename(flat / path.name)
+    moved = settings.model_copy(update={"images": str(copied.parent / "flat"), "cache_folder": str(flat.parent / "c")})
+    np.testing.assert_array_equal(loading.prepare(moved).pixels, expected.pixels)
+
+
+def test_zip_archive_gives_the_same_cells(settings, copied):
+    archive = copied.parent / "cells.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        for path in copied.rglob("*.bmp"):
+            stream.write(path, Path("C-NMC_Leukemia") / path.relative_to(copied))
+    zipped = settings.model_copy(update={"images": str(archive), "cache_folder": str(copied.parent / "zipcache")})
+    np.testing.assert_array_equal(loading.prepare(zipped).pixels, loading.prepare(settings).pixels)
+
+
+def test_kaggle_download_is_asked_for_and_read(settings, copied, monkeypatch):
+    """Laid out as the download is: training_data/fold_k/{all,hem}, and tests whose pictures share names."""
+    download = copied.parent / "versions" / "2"
+    shutil.move(copied / "C-NMC_training_data", download / "C-NMC_Leukemia" / "training_data")
+    for part in ("validation_data", "testing_data"):
+        (download / "C-NMC_Leukemia" / part).mkdir()
+        (download / "C-NMC_Leukemia" / part / "1.bmp").write_bytes(part.encode())
+    asked = []
+    monkeypatch.setattr("kagglehub.dataset_download", lambda name: asked.append(name) or str(download))
+    cells = loading.prepare(settings.model_copy(update={"images": "kaggle"}))
+    assert asked == [loading.KAGGLE_DATASET]
+    assert len(cells.table) == 160
+
+
+def test_failed_kaggle_download_is_one_sentence(monkeypatch):
+    def fail(_):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("kagglehub.dataset_download", fail)
+    with pytest.raises(InputError, match="could not be downloaded"):
+        loading.download_kaggle("owner/name")
+
+
+def test_same_name_is_told_apart_by_content(tmp_path):
+    """1.bmp stands in the preliminary and in the final test."""
+    for part, content in (("prelim", b"right"), ("final", b"other")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "1.bmp").write_bytes(content)
+    table = pd.DataFrame({"file": ["x/1.bmp"], "sha256": [runs.sha256(tmp_path / "prelim" / "1.bmp")]})
+    assert loading.match(table, loading.Folder(tmp_path))[0] == tmp_path / "prelim" / "1.bmp"
+
+
+def test_same_picture_twice_is_refused(settings, copied):
+    (copied / "copy").mkdir()
+    shutil.copy(first(copied), copied / "copy")
+    with pytest.raises(InputError, match="lies twice.*remove one copy"):
+        loading.prepare(settings)
+
+
+def test_missing_pictures_stop_the_run_and_are_listed(settings, copied):
+    gone = first(copied)
+    gone.unlink()
+    with pytest.raises(InputError, match=r"1 of the 160 pictures.*--allow-subset"):
+        loading.prepare(settings)
+    assert pd.read_csv(Path(settings.run_folder) / "missing.csv")["file"].str.endswith(gone.name).tolist() == [True]
+
+
+def test_allowed_subset_is_drawn_anew_and_said(settings, copied):
+    for path in sorted(copied.rglob("*.bmp"))[:4]:
+        path.unlink()
+    cells = loading.prepare(settings.model_copy(update={"allow_subset": True}))
+    assert "156 of the manifest's 160 pictures" in cells.notes[0]
+    assert cells.table["split"].value_counts()[["valid", "test"]].tolist() == [70, 70]
+
+
+def test_all_official_training_files_need_no_subset():
+    """The preliminary test may be missing for the paper's split: none of its cells is used."""
+    table = manifest.read(manifest.PROJECT_MANIFEST)
+    there = table["part"] == "training"
+    settings = loading_settings(split="paper")
+    chosen, notes = loading.choose_cells(table, there, settings)
+    assert chosen["split"].value_counts().to_dict() == {"train": 6036, "valid": 70, "test": 70}
+    assert notes == []
+
+
+def test_seed_of_the_run_draws_another_split():
+    table = manifest.read(manifest.PROJECT_MANIFEST)
+    there = table["part"] != ""
+    one, two = (loading.choose_cells(table, there, loading_settings(seed=seed))[0] for seed in (2019, 7))
+    assert set(one["file"]) != set(two["file"])
+
+
+def loading_settings(**changes):
+    from allhelpers.settings import DataSettings
+
+    return DataSettings(images="somewhere", **changes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:1000], "SHA-256 differs"),
+        (lambda content: b"", "SHA-256 differs"),
+        (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "SHA-256 differs"),
+    ],
+)
+def test_damaged_picture_is_named_and_leaves_no_cache(settings, copied, damage, message):
+    path = first(copied)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=f"{path.name}.*{message}"):
+        loading.prepare(settings)
+    left = [p for p in Path(settings.cache_folder).rglob("*") if p.is_file() and p.suffix != ".lock"]
+    assert left == []
+
+
+def test_listed_but_undecodable_picture_is_named():
+    with pytest.raises(InputError, match="x.bmp is damaged"):
+        loading.decode_one(b"BM" + bytes(100), "x.bmp")
+    with pytest.raises(InputError, match="not a BMP, PNG or JPEG"):
+        loading.decode_one(b"GIF89a", "x.bmp")
+
+
+def test_empty_and_missing_folders_are_refused(tmp_path, make_settings):
+    with pytest.raises(InputError, match="There is no picture"):
+        loading.open_images(make_settings(images=str(tmp_path)))
+    with pytest.raises(InputError, match="does not exist"):
+        loading.open_images(make_settings(images=str(tmp_path / "none")))
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match="cannot be read as zip"):
+        loading.open_images(make_settings(images=str(tmp_path / "broken.zip")))
+
+
+def test_member_of_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("UID_1_1_1_all.bmp", bytes(2 << 20))
+    monkeypatch.setattr(loading, "MOST_BYTES", 1 << 20)
+    archive = loading.Archive(tmp_path / "bomb.zip")
+    with pytest.raises(InputError, match="unpacks to more than"):
+        archive.read(archive.members[0])
+
+
+def test_run_folder_takes_one_choice_of_cells(cells, make_settings):
+    settings = make_settings()
+    assert loading.record(cells, settings) == loading.record(cells, settings)
+    other = loading.Cells(cells.table.iloc[1:], cells.pixels[1:], cells.notes, "other")
+    with pytest.raises(InputError, match="holds other cells"):
+        loading.record(other, settings)
+
+
+def test_sample_says_that_it_is_synthetic(cells):
+    assert cells.notes[0].startswith("synthetic")
+    assert cells.kind == "synthetic sample"
+
+
+@needs_shared
+def test_real_official_files(tmp_path, make_settings):
+    import subprocess
+    import sys
+
+    restore = [sys.executable, SHARED / "cnmc" / "restore.py", tmp_path / "real", "--limit", "40"]
+    subprocess.run(restore, check=True, capture_output=True)
+    settings = make_settings(
+        images=str(tmp_path / "real"), run_folder=str(tmp_path / "run"), cache_folder=str(tmp_path / "cache"),
+        allow_subset=True,
+    )  # fmt: skip
+    cells = loading.prepare(settings)
+    assert cells.table["split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 20}
+    assert "160 of the manifest's 12,528 pictures" in cells.notes[0]
+    official = manifest.read(manifest.PROJECT_MANIFEST).set_index("file")["label"]
+    assert (cells.table["label"] == official[cells.table["file"]].to_numpy()).all()
+    assert splitting.shared_patients(cells.table)  # the paper's split leaks patients, and the project can tell

@@ -1,0 +1,101 @@
+import pandas as pd
+import pytest
+
+from allhelpers import manifest, splitting
+from allhelpers.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def official():
+    return manifest.read(manifest.PROJECT_MANIFEST)
+
+
+def cells(per_subject, hashes=None):
+    """A manifest with so many cells of each subject; names that begin with H are healthy."""
+    rows = []
+    for subject, count in per_subject.items():
+        label = "hem" if subject.startswith("H") else "all"
+        for k in range(count):
+            name = f"UID_{subject}_{k}_1_{label}.bmp"
+            rows.append((name, "training", "", label, subject, (hashes or {}).get(name, name)))
+    return pd.DataFrame(rows, columns=manifest.COLUMNS)
+
+
+def test_papers_split_has_the_papers_numbers(official):
+    split = splitting.paper_split(official)
+    counts = split.groupby([split, official["label"]]).size().unstack()
+    assert counts.loc["train"].tolist() == [3018, 3018]
+    assert counts.loc["valid"].tolist() == counts.loc["test"].tolist() == [35, 35]
+
+
+def test_papers_split_of_a_part_keeps_70_and_70_and_balance():
+    table = cells({"1": 200, "H1": 150})
+    split = splitting.paper_split(table)
+    assert split.value_counts().to_dict() == {"train": 160, "valid": 70, "test": 70, "": 50}
+    assert (split[table["label"] == "hem"] != "").all()
+
+
+def test_split_does_not_depend_on_the_order_of_rows(official):
+    shuffled = official.sample(frac=1, random_state=1)
+    for rule in splitting.RULES.values():
+        pd.testing.assert_series_equal(rule(shuffled).sort_index(), rule(official), check_names=False)
+
+
+def test_another_seed_gives_another_split(official):
+    assert (splitting.paper_split(official, 1) != splitting.paper_split(official, 2)).any()
+
+
+def test_too_few_cells_for_the_papers_split():
+    with pytest.raises(InputError, match="more than 70 training cells"):
+        splitting.paper_split(cells({"1": 100, "H1": 70}))
+
+
+def test_no_patient_and_no_picture_stands_on_two_sides(official):
+    split = splitting.patient_split(official)
+    for column in ("subject", "sha256"):
+        assert split.groupby(official[column]).nunique().max() == 1
+    assert set(split) == set(manifest.SPLITS)
+
+
+def test_official_preliminary_cells_are_the_test(official):
+    split = splitting.patient_split(official)
+    assert ((split == "test") == (official["part"] == "preliminary_test")).all()
+
+
+def test_without_preliminary_cells_the_test_is_drawn_by_patient(official):
+    training = official[official["part"] == "training"]
+    split = splitting.patient_split(training)
+    for label in manifest.CLASSES:
+        share = split[training["label"] == label].value_counts(normalize=True)
+        assert 0.10 < share["test"] <= 0.25
+        assert 0.05 < share["valid"] <= 0.20
+
+
+def test_patients_who_share_a_picture_are_one_group(official):
+    groups = splitting.patient_groups(official).groupby(official["subject"]).first()
+    for together in (("20", "21"), ("51", "75", "78"), ("H2", "H4", "H5", "H6"), ("H10", "h3")):
+        assert groups[list(together)].nunique() == 1
+    assert groups["20"] != groups["51"]
+
+
+def test_chain_of_shared_pictures_stays_together():
+    shared = {"UID_1_0_1_all.bmp": "x", "UID_2_0_1_all.bmp": "x", "UID_2_1_1_all.bmp": "y", "UID_3_0_1_all.bmp": "y"}
+    table = cells({"1": 5, "2": 5, "3": 5, "4": 5, "5": 5, "H1": 5, "H2": 5, "H3": 5}, shared)
+    split = splitting.patient_split(table)
+    assert split[table["subject"].isin(["1", "2", "3"])].nunique() == 1
+
+
+def test_too_few_patients():
+    with pytest.raises(InputError, match="at least 3 patients.*class hem"):
+        splitting.patient_split(cells({"1": 9, "2": 9, "3": 9, "H1": 9, "H2": 9}))
+
+
+def test_leak_is_found_and_named():
+    table = cells({"1": 2})
+    with pytest.raises(InputError, match="same subject on two sides: 1"):
+        splitting.check_patient_split(table, pd.Series(["train", "test"]))
+
+
+def test_shared_patients_are_listed():
+    table = cells({"1": 2, "H1": 2}).assign(split=["train", "test", "train", ""])
+    assert splitting.shared_patients(table) == ["1"]
