@@ -414,7 +414,7 @@ def save(network, folder):
     return {"file": path.name, "sha256": runs.sha256(path), "megabytes": path.stat().st_size / 1e6}
 
 
-def describe(network, source, settings, manifest_sha256, clock):
+def describe(network, source, settings, notes, manifest_sha256, clock):
     """What parameters.json records of a training, but for the saved model.
 
     Parameters
@@ -422,6 +422,8 @@ def describe(network, source, settings, manifest_sha256, clock):
     network : Network
     source : pretrained.Weights
     settings : TrainingSettings
+    notes : list of str
+        What must be said beside every figure.
     manifest_sha256 : str
         Of the run's manifest.csv.
     clock : runs.Clock
@@ -432,6 +434,7 @@ def describe(network, source, settings, manifest_sha256, clock):
     """
     return {
         "architecture": network.architecture.name,
+        "notes": notes,
         "settings": settings.model_dump(),
         "weights": source.record(),
         "cut": network.cut,

@@ -184,7 +184,7 @@ def trained(cells, make_settings, tmp_path_factory):
     settings, folder = make_settings(unfreeze="none"), tmp_path_factory.mktemp("mobilenet")
     network = network_of("mobilenet", settings, cells)
     model = finetuning.save(network, folder)
-    record = finetuning.describe(network, RANDOM, settings, "hash", runs.Clock())
+    record = finetuning.describe(network, RANDOM, settings, [], "hash", runs.Clock())
     runs.write_json(folder / "parameters.json", {**record, "model": model})
     return SimpleNamespace(network=network, folder=folder)
 

@@ -1,0 +1,124 @@
+"""Notebooks: their form, and a run of each under nbval on a copy that papermill has prepared."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import papermill
+import pytest
+from conftest import ROOT
+
+from allhelpers import architectures, settings
+
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+KINDS = {"1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings}
+MOST_LINES = 12
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def parameters_cells(path):
+    return [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+
+
+def headings(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return re.findall(r"^## (\d \w.*)$", "\n".join(c.source for c in cells if c.cell_type == "markdown"), re.MULTILINE)
+
+
+def test_every_stage_has_its_notebooks():
+    assert {path.stem for path in PATHS} == {
+        "1_data_split", "3_comparison", *(f"2_{name}" for name in architectures.ARCHITECTURES),
+    }  # fmt: skip
+
+
+def test_no_outputs_are_committed(path):
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code_cells(path))
+
+
+def test_sections_are_the_same_in_every_notebook(path):
+    sections = ["About", "Set-up", "Parameters", "Cells", "Model", "Training", "Evaluation", "What to take away"]
+    assert headings(path) == [f"{number} {title}" for number, title in enumerate(sections)]
+
+
+def test_one_parameters_cell_of_typed_commented_literals_with_the_projects_defaults(path):
+    (cell,) = parameters_cells(path)
+    fields = KINDS[path.stem[0]].model_fields
+    lines = cell.source.splitlines()
+    for line, statement in zip(lines, ast.parse(cell.source).body, strict=True):
+        assert isinstance(statement, ast.AnnAssign), line
+        field = fields[statement.target.id]
+        assert ast.literal_eval(statement.value) == field.default
+        assert "# @param " in line
+        assert line.endswith(f"# {field.description}")
+
+
+def test_code_cells_are_short(path):
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= MOST_LINES, cell.source
+
+
+def test_badge_points_to_this_notebook_in_the_repository(path):
+    text = path.read_text(encoding="utf-8")
+    (repository,) = re.findall(r'REPOSITORY = \\"([^"\\]+)\\"', text)
+    badge = f"colab.research.google.com/github/{repository}/blob/main/notebooks/{path.name}"
+    assert re.findall(r"colab\.research\.google\.com/github/[^)]+", text) == [badge]
+
+
+def test_notebook_warns_that_it_is_for_research(path):
+    assert "Research only, not for diagnosis" in path.read_text(encoding="utf-8")
+
+
+def test_architecture_notebooks_differ_in_the_architecture_alone():
+    codes = {
+        tuple(re.sub(r'get\("\w+"\)', "get(...)", cell.source) for cell in code_cells(path))
+        for path in PATHS
+        if path.stem.startswith("2_")
+    }
+    assert len(codes) == 1
+
+
+def test_publish_rewrites_address_and_badge(tmp_path, path):
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "tools" / "publish.py", tmp_path / "tools")
+    shutil.copy(path, tmp_path / "notebooks")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    command = [sys.executable, tmp_path / "tools" / "publish.py"]
+    subprocess.run([*command, "some-body/some.name"], check=True, capture_output=True)
+    test_badge_points_to_this_notebook_in_the_repository(tmp_path / "notebooks" / path.name)
+    assert 'REPOSITORY = \\"some-body/some.name\\"' in (tmp_path / "notebooks" / path.name).read_text()
+    assert subprocess.run([*command, "nonsense"], capture_output=True, check=False).returncode == 1
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """One run folder for all notebooks, which pytest runs in the order of their stages."""
+    return tmp_path_factory.mktemp("nbval")
+
+
+@pytest.mark.parametrize("notebook", PATHS, ids=lambda path: path.stem)
+def test_notebook_runs_under_nbval(notebook, run_folder, cache):
+    values = {"run_folder": str(run_folder / "run"), "cache_folder": str(cache), "sample_cells": 160}
+    if notebook.stem.startswith("2_"):
+        values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01}
+    copy = run_folder / notebook.name
+    papermill.execute_notebook(notebook, copy, values, prepare_only=True, progress_bar=False)
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-c", os.devnull]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command += ["--rootdir", str(run_folder), "-p", "no:cacheprovider", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=run_folder, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    if notebook.stem == "3_comparison":
+        assert (run_folder / "run" / "report.html").is_file()

@@ -1,0 +1,202 @@
+"""The command line, as a user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+from allhelpers import manifest, pipeline, pretrained, runs, sample
+from allhelpers.errors import InputError
+
+QUICK = {
+    "architectures": "mobilenet", "weights": "random", "unfreeze": "none", "epochs": 3, "learning_rate": 0.01,
+    "sample_cells": 160,
+}  # fmt: skip
+
+
+def allhelpers(*arguments, cwd, **environment):
+    command = [sys.executable, "-m", "allhelpers", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+
+
+def refused(done, *parts):
+    """One clear sentence, a non-zero exit, no traceback."""
+    assert done.returncode == 1
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    for part in parts:
+        assert part in message
+    assert "Traceback" not in done.stderr
+    return True
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, cache):
+    """A small run from the command line."""
+    folder = tmp_path_factory.mktemp("pipeline") / "run"
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
+    done = allhelpers("run", *options, "--cache-folder", cache, "--output", folder, cwd=folder.parent)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder, done
+
+
+def test_run_prints_the_comparison_the_report_and_the_warnings(finished):
+    folder, done = finished
+    assert done.stdout.splitlines()[0] == "* Research only, not for diagnosis."
+    assert f"report: {folder / 'report.html'}" in done.stdout
+    assert "mobilenet" in done.stdout
+    assert "1/3 1_data_split" in done.stderr  # a bar per notebook
+
+
+def test_random_weights_and_synthetic_cells_are_said_everywhere(finished):
+    folder, done = finished
+    record = json.loads((folder / "mobilenet" / "parameters.json").read_text())
+    executed = nbformat.read(folder / "notebooks" / "2_mobilenet.ipynb", 4)
+    printed = "".join(o.get("text", "") for c in executed.cells for o in c.get("outputs", []))
+    places = [
+        done.stdout,
+        printed,
+        "; ".join(record["notes"]),
+        (folder / "mobilenet" / "metrics.json").read_text(),
+        (folder / "comparison.csv").read_text(),
+        (folder / "report.html").read_text(),
+    ]
+    for place in places:
+        assert pretrained.RANDOM_NOTE in place
+        assert "synthetic" in place
+
+
+def test_run_leaves_the_files_of_the_design(finished):
+    folder, _ = finished
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {
+        "settings.yaml", "manifest.csv", "data.json", "comparison.csv", "report.html",
+        "notebooks/1_data_split.ipynb", "notebooks/2_mobilenet.ipynb", "notebooks/3_comparison.ipynb",
+        *(f"mobilenet/{name}" for name in
+          ("parameters.json", "history.csv", "predictions.csv", "metrics.json", "model.keras")),
+    }  # fmt: skip
+
+
+def test_metrics_can_be_computed_again_from_the_predictions(finished):
+    folder, _ = finished
+    predictions = pd.read_csv(folder / "mobilenet" / "predictions.csv")
+    test = predictions[predictions["split"] == "test"]
+    right = ((test["p_all"] >= 0.5) == (test["label"] == "all")).sum()
+    assert runs.read_json(folder / "mobilenet" / "metrics.json")["test"]["accuracy"]["correct"] == right
+
+
+def test_executed_notebooks_show_figures(finished):
+    folder, _ = finished
+    for name, figures in (("1_data_split", 2), ("2_mobilenet", 4), ("3_comparison", 2)):
+        cells = nbformat.read(folder / "notebooks" / f"{name}.ipynb", 4).cells
+        outputs = [o for cell in cells for o in cell.get("outputs", [])]
+        assert sum("image/png" in o.get("data", {}) for o in outputs) == figures
+
+
+def test_recorded_settings_give_the_run_again(finished):
+    folder, _ = finished
+    recorded = yaml.safe_load((folder / "settings.yaml").read_text())
+    assert recorded["epochs"] == {"mobilenet": 3}
+    common, own = pipeline._plan(recorded)
+    assert pipeline._recorded(common, own) == recorded
+
+
+def test_run_folder_with_other_settings_is_refused(finished):
+    folder, _ = finished
+    before = (folder / "settings.yaml").read_text()
+    with pytest.raises(InputError, match=r"other settings \(.*epochs.*\).*--overwrite"):
+        pipeline.run({**QUICK, "epochs": 4}, folder)
+    assert (folder / "settings.yaml").read_text() == before
+
+
+def test_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="not the folder of a run"):
+        pipeline.run(QUICK, tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_predict_writes_probabilities_of_a_folder(finished, tmp_path):
+    folder, _ = finished
+    pictures = sample.draw(tmp_path / "new", 16)
+    done = allhelpers("predict", folder / "mobilenet" / "model.keras", pictures, "--output", "out.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["file", "p_all", "p_hem", "predicted"]
+    assert len(table) == 16
+    assert (table["p_all"] + table["p_hem"]).round(4).eq(1).all()
+    assert "not for diagnosis" in done.stdout
+
+
+def test_predict_agrees_with_the_runs_own_predictions(finished, cache, tmp_path):
+    folder, _ = finished
+    predictions = pd.read_csv(folder / "mobilenet" / "predictions.csv").head(5)
+    images = cache / f"sample-160-{runs.read_json(folder / 'data.json')['seed']}"
+    files = [images / file for file in predictions["file"]]
+    allhelpers("predict", folder / "mobilenet", *files, "--output", "out.csv", cwd=tmp_path)
+    assert pd.read_csv(tmp_path / "out.csv")["p_all"].tolist() == pytest.approx(predictions["p_all"].tolist(), abs=1e-4)
+
+
+def test_predict_refuses_what_is_no_model(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK")
+    refused(allhelpers("predict", "model.keras", "x.bmp", cwd=tmp_path), "x.bmp does not exist")
+    (tmp_path / "x.bmp").write_bytes(b"BM")
+    refused(allhelpers("predict", "model.keras", "x.bmp", cwd=tmp_path), "parameters.json beside it does not exist")
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--epochs", "-3"], ["epochs = -3 cannot be used"]),
+        (["--epochs", "many"], ["epochs = 'many' cannot be used"]),
+        (["--architectures", "lenet"], ["'lenet' is not an architecture", "mobilenet, vgg16, resnet50"]),
+        (["--unfreeze", "block_99"], ["block_99", "block_13"]),
+        (["--weights", "mobilenet=none.h5"], ["none.h5", "does not exist"]),
+        (["--settings", "none.yaml"], ["none.yaml cannot be read"]),
+        (["--images", "cells.zip", "--weights", "auto"], ["sample only"]),
+    ],
+)
+def test_wrong_options_stop_before_anything_is_written(options, parts, tmp_path):
+    refused(allhelpers("run", *options, "--output", "run", cwd=tmp_path), *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_imagenet_without_network_is_one_sentence_within_ten_seconds(tmp_path):
+    """A proxy on a closed local port stands for a network that is not there."""
+    closed = {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path / "keras")}
+    began = time.monotonic()
+    done = allhelpers("run", "--weights", "imagenet", "--output", "run", cwd=tmp_path, **closed)
+    refused(done, "ImageNet weights of MobileNet", "connect to the network", "mobilenet=PATH")
+    assert time.monotonic() - began < 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failing_notebook_is_named(tmp_path, cache):
+    """A manifest with an unknown label is found in the first notebook."""
+    table = manifest.read(manifest.PROJECT_MANIFEST)
+    table.loc[5, "label"] = "aml"
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.bmp").write_bytes(b"BM")
+    done = allhelpers(
+        "run", "--images", "images", "--manifest", "manifest.csv", "--weights", "random", "--output", "run",
+        "--cache-folder", cache, cwd=tmp_path,
+    )  # fmt: skip
+    refused(done, "unknown label 'aml'", str(tmp_path / "run" / "notebooks" / "1_data_split.ipynb"))
+
+
+def test_manifest_command_makes_the_manifest_of_a_folder(tmp_path):
+    sample.draw(tmp_path / "cells", 192)
+    done = allhelpers("manifest", "cells", "--output", "m.csv", "--seed", "5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = manifest.read(tmp_path / "m.csv")
+    assert len(table) == 192
+    assert table["paper_split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 52}

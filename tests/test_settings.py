@@ -1,0 +1,87 @@
+import pytest
+from pydantic import BaseModel
+
+from allhelpers import settings
+from allhelpers.errors import InputError
+
+
+def test_defaults_are_the_papers():
+    run = settings.RunSettings()
+    assert (run.epochs, run.batch_size, run.learning_rate, run.momentum, run.split) == (100, 32, 1e-4, 0.9, "paper")
+    assert run.names == ["mobilenet", "vgg16", "resnet50"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "'epoch' is not a setting: choose from .*epochs"),
+        ({"epochs": -1}, "epochs = -1 cannot be used"),
+        ({"epochs": "ten"}, "epochs = 'ten' cannot be used"),
+        ({"epochs": 1.5}, "epochs = 1.5 cannot be used"),
+        ({"learning_rate": 0}, "learning_rate = 0 cannot be used"),
+        ({"split": "random"}, "split = 'random' cannot be used"),
+        ({"allow_subset": "yes"}, "allow_subset = 'yes' cannot be used"),
+        ({"architectures": "mobilenet,lenet"}, "'lenet' is not an architecture"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(values, message):
+    with pytest.raises(InputError, match=message) as caught:
+        settings.validate(settings.RunSettings, values)
+    assert "\n" not in str(caught.value)
+
+
+def test_notebook_hands_over_its_plain_lower_case_values():
+    namespace = {"split": "patient", "ARCHITECTURE": "x", "_dh": [1], "os": settings, "epochs": 3}
+    assert settings.from_notebook(settings.TrainingSettings, namespace).epochs == 3
+
+
+def test_misspelt_notebook_parameter_is_an_error():
+    with pytest.raises(InputError, match="'epoch' is not a setting"):
+        settings.from_notebook(settings.TrainingSettings, {"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("epochs", "5", 5),
+        ("learning_rate", "1e-4", 1e-4),
+        ("weights", "random", "random"),
+        ("weights", "mobilenet=a.h5,vgg16=random", {"mobilenet": "a.h5", "vgg16": "random"}),
+        ("epochs", "mobilenet=5,vgg16=1", {"mobilenet": 5, "vgg16": 1}),
+        ("weights", "odd=name.h5", "odd=name.h5"),
+        ("images", "2019", "2019"),
+        ("architectures", "mobilenet,vgg16", "mobilenet,vgg16"),
+        ("epochs", "ten", "ten"),
+    ],
+)
+def test_text_of_the_command_line_becomes_values(name, text, value):
+    assert settings.parse_value(name, text) == value
+
+
+def test_values_per_architecture():
+    values = {"epochs": {"mobilenet": 5}, "split": "paper"}
+    assert settings.per_architecture(values, "mobilenet") == {"epochs": 5, "split": "paper"}
+    assert settings.per_architecture(values, "vgg16") == {"split": "paper"}
+    with pytest.raises(InputError, match="'lenet' is not an architecture"):
+        settings.per_architecture({"epochs": {"lenet": 5}}, "vgg16")
+    with pytest.raises(InputError, match="split takes one value"):
+        settings.per_architecture({"split": {"vgg16": "paper"}}, "vgg16")
+
+
+@pytest.mark.parametrize("content", ["- a\n- b", "a: [", "just text", "", "a: !!python/object:os.system {}"])
+def test_settings_files_that_are_none(tmp_path, content):
+    (tmp_path / "s.yaml").write_text(content)
+    with pytest.raises(InputError, match="write one 'name: value' per line"):
+        settings.read_file(tmp_path / "s.yaml")
+
+
+def test_settings_files_of_the_project_are_valid():
+    from conftest import ROOT
+
+    for path in (ROOT / "settings").glob("*.yaml"):
+        settings.validate(settings.RunSettings, settings.read_file(path))
+
+
+def test_every_setting_explains_itself():
+    assert issubclass(settings.RunSettings, BaseModel)
+    assert all(field.description for field in settings.RunSettings.model_fields.values())
