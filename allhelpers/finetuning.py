@@ -25,7 +25,8 @@ from .errors import InputError
 from .manifest import CLASSES
 from .settings import TrainingSettings
 
-FORWARD_BATCH = 32  # cells per forward pass
+# Cells per forward pass: on a CPU 16 are as quick as 32, and VGG16 then stays under 3 GB of memory.
+FORWARD_BATCH = 16
 CHUNK_BYTES = 64 * 1024**2  # features that are held in memory at a time while training
 
 ORIENTATIONS = 8  # a square has 4 rotations, each with its reflection

@@ -13,14 +13,13 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 
 from . import runs
 from .errors import InputError, listing
 
 RANDOM_NOTE = "random weights: this shows the pipeline, not transfer learning"
 NETWORK_PATIENCE = 4  # seconds; a network that hangs must not hold up a run
-CALIBRATION_CELLS = 64
+CALIBRATION_CELLS = 16
 
 
 @dataclass(frozen=True)
@@ -230,8 +229,8 @@ def draw_random(backbone, preprocessed):
     """Make randomly initialised layers pass signals on, so that a frozen random backbone is worth something.
 
     Statistics are measured once on training cells: each batch normalisation takes the mean and variance that it
-    sees; without batch normalisation each convolution is scaled to an output of root mean square 1 (the idea of
-    Mishkin & Matas 2015, "All you need is a good init"). Exact in one pass, as ReLU keeps proportions.
+    sees; without batch normalisation each convolution is scaled and shifted to mean 0 and variance 1 per channel
+    (data-dependent initialisation, Salimans & Kingma 2016, "Weight normalization").
 
     Parameters
     ----------
@@ -251,11 +250,20 @@ def draw_random(backbone, preprocessed):
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
         return
-    outputs = preprocessed
+    outputs = keras.ops.convert_to_tensor(preprocessed)
     for layer in backbone.layers[1:]:  # a chain, as VGG16 is
-        response = keras.ops.convert_to_numpy(layer(outputs))
         if isinstance(layer, keras.layers.Conv2D):
-            scale = max(float(np.sqrt(np.mean(np.square(response)))), 1e-6)
-            layer.kernel.assign(layer.kernel / scale)
-            response /= scale
-        outputs = response
+            _standardise(layer, outputs)
+        outputs = layer(outputs)
+
+
+def _standardise(layer, inputs):
+    """Scale and shift a convolution so that each of its channels, before ReLU, has mean 0 and variance 1."""
+    import keras
+
+    activation, layer.activation = layer.activation, keras.activations.linear
+    mean, variance = keras.ops.moments(layer(inputs), axes=(0, 1, 2))
+    layer.activation = activation
+    deviation = keras.ops.sqrt(variance + 1e-6)
+    layer.kernel.assign(layer.kernel / deviation)
+    layer.bias.assign((layer.bias - mean) / deviation)

@@ -1,158 +1,188 @@
-"""Synthetic cells, drawn on demand: the embedded default data.
+"""Synthetic pictures of single white blood cells in the layout of C-NMC 2019.
 
-The pictures imitate the form of C-NMC 2019 (one stained white-blood cell, cut out and centred on black, 450 x 450
-pixels, official file names), so that the whole line can be run and tested without a download. They show the pipeline
-and have no medical meaning: nothing can be concluded from them about leukaemia or about a network.
-
-The two classes differ as the textbook says (leukaemic cells are larger, their nucleus fills them, their chromatin is
-finer and may show nucleoli), and overlap; every patient has a look of their own, as stain and scanner give it.
+The pictures are drawn with formulas and random numbers; no pixel of a real picture is used. They show that the
+pipeline runs from beginning to end. They have no medical meaning, and figures measured on them say nothing about
+real cells.
 """
 
 import os
-import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from filelock import FileLock
 
-SIZE = 450  # pixels, as the official files
-PATIENTS = 8  # of each class
+from .errors import InputError
+from .manifest import CLASSES
+
+SIDE = 450  # pixels, as in C-NMC 2019
+PATIENTS = 8  # per class
 FOLDS = 3
+TREE = "C-NMC_training_data"
 
+# Beer-Lambert law: light that passes a stain of density d keeps the share exp(-d * ABSORBANCE) in red, green, blue.
+LIGHT = 170.0
+ABSORBANCE = np.array([0.88, 1.80, 0.77])
+CYTOPLASM_DENSITY = 0.6  # the density of an average nucleus is 1
 
-@dataclass(frozen=True)
-class Look:
-    """Distribution of what a class's cells look like: means, and spreads between cells.
-
-    Attributes
-    ----------
-    radius, nucleus, grain, contrast, nucleoli : float
-        Radius of the cell (pixels), radius of the nucleus as a share of it, size of chromatin clumps (pixels),
-        strength of the chromatin texture (0..1), mean number of nucleoli.
-    """
-
-    radius: float
-    nucleus: float
-    grain: float
-    contrast: float
-    nucleoli: float
-
-
-# Radii after the areas of real cells: HEM about 26,500 pixels, ALL about 36,200, each with a wide spread.
-LOOKS = {"all": Look(106, 0.94, 11, 0.05, 1.2), "hem": Look(91, 0.86, 18, 0.09, 0.3)}
-CELL_SPREAD = Look(11, 0.04, 4, 0.02, 0)
-PATIENT_SPREAD = Look(4, 0.015, 2, 0.01, 0)
-STAIN = {"nucleus": (72, 30, 82), "cytoplasm": (98, 56, 104)}  # RGB
+# Means of each class, close enough for the classes to overlap: cell area (pixels), share of the cell's radius that
+# the nucleus takes, size of the chromatin's grains (pixels), contrast of the chromatin (density), mean number of
+# nucleoli, and chance of a cleft in the nucleus.
+TRAITS = {
+    "all": {"area": 34500, "nucleus": 0.975, "grain": 8.5, "contrast": 0.055, "nucleoli": 1.2, "cleft": 0.35},
+    "hem": {"area": 26500, "nucleus": 0.955, "grain": 12.0, "contrast": 0.075, "nucleoli": 0.2, "cleft": 0.15},
+}
 
 
 def draw(folder, cells=320, seed=2019):
-    """Draw synthetic cells as BMP files in the official layout; do nothing if they are there.
+    """Draw a sample of cells, or leave it alone if it is there already.
 
     Parameters
     ----------
     folder : str or Path
-        Where to put ``C-NMC_training_data/fold_K/{all,hem}/UID_*.bmp``. It appears complete or not at all.
-    cells : int
-        How many, half of them of each class.
-    seed : int
-        The same seed and number give the same files.
+        Receives ``C-NMC_training_data/fold_K/{all,hem}/UID_<subject>_<image>_<cell>_{all,hem}.bmp``.
+    cells : int, default=320
+        Number of pictures, half of them of each class, spread evenly over 8 patients per class.
+    seed : int, default=2019
+        The same ``cells`` and ``seed`` give the same bytes.
 
     Returns
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    InputError
+        If the folder already holds other pictures in ``C-NMC_training_data``; they are never overwritten.
     """
     folder = Path(folder)
+    plan, tree = _plan(cells), folder / TREE
+    if _is_drawn(tree, plan, seed):
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            partial = folder.with_name(f".{folder.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)  # what a killed run has left
-            jobs = [(label, k) for label in LOOKS for k in range(cells // 2)]
-            try:
-                with ThreadPoolExecutor() as pool:
-                    list(pool.map(lambda job: _write(partial, *job, seed), jobs))
-                os.replace(partial, folder)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if _is_drawn(tree, plan, seed):  # by another process, while this one waited
+            return folder
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            for parent in {(Path(scratch) / TREE / name).parent for name in plan}:
+                parent.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda name: (Path(scratch) / TREE / name).write_bytes(_bmp(seed, *plan[name])), plan))
+            folder.mkdir(exist_ok=True)
+            os.replace(Path(scratch) / TREE, tree)  # all pictures appear at once or not at all
     return folder
 
 
-def _write(folder, label, number, seed):
-    patient, image = number % PATIENTS, number // PATIENTS + 1
-    subject = f"{'H' if label == 'hem' else ''}{patient + 1}"
-    target = folder / "C-NMC_training_data" / f"fold_{patient % FOLDS}" / label
-    target.mkdir(parents=True, exist_ok=True)
-    picture = draw_cell(label, patient, image, seed)
-    cv2.imwrite(str(target / f"UID_{subject}_{image}_1_{label}.bmp"), picture[..., ::-1])
-
-
-def draw_cell(label, patient, image, seed=2019):
-    """Draw one synthetic cell.
+def draw_cell(label, patient, cell, seed=2019):
+    """Draw one cell.
 
     Parameters
     ----------
     label : {"all", "hem"}
     patient : int
-        Decides the stain and, with the class, where this patient's cells lie in the class's range.
-    image : int
-        Number of the picture among the patient's.
-    seed : int
+        Number of the patient within the class; cells of one patient share stain, size and texture.
+    cell : int
+        Number of the cell within the patient.
+    seed : int, default=2019
 
     Returns
     -------
     ndarray of shape (450, 450, 3), uint8
-        RGB, black outside the cell.
+        RGB from 0 to 255: one cell in the centre, pure black (0, 0, 0) around it.
     """
-    origin = [seed, list(LOOKS).index(label), patient]
-    of_patient, of_cell = np.random.default_rng(origin), np.random.default_rng([*origin, image])
-    look = _vary(_vary(LOOKS[label], PATIENT_SPREAD, of_patient), CELL_SPREAD, of_cell)
-    stain = {part: np.array(colour) * of_patient.normal(1, 0.04, 3) for part, colour in STAIN.items()}
-    cell = _blob(look.radius, 0.10, of_cell)
-    nucleus = _blob(look.radius * min(look.nucleus, 0.97), 0.10, of_cell) * cell
-    picture = np.where(nucleus[..., None] > 0.5, stain["nucleus"], stain["cytoplasm"])
-    picture *= _chromatin(look, nucleus, of_cell)[..., None]
-    picture *= of_patient.normal(1, 0.05) * of_cell.normal(1, 0.05)  # depth of the stain
-    picture = cv2.GaussianBlur(picture + of_cell.normal(0, 2, (SIZE, SIZE, 1)), (0, 0), 1.2)
-    return (np.clip(picture, 1, 255) * (cell[..., None] > 0.5)).astype(np.uint8)
+    key = [seed, CLASSES.index(label), patient]
+    look, rng = _look(np.random.default_rng([*key, 0])), np.random.default_rng([*key, cell + 1])
+    traits = TRAITS[label]
+    radius = np.sqrt(traits["area"] / np.pi * look["area"] * np.exp(rng.normal(0, 0.16)))
+    outline = radius * _outline(rng)
+    inside = _fill(outline) > 0.5
+    nucleus = _nucleus(rng, outline, traits)
+    density = look["density"] + rng.normal(0, 0.05) + _chromatin(rng, traits, look) - _nucleoli(rng, radius, traits)
+    density = CYTOPLASM_DENSITY + (density - CYTOPLASM_DENSITY) * nucleus + _field(rng, 75, 0.06)
+    absorbance = (ABSORBANCE * look["hue"]).astype(np.float32)
+    colour = LIGHT * np.exp(-density[inside, None] * absorbance) + _field(rng, 2, 0.9)[inside, None]
+    rgb = np.zeros((SIDE, SIDE, 3), np.uint8)
+    rgb[inside] = np.clip(colour, 1, 255)  # at least 1, so that "not black" is exactly the cell
+    return rgb
 
 
-def _vary(look, spread, random):
-    """Add normal variation to every number of a look."""
-    values = {name: value + random.normal(0, 1) * getattr(spread, name) for name, value in vars(look).items()}
-    lowest = {"radius": 55, "nucleus": 0.6, "grain": 4, "contrast": 0.02, "nucleoli": 0}
-    return Look(**{name: max(value, lowest[name]) for name, value in values.items()})
+def _plan(cells):
+    """Map each file name (below the tree) to its (label, patient, cell)."""
+    plan = {}
+    for label, prefix, total in zip(CLASSES, ("", "H"), (cells - cells // 2, cells // 2), strict=True):
+        for index in range(total):
+            cell, patient = divmod(index, PATIENTS)
+            name = f"UID_{prefix}{patient + 1}_{cell // 2 + 1}_{cell % 2 + 1}_{label}.bmp"
+            plan[f"fold_{patient % FOLDS}/{label}/{name}"] = (label, patient, cell)
+    return plan
 
 
-def _blob(radius, irregularity, random):
-    """A roundish filled outline, 0 outside and 1 inside: a circle with low harmonics added to its radius."""
-    angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
-    outline = np.ones_like(angle)
-    for harmonic in range(2, 9):
-        outline += random.normal(0, irregularity / harmonic) * np.cos(harmonic * angle + random.uniform(0, 2 * np.pi))
-    points = SIZE / 2 + radius * outline * np.stack([np.cos(angle), np.sin(angle)])
-    mask = cv2.fillPoly(np.zeros((SIZE, SIZE), np.float32), [points.T.round().astype(np.int32)], 1.0)
-    return cv2.GaussianBlur(mask, (0, 0), 1.5)
+def _is_drawn(tree, plan, seed):
+    """Whether the tree holds this very sample; one picture is drawn again to tell seeds apart."""
+    if not tree.exists():
+        return False
+    first = next(iter(plan))
+    there = {path.relative_to(tree).as_posix() for path in tree.rglob("*.bmp")}
+    if there != set(plan) or (tree / first).read_bytes() != _bmp(seed, *plan[first]):
+        raise InputError(f"{tree} holds other pictures than this sample: give another folder, or remove it first.")
+    return True
 
 
-def _chromatin(look, nucleus, random):
-    """Relative brightness: clumps in the nucleus, a fainter grain elsewhere, and pale nucleoli."""
-    clumps = sum(_noise(look.grain * scale, random) / scale**0.5 for scale in (0.5, 1, 2))
-    brightness = 1 + clumps * look.contrast * np.where(nucleus > 0.5, 1.0, 0.4)
-    for _ in range(random.poisson(look.nucleoli)):
-        angle, distance = random.uniform(0, 2 * np.pi), random.uniform(0, 0.5) * look.radius
-        centre = SIZE / 2 + distance * np.array([np.cos(angle), np.sin(angle)])
-        spot = np.zeros((SIZE, SIZE), np.float32)
-        cv2.circle(spot, centre.round().astype(int).tolist(), int(random.uniform(8, 15)), 1.0, -1)
-        brightness += 0.2 * cv2.GaussianBlur(spot, (0, 0), 3)
-    return brightness
+def _bmp(seed, label, patient, cell):
+    return cv2.imencode(".bmp", draw_cell(label, patient, cell, seed)[..., ::-1])[1].tobytes()
 
 
-def _noise(grain, random):
-    """Smooth noise of unit spread whose lumps are about ``grain`` pixels wide."""
-    points = max(4, round(SIZE / grain))
-    coarse = random.normal(size=(points, points)).astype(np.float32)
-    return cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+def _look(rng):
+    """What the cells of one patient share: factors on size and texture, density and hue of the stain."""
+    area, grain, contrast = np.exp(rng.normal(0, [0.08, 0.10, 0.12]))
+    return {"area": area, "grain": grain, "contrast": contrast, "density": rng.normal(1, 0.06),
+            "hue": rng.normal(1, 0.04, 3)}  # fmt: skip
+
+
+def _outline(rng):
+    """Radius in 360 directions around 1: low harmonics, which fall off quickly, make an irregular circle."""
+    angle, order = np.linspace(0, 2 * np.pi, 360, endpoint=False), np.arange(2, 14)
+    height, phase = rng.normal(0, 0.24, order.size) / order**1.7, rng.uniform(0, 2 * np.pi, order.size)
+    radius = 1 + height @ np.cos(np.outer(order, angle) + phase[:, None])
+    return np.clip(radius / np.sqrt(np.mean(radius**2)), 0.6, 1.4)
+
+
+def _fill(radius, shift=(0, 0)):
+    """Fill the outline around the centre, moved by ``shift`` (pixels): float32 of shape (450, 450), 0 or 1."""
+    angle = np.linspace(0, 2 * np.pi, radius.size, endpoint=False)
+    corners = SIDE / 2 + np.add(shift, radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)]))
+    return cv2.fillPoly(np.zeros((SIDE, SIDE), np.float32), [np.round(corners).astype(np.int32)], 1.0)
+
+
+def _nucleus(rng, outline, traits):
+    """Share of nucleus, 0 to 1, in each pixel; it lies off the centre and sometimes has a cleft."""
+    share = np.clip(rng.normal(traits["nucleus"], 0.015), 0.85, 1)
+    away = np.abs((np.arange(360) - rng.uniform(0, 360) + 180) % 360 - 180)  # degrees from the cleft
+    depth = rng.uniform(0.1, 0.35) * (rng.random() < traits["cleft"])
+    shift = rng.normal(0, 0.02 * outline.mean(), 2)
+    return cv2.GaussianBlur(_fill(outline * share * (1 - depth * np.exp(-((away / 7) ** 2))), shift), (0, 0), 3)
+
+
+def _chromatin(rng, traits, look):
+    """Changes of density by coarse and fine clumps of chromatin."""
+    grain, contrast = traits["grain"] * look["grain"], traits["contrast"] * look["contrast"]
+    grain, contrast = np.array([grain, contrast]) * np.exp(rng.normal(0, [0.15, 0.2]))
+    return _field(rng, grain, contrast) + _field(rng, 3 * grain, 0.7 * contrast)
+
+
+def _nucleoli(rng, radius, traits):
+    """Loss of density in the nucleoli, which are pale, round and lie inside the nucleus."""
+    pale = np.zeros((SIDE, SIDE), np.float32)
+    for _ in range(rng.poisson(traits["nucleoli"])):
+        x, y = np.round(SIDE / 2 + rng.uniform(-0.4, 0.4, 2) * radius).astype(int).tolist()
+        cv2.circle(pale, (x, y), round(radius * rng.uniform(0.07, 0.13)), rng.uniform(0.1, 0.25), -1)
+    return cv2.GaussianBlur(pale, (0, 0), 3)
+
+
+def _field(rng, grain, deviation):
+    """Smooth random field, float32 of shape (450, 450), with spots of about ``grain`` pixels."""
+    knots = rng.normal(0, deviation, 2 * [round(SIDE / grain) + 1]).astype(np.float32)
+    return cv2.resize(knots, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
