@@ -13,7 +13,6 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from . import runs
 from .errors import InputError, listing
 

@@ -35,6 +35,8 @@ def keep(run_folder, name, title, command):
     table = pd.read_csv(Path(run_folder) / "comparison.csv")
     record = [runs.read_json(Path(run_folder) / a / "parameters.json") for a in table["architecture"]]
     table.loc[table["weights"] == "random", CLAIMS] = None
+    partial = table["weights"].str.contains("_neutral_")  # all but the last block: see the README
+    table["weights"] = table["weights"].mask(partial, "ImageNet without the last block (" + table["weights"] + ")")
     table["device"] = [r["device"] for r in record]
     table["versions"] = [", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in record]
     table.insert(0, "title", title)
