@@ -7,7 +7,7 @@ import types
 import typing
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from . import RESEARCH_ONLY, __version__, settings
 from .errors import InputError

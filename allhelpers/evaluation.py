@@ -274,10 +274,10 @@ def beside_paper(comparison):
     DataFrame
         Rows indexed by architecture and source (paper, this run).
     """
-    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "test_accuracy", "low", "high"]
-    columns += ["test_correct", "test_cells"]
+    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "test_accuracy", "low", "high", "right"]
     both = pd.concat({"paper": paper_results(), "this run": comparison}, names=["source"])
     both = both[both["architecture"].isin(comparison["architecture"])]
+    both["right"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
     order = {name: k for k, name in enumerate(comparison["architecture"])}
     both = both.reset_index("source").sort_values(["architecture", "source"], key=lambda s: s.replace(order))
     return both.set_index(["architecture", "source"])[columns]

@@ -130,12 +130,18 @@ def _execute(notebook, parameters, folder, label):
     target.parent.mkdir(parents=True, exist_ok=True)
     # The kernel must find this project even where it is not installed.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Papermill warns of settings that a parameters cell does not show; the notebook itself checks them all.
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         papermill.execute_notebook(
-            source, target, parameters, cwd=str(ROOT), kernel_name="python3", progress_bar={"desc": label}
+            source,
+            target,
+            parameters,
+            cwd=str(ROOT),
+            kernel_name="python3",
+            progress_bar={"desc": label},
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
         what = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"

@@ -17,9 +17,9 @@ SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
 WIDTH = 9.0  # inches
 
 
-def _figure(height, columns=1, rows=1, **options):
+def _figure(height, columns=1, rows=1, width=WIDTH, **options):
     """A figure that is shown once, where a notebook's cell ends with it."""
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
     plt.close(figure)
     return figure, axes
 
@@ -52,7 +52,8 @@ def cells_per_side(table):
             ax.bar_label(bars, padding=2, fontsize=8)
         ax.set(title=f"{unit.capitalize()} on each side of the split", ylabel="", xlabel=f"number of {unit}")
         ax.margins(x=0.15)
-        ax.legend(title="", fontsize=8, loc="lower right")
+        ax.get_legend().remove()
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(CLASSES))
     return figure
 
 
@@ -127,7 +128,7 @@ def confusion_matrix(predictions, title=""):
     -------
     Figure
     """
-    figure, ax = _figure(3.4)
+    figure, ax = _figure(3.6, width=5.0)
     matrix = evaluation.confusion(predictions)
     share = matrix.div(matrix.sum(axis=1).clip(lower=1), axis=0)
     text = matrix.astype(str) + "\n" + share.map("{:.0%}".format)
@@ -199,7 +200,7 @@ def accuracy_with_intervals(comparison, paper=None):
     ticks = [f"{_title(row.architecture)}\n({row.weights})" for row in comparison.itertuples()]
     ax.set_yticks(range(len(names)), ticks, fontsize=8)
     ax.set(xlabel="test accuracy, with 95 % Wilson interval", xlim=(0.3, 1.01), ylim=(len(names) - 0.5, -0.5))
-    ax.legend(fontsize=8, loc="lower left")
+    figure.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
     ax.grid(axis="x", alpha=0.3)
     figure.suptitle(f"{_sample_note(comparison)}{RESEARCH_ONLY}", fontsize=9)
     return figure

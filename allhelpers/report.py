@@ -63,7 +63,9 @@ def _section(run_folder, name):
         "settings": record["settings"],
         "seconds": record["seconds"],
         "device": record["device"],
-        "metrics": _as_html(evaluation.table_of_metrics(runs.read_json(folder / "metrics.json")).reset_index()),
+        "metrics": _as_html(
+            evaluation.table_of_metrics(runs.read_json(folder / "metrics.json")).rename_axis("metric").reset_index()
+        ),
         "curves": _embed(plotting.learning_curves(pd.read_csv(folder / "history.csv"), title)),
         "confusion": _embed(plotting.confusion_matrix(test, f"{title}: test cells")),
     }
