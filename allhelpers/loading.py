@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from . import manifest as manifests
 from . import runs, sample, splitting
 from .errors import InputError, listing
+from .settings import SYNTHETIC_NOTE
 
 KAGGLE_DATASET = "andrewmvd/leukemia-classification"
 INPUT_SIZE = 224  # pixels; the paper's
@@ -68,7 +69,7 @@ class Cells:
     @property
     def kind(self):
         """What the cells are, for titles of figures."""
-        return "synthetic sample" if self.notes and self.notes[0].startswith("synthetic") else "C-NMC cells"
+        return "synthetic sample" if SYNTHETIC_NOTE in self.notes else "C-NMC cells"
 
     def labels(self):
         """One-hot labels in the order of `manifest.CLASSES`.
@@ -334,7 +335,7 @@ def choose_cells(table, there, settings):
     notes : list of str
         What every output must say.
     """
-    notes = ["synthetic cells: drawn by a program, no medical meaning"] if settings.synthetic else []
+    notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     column = f"{settings.split}_split"
     needed = table[column] != "" if column in table else pd.Series(True, index=table.index)
     missing = table[needed & ~there]

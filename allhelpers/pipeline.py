@@ -39,7 +39,7 @@ def run(values, output=None, overwrite=False):
     common, per_name = _plan(values)
     folder = Path(output or default_folder(common)).absolute()
     notes = _notes(common, per_name)
-    for line in [RESEARCH_ONLY, *notes]:
+    for line in [*notes, RESEARCH_ONLY]:
         print(f"* {line}", flush=True)
     _claim(folder, _recorded(common, per_name), overwrite)
     chosen = {"run_folder": str(folder), **_paths(common)}
@@ -91,9 +91,9 @@ def _paths(common):
 
 def _notes(common, per_name):
     data = settings.DataSettings(**_only(settings.DataSettings, common))
-    notes = ["synthetic cells: drawn by a program, no medical meaning"] if data.synthetic else []
     random = [architectures.get(name).title for name, own in per_name.items() if own["weights"] == "random"]
-    return notes + ([f"{pretrained.RANDOM_NOTE} ({', '.join(random)})"] if random else [])
+    notes = [f"{pretrained.RANDOM_NOTE} ({', '.join(random)})"] if random else []
+    return notes + ([settings.SYNTHETIC_NOTE] if data.synthetic else [])
 
 
 def _recorded(common, per_name):

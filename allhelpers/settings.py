@@ -17,6 +17,7 @@ from .splitting import DEFAULT_SEED
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 SAMPLE = "sample"
+SYNTHETIC_NOTE = "synthetic cells: drawn by a program, no medical meaning"
 
 
 class DataSettings(BaseModel):

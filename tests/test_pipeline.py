@@ -49,7 +49,8 @@ def finished(tmp_path_factory, cache):
 
 def test_run_prints_the_comparison_the_report_and_the_warnings(finished):
     folder, done = finished
-    assert done.stdout.splitlines()[0] == "* Research only, not for diagnosis."
+    assert done.stdout.splitlines()[0] == f"* {pretrained.RANDOM_NOTE} (MobileNet)"
+    assert "Research only, not for diagnosis." in done.stdout
     assert f"report: {folder / 'report.html'}" in done.stdout
     assert "mobilenet" in done.stdout
     assert "1/3 1_data_split" in done.stderr  # a bar per notebook
