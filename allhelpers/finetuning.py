@@ -63,7 +63,7 @@ class Network:
         return {"total": self.full.count_params(), "trained": trained}
 
 
-def build(architecture, settings, source, training_pixels=None):
+def build(architecture, settings, source, cells=None):
     """Build a network: backbone, new head, cut.
 
     The head is what the paper describes: global average pooling and one fully connected layer with softmax.
@@ -74,8 +74,8 @@ def build(architecture, settings, source, training_pixels=None):
     settings : TrainingSettings
     source : pretrained.Weights or None
         ``None`` where weights will be loaded afterwards.
-    training_pixels : array of shape (cells, height, width, 3), uint8, optional
-        On which random weights are calibrated.
+    cells : loading.Cells, optional
+        On a few of whose training cells random weights are calibrated.
 
     Returns
     -------
@@ -87,9 +87,9 @@ def build(architecture, settings, source, training_pixels=None):
     pixels = keras.Input((architecture.input_size, architecture.input_size, 3), dtype="uint8", name="pixels")
     preprocessed = architectures.preprocess(architecture, pixels)
     if source and source.source == "random":
-        chosen = np.random.default_rng(settings.seed).permutation(len(training_pixels))[: pretrained.CALIBRATION_CELLS]
+        chosen = np.random.default_rng(settings.seed).permutation(cells.rows("train"))[: pretrained.CALIBRATION_CELLS]
         sight = keras.Model(pixels, preprocessed)
-        pretrained.draw_random(backbone, sight.predict_on_batch(training_pixels[np.sort(chosen)]))
+        pretrained.draw_random(backbone, sight.predict_on_batch(cells.pixels[np.sort(chosen)]))
     elif source:
         pretrained.load(backbone, source.path)
     trunk, tail = _divide(backbone, pixels, preprocessed, cut)

@@ -25,7 +25,7 @@ def hash_free_order(file):
 
 
 def network_of(name, settings, cells):
-    return finetuning.build(architectures.get(name), settings, RANDOM, cells.pixels[cells.rows("train")])
+    return finetuning.build(architectures.get(name), settings, RANDOM, cells)
 
 
 @pytest.mark.parametrize("name", NAMES)
