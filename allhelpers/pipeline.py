@@ -70,8 +70,12 @@ def _plan(values):
 
 def default_folder(common):
     """Folder of a run that names none: after its images and its split."""
-    data = settings.DataSettings(**_only(settings.DataSettings, common))
+    data = _data(common)
     return ROOT / "runs" / f"{Path(data.images.replace(':', '-')).stem}-{data.split}"
+
+
+def _data(common):
+    return settings.DataSettings(**_only(settings.DataSettings, common))
 
 
 def _only(kind, values):
@@ -80,7 +84,7 @@ def _only(kind, values):
 
 def _paths(common):
     """Paths as seen from the user's folder, made absolute for the notebooks' kernels."""
-    data = settings.DataSettings(**_only(settings.DataSettings, common))
+    data = _data(common)
     absolute = {"cache_folder": str(Path(data.cache_folder).absolute())}
     if data.manifest:
         absolute["manifest"] = str(Path(data.manifest).absolute())
@@ -90,7 +94,7 @@ def _paths(common):
 
 
 def _notes(common, per_name):
-    data = settings.DataSettings(**_only(settings.DataSettings, common))
+    data = _data(common)
     random = [architectures.get(name).title for name, own in per_name.items() if own["weights"] == "random"]
     notes = [f"{pretrained.RANDOM_NOTE} ({', '.join(random)})"] if random else []
     return notes + ([settings.SYNTHETIC_NOTE] if data.synthetic else [])
