@@ -9,7 +9,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from . import RESEARCH_ONLY, __version__, settings
+from . import RESEARCH_ONLY, __version__, settings, splitting
 from .errors import InputError
 
 EXAMPLES = """examples:
@@ -90,12 +90,12 @@ def run(options):
 def _print_comparison(folder):
     import pandas as pd
 
-    from . import evaluation
+    from . import comparison
 
     table = pd.read_csv(folder / "comparison.csv")
     columns = ["architecture", "weights", "epochs", "test_correct", "test_cells", "test_accuracy", "low", "high"]
     print(table[[*columns, "seconds"]].to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    for note in evaluation.notes_of(table):
+    for note in comparison.notes_of(table):
         print(f"* {note}")
     print(f"* low, high: 95 % Wilson interval. {RESEARCH_ONLY}")
     print(f"report: {folder / 'report.html'}")
@@ -133,12 +133,12 @@ def _add_manifest(commands):
     command.set_defaults(command=make_manifest)
     command.add_argument("source", type=Path, metavar="FOLDER|CSV")
     command.add_argument("--output", type=Path, default=Path("data_manifest.csv"), metavar="CSV")
-    command.add_argument("--seed", type=int, default=settings.DEFAULT_SEED)
+    command.add_argument("--seed", type=int, default=splitting.DEFAULT_SEED)
 
 
 def make_manifest(options):
     """``manifest``: facts and splits of every labelled file."""
-    from . import manifest, runs, splitting
+    from . import manifest, runs
 
     read = manifest.from_folder if options.source.is_dir() else manifest.from_listing
     table = splitting.add_splits(read(options.source), options.seed)

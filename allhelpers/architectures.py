@@ -40,8 +40,6 @@ class Architecture:
         Keras's own ImageNet file without the classification layer.
     weights_md5 : str or None
         The MD5 that Keras itself checks; ``None`` where Keras records none.
-    input_size : int
-        Height and width of the input, in pixels.
     """
 
     name: str
@@ -52,18 +50,27 @@ class Architecture:
     trained_block: str
     weights_url: str
     weights_md5: str | None = None
-    input_size: int = 224
 
     @property
     def weights_file(self):
         """Name of Keras's own ImageNet file in Keras's cache folder."""
         return self.weights_url.rsplit("/", 1)[1]
 
-    def build(self):
-        """Build the Keras backbone without its classification layer, with random weights."""
+    def build(self, input_size=224):
+        """Build the Keras backbone without its classification layer, with random weights.
+
+        Parameters
+        ----------
+        input_size : int
+            Height and width of the input, in pixels.
+
+        Returns
+        -------
+        keras.Model
+        """
         module, function = self.builder.split(":")
         builder = getattr(importlib.import_module(module), function)
-        return builder(weights=None, include_top=False, input_shape=(self.input_size, self.input_size, 3))
+        return builder(weights=None, include_top=False, input_shape=(input_size, input_size, 3))
 
     def cut(self, unfreeze):
         """Find where the backbone is cut when ``unfreeze`` is trained.

@@ -1,22 +1,43 @@
 """One evaluator for every notebook: predictions in, metrics with their intervals out.
 
-Everything here is computed from ``predictions.csv`` and the other files of a run, so that a reader can do it again.
-"""
+Everything here is computed from a table of predictions (``predictions.csv``), so that a reader can do it again.
 
-from pathlib import Path
+Two kinds of interval stand side by side. Wilson's takes the cells as independent; the bootstrap resamples patients with
+all their cells, because cells of one patient resemble each other. The second is the honest one for new patients.
+"""
 
 import numpy as np
 import pandas as pd
 from sklearn import metrics as sk
 from statsmodels.stats.proportion import proportion_confint
 
-from . import RESEARCH_ONLY, architectures, runs
-from .errors import InputError
+from . import RESEARCH_ONLY
 from .manifest import CLASSES, POSITIVE
 
 THRESHOLD = 0.5
 CONFIDENCE = 0.95
-PAPER_RESULTS = Path(__file__).resolve().parent.parent / "results" / "paper.csv"
+RESAMPLES = 1000
+BOOTSTRAP_SEED = 0  # one seed for all, so that two methods are resampled alike and can be compared pairwise
+CALIBRATION_BINS = 10
+
+# Metrics in the order of tables. The first three are proportions and have Wilson's interval as well.
+PROPORTIONS = ("accuracy", "sensitivity", "specificity")
+METRICS = (
+    *PROPORTIONS, "balanced_accuracy", "weighted_f1", "auroc", "average_precision", "brier_score",
+    "calibration_error", "patient_accuracy",
+)  # fmt: skip
+TITLES = {
+    "auroc": "AUROC",
+    "weighted_f1": "weighted F1",
+    "brier_score": "Brier score",
+    "calibration_error": "expected calibration error",
+    "patient_accuracy": "mean accuracy per patient",
+}
+
+
+def title(metric):
+    """Name of a metric in figures and tables."""
+    return TITLES.get(metric, metric.replace("_", " "))
 
 
 def tabulate(cells, rows, probabilities):
@@ -36,27 +57,6 @@ def tabulate(cells, rows, probabilities):
     """
     table = cells.table.iloc[rows][["file", "subject", "split", "label"]].reset_index(drop=True)
     return table.assign(p_all=probabilities[:, CLASSES.index(POSITIVE)].astype(float).round(6))
-
-
-def predict(model, features, cells):
-    """Probabilities of the cells of validation and test.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A tail on features, or a full model on pixels.
-    features : array of shape (cells, ...)
-    cells : loading.Cells
-
-    Returns
-    -------
-    DataFrame
-        What predictions.csv holds, as from `tabulate`.
-    """
-    from . import finetuning  # loads TensorFlow, which a comparison does not need
-
-    rows = np.concatenate([cells.rows("valid"), cells.rows("test")])
-    return tabulate(cells, rows, finetuning.predict(model, features[rows]))
 
 
 def predicted_labels(predictions):
@@ -91,7 +91,7 @@ def confusion(predictions):
 
 
 def proportion(correct, cells):
-    """A proportion with its 95 % interval.
+    """A proportion with its 95 % interval by Wilson (1927), which keeps its coverage near 0 and 1.
 
     Parameters
     ----------
@@ -100,39 +100,226 @@ def proportion(correct, cells):
     Returns
     -------
     dict
-        value, low, high, correct, cells, interval. The interval is Wilson's (1927), which keeps its coverage near 0
-        and 1, where small test sets of good models are. Without cells there are no values.
+        value, low, high, correct, cells. Without cells there are no values.
     """
-    counts = {"correct": int(correct), "cells": int(cells), "interval": "Wilson 95 %"}
+    counts = {"correct": int(correct), "cells": int(cells)}
     if not cells:
         return {"value": None, "low": None, "high": None, **counts}
     low, high = proportion_confint(correct, cells, alpha=1 - CONFIDENCE, method="wilson")
     return {"value": correct / cells, "low": low, "high": high, **counts}
 
 
-def measure(predictions):
+def patients_of(predictions):
+    """What is resampled: the patient of each cell, or the cell itself where no patient is known.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+
+    Returns
+    -------
+    Series of str
+    """
+    subject = predictions["subject"].fillna("").astype(str)
+    return subject.where(subject != "", predictions["file"].astype(str))
+
+
+def per_patient(predictions):
+    """Cells and accuracy of each patient, as the organisers of C-NMC 2019 asked for.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        Columns subject, label, cells, correct, accuracy; worst first within each class. A patient with cells of two
+        classes has two rows.
+    """
+    right = predictions["label"] == predicted_labels(predictions)
+    table = predictions.assign(subject=patients_of(predictions), correct=right)
+    table = table.groupby(["label", "subject"])["correct"].agg(cells="size", correct="sum").reset_index()
+    table = table.assign(accuracy=table["correct"] / table["cells"])
+    return table.sort_values(["label", "accuracy"])[["subject", "label", "cells", "correct", "accuracy"]]
+
+
+def calibration(predictions):
+    """Stated probability against observed frequency, in bins of equal width.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        One row per bin that holds cells: cells, stated (mean p_all), observed (share of ALL).
+    """
+    bins = _bins(predictions["p_all"])
+    table = predictions.assign(observed=predictions["label"] == POSITIVE).groupby(bins)
+    return table.agg(cells=("p_all", "size"), stated=("p_all", "mean"), observed=("observed", "mean"))
+
+
+def _bins(p_all):
+    return np.minimum((p_all.to_numpy() * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+
+
+class _Patients:
+    """Sums over the cells of each patient, from which most metrics follow for any weights of the patients."""
+
+    def __init__(self, predictions):
+        units = patients_of(predictions)
+        self.names, self.unit = np.unique(units, return_inverse=True)
+        self.truth = predictions["label"].eq(POSITIVE).to_numpy()
+        self.p_all = predictions["p_all"].to_numpy(float)
+        self.classes = predictions["label"].map(CLASSES.index).to_numpy()
+        called = predicted_labels(predictions).map(CLASSES.index).to_numpy()
+        self.confusion = self._sum(np.eye(len(CLASSES) ** 2)[self.classes * len(CLASSES) + called])
+        self.squares = self._sum((self.p_all - self.truth) ** 2)
+        in_bin = np.eye(CALIBRATION_BINS)[_bins(predictions["p_all"])]
+        self.gaps = self._sum(in_bin * (self.p_all - self.truth)[:, np.newaxis])
+
+    def _sum(self, per_cell):
+        per_cell = per_cell.reshape(len(self.unit), -1).astype(float)
+        sums = np.zeros((len(self.names), per_cell.shape[1]))
+        np.add.at(sums, self.unit, per_cell)
+        return sums
+
+    def draws(self, resamples):
+        """How often each patient is drawn in each resample; patients of each class are drawn among themselves.
+
+        Returns
+        -------
+        ndarray of shape (resamples, patients)
+        """
+        random = np.random.default_rng(BOOTSTRAP_SEED)
+        stratum = np.zeros(len(self.names), int)
+        np.bitwise_or.at(stratum, self.unit, 1 << self.classes)
+        drawn = np.zeros((resamples, len(self.names)))
+        for kind in np.unique(stratum):
+            members = np.flatnonzero(stratum == kind)
+            drawn[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+        return drawn
+
+    def metrics(self, weights):
+        """All metrics for each row of weights.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n, patients)
+
+        Returns
+        -------
+        DataFrame of shape (n, metrics)
+            NaN where a metric is not defined, as AUROC is without cells of both classes.
+        """
+        matrix = (weights @ self.confusion).reshape(-1, len(CLASSES), len(CLASSES))
+        cells, right = matrix.sum(axis=(1, 2)), np.diagonal(matrix, axis1=1, axis2=2)
+        support, called = matrix.sum(axis=2), matrix.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall = right / support
+            f1 = np.where(support + called > 0, 2 * right / (support + called), 0)
+            accuracy_of_patient = self.confusion[:, :: len(CLASSES) + 1].sum(axis=1) / self.confusion.sum(axis=1)
+            found = {
+                "accuracy": right.sum(axis=1) / cells,
+                "sensitivity": recall[:, CLASSES.index(POSITIVE)],
+                "specificity": recall[:, 1 - CLASSES.index(POSITIVE)],
+                "balanced_accuracy": recall.mean(axis=1),
+                "weighted_f1": (support * f1).sum(axis=1) / cells,
+                "brier_score": (weights @ self.squares)[:, 0] / cells,
+                "calibration_error": np.abs(weights @ self.gaps).sum(axis=1) / cells,
+                "patient_accuracy": weights @ accuracy_of_patient / weights.sum(axis=1),
+            }
+        auroc, average_precision = self._ranking(weights)
+        return pd.DataFrame({**found, "auroc": auroc, "average_precision": average_precision})[list(METRICS)]
+
+    def _ranking(self, weights):
+        """AUROC and average precision for each row of weights, as scikit-learn defines them.
+
+        Written out because scikit-learn takes one vector of weights per call: a thousand resamples in one go are
+        about fifty times quicker. Ties count as one step of the curve.
+        """
+        order = np.argsort(-self.p_all, kind="stable")
+        last_of_tie = np.append(np.flatnonzero(np.diff(self.p_all[order])), len(order) - 1)
+        results = []
+        for some in np.array_split(weights, -(-len(weights) // 100)):  # 100 at a time, for the sake of memory
+            per_cell = some[:, self.unit[order]]
+            true, false = (
+                np.cumsum(per_cell * side[order], axis=1)[:, last_of_tie] for side in (self.truth, ~self.truth)
+            )
+            steps = [np.diff(curve, axis=1, prepend=0) for curve in (true, false)]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                area = (steps[1] * (true - steps[0] / 2)).sum(axis=1) / (true[:, -1] * false[:, -1])
+                precision = np.where(steps[0] > 0, true / (true + false), 0)
+                mean_precision = (steps[0] * precision).sum(axis=1) / true[:, -1]
+            results.append([area, np.where(np.isnan(area), np.nan, mean_precision)])
+        return np.concatenate(results, axis=1)
+
+
+def bootstrap(predictions, resamples=RESAMPLES):
+    """Metrics on resampled patients.
+
+    Patients are drawn with replacement, each with all its cells, among the patients of its class, so that every
+    resample has as many patients of each class as the test (Efron & Tibshirani 1993, "An introduction to the
+    bootstrap", section 8; clusters as units). Tables of the same cells are resampled alike.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Cells of one side of the split.
+    resamples : int
+
+    Returns
+    -------
+    DataFrame of shape (resamples, metrics)
+    """
+    patients = _Patients(predictions)
+    return patients.metrics(patients.draws(resamples))
+
+
+def measure(predictions, resamples=RESAMPLES):
     """Metrics of one side of the split.
 
     Parameters
     ----------
     predictions : DataFrame
-        Columns label and p_all.
+        Columns file, subject, label and p_all.
+    resamples : int
+        Of the bootstrap; 0 leaves it out.
 
     Returns
     -------
     dict
-        accuracy, sensitivity (of ALL cells, the share that is called ALL) and specificity (of normal cells, the share
-        that is called normal), each as `proportion` gives it, and the confusion matrix.
+        For each of `METRICS` a dict with value; patients_low and patients_high (bootstrap of patients); and, for
+        proportions, low and high (Wilson), correct and cells. Sensitivity is the share of ALL cells that is called
+        ALL, specificity the share of normal cells that is called normal; probabilities in ``p_all`` are of ALL, which
+        is the positive class of AUROC and average precision. Weighted F1 is the challenge's metric: the F1 of both
+        classes, weighted by their cells. Brier score and expected calibration error (Naeini et al. 2015, 10 bins of
+        equal width) are 0 at best. And: patients, confusion_matrix.
     """
+    patients = _Patients(predictions)
+    values = patients.metrics(np.ones((1, len(patients.names)))).iloc[0]
+    entries = {name: {"value": _number(value)} for name, value in values.items()}
     matrix = confusion(predictions)
-    negative = CLASSES[1 - CLASSES.index(POSITIVE)]
-    right = {label: matrix.loc[label, label] for label in CLASSES}
+    right, negative = pd.Series(np.diag(matrix), CLASSES), CLASSES[1 - CLASSES.index(POSITIVE)]
+    entries["accuracy"] = proportion(right.sum(), len(predictions))
+    entries["sensitivity"] = proportion(right[POSITIVE], matrix.loc[POSITIVE].sum())
+    entries["specificity"] = proportion(right[negative], matrix.loc[negative].sum())
+    if resamples:
+        limits = bootstrap(predictions, resamples).quantile([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        for name, entry in entries.items():
+            entry["patients_low"], entry["patients_high"] = map(_number, limits[name])
+    per_class = predictions.assign(unit=patients_of(predictions)).groupby("label")["unit"].nunique()
     return {
-        "accuracy": proportion(sum(right.values()), len(predictions)),
-        "sensitivity": proportion(right[POSITIVE], matrix.loc[POSITIVE].sum()),
-        "specificity": proportion(right[negative], matrix.loc[negative].sum()),
+        **entries,
+        "patients": {label: int(per_class.get(label, 0)) for label in CLASSES},
         "confusion_matrix": {"rows_true_columns_predicted": list(CLASSES), "counts": matrix.to_numpy().tolist()},
     }
+
+
+def _number(value):
+    return None if pd.isna(value) else float(value)
 
 
 def evaluate(predictions, notes):
@@ -141,7 +328,7 @@ def evaluate(predictions, notes):
     Parameters
     ----------
     predictions : DataFrame
-        Cells of validation and test.
+        Cells of validation and test. Only the test is resampled.
     notes : list of str
         What must be said beside every figure.
 
@@ -149,8 +336,12 @@ def evaluate(predictions, notes):
     -------
     dict
     """
-    sides = {side: measure(group) for side, group in predictions.groupby("split")}
-    return {"warning": RESEARCH_ONLY, "notes": notes, **sides}
+    sides = {side: measure(group, RESAMPLES if side == "test" else 0) for side, group in predictions.groupby("split")}
+    intervals = {
+        "low, high": f"Wilson, {CONFIDENCE:.0%}; cells taken as independent",
+        "patients_low, patients_high": f"bootstrap of patients, {CONFIDENCE:.0%}, {RESAMPLES:,} resamples",
+    }
+    return {"warning": RESEARCH_ONLY, "notes": notes, "intervals": intervals, **sides}
 
 
 def table_of_metrics(metrics, side="test"):
@@ -165,138 +356,34 @@ def table_of_metrics(metrics, side="test"):
     Returns
     -------
     DataFrame
-        One row per metric: value, low, high, correct, cells.
+        One row per metric: value; low and high (Wilson); patients_low and patients_high (bootstrap); correct, cells.
     """
-    rows = {name: entry for name, entry in metrics[side].items() if "value" in entry}
-    return pd.DataFrame(rows).T[["value", "low", "high", "correct", "cells"]]
+    table = pd.DataFrame({title(name): metrics[side][name] for name in METRICS}).T
+    columns = ["value", "low", "high", "patients_low", "patients_high", "correct", "cells"]
+    return table.reindex(columns=columns).astype(float).astype({"correct": "Int64", "cells": "Int64"})
 
 
-def compare(run_folder, names):
-    """Gather the results of several architectures from a run's files.
+def sentence_of_patients(metrics, side="test"):
+    """How many patients an interval rests on, with a warning where they are few.
 
     Parameters
     ----------
-    run_folder : str or Path
-    names : list of str
-
-    Returns
-    -------
-    DataFrame
-        One row per architecture: how it was trained, final training and validation figures, test accuracy with its
-        interval, seconds, parameters, size.
-
-    Raises
-    ------
-    InputError
-        If a result is missing, or belongs to other cells than the run's manifest.
-    """
-    run_folder = Path(run_folder)
-    rows = [_row(run_folder, name) for name in names]
-    return pd.DataFrame(rows)
-
-
-def _row(run_folder, name):
-    folder, architecture = run_folder / name, architectures.get(name)
-    if not (folder / "metrics.json").is_file():
-        raise InputError(f"{folder} holds no finished result of {architecture.title}: run notebook 2_{name} first.")
-    record, metrics = (runs.read_json(folder / f) for f in ("parameters.json", "metrics.json"))
-    if record["manifest_sha256"] != runs.sha256(run_folder / "manifest.csv"):
-        raise InputError(f"{folder} was computed on other cells than {run_folder}/manifest.csv: run 2_{name} again.")
-    last = pd.read_csv(folder / "history.csv").iloc[-1]
-    test, settings = metrics["test"]["accuracy"], record["settings"]
-    return {
-        "architecture": name,
-        "weights": record["weights"]["label"],
-        "unfreeze": settings["unfreeze"],
-        "batch_norm": settings["batch_norm"],
-        "split": settings["split"],
-        "seed": settings["seed"],
-        "epochs": int(last["epoch"]),
-        "train_accuracy": last["accuracy"],
-        "valid_accuracy": last["val_accuracy"],
-        "train_loss": last["loss"],
-        "valid_loss": last["val_loss"],
-        "test_correct": test["correct"],
-        "test_cells": test["cells"],
-        "test_accuracy": test["value"],
-        "low": test["low"],
-        "high": test["high"],
-        "seconds": sum(record["seconds"].values()),
-        "parameters": record["parameters"]["total"],
-        "trained": record["parameters"]["trained"],
-        "megabytes": record["model"]["megabytes"],
-        "notes": "; ".join(metrics["notes"]),
-    }
-
-
-def notes_of(comparison):
-    """Every note of a comparison once, in the order of first appearance.
-
-    Parameters
-    ----------
-    comparison : DataFrame
-        From `compare`.
-
-    Returns
-    -------
-    list of str
-    """
-    return list(dict.fromkeys(note for notes in comparison["notes"].fillna("") for note in notes.split("; ") if note))
-
-
-def paper_results():
-    """The paper's own table, with Wilson intervals computed from its counts.
-
-    Returns
-    -------
-    DataFrame
-        One row per architecture, columns as in `compare` where the paper has them.
-    """
-    table = pd.read_csv(PAPER_RESULTS)
-    intervals = [proportion(row.test_correct, row.test_cells) for row in table.itertuples()]
-    return table.assign(
-        test_accuracy=[i["value"] for i in intervals],
-        low=[i["low"] for i in intervals],
-        high=[i["high"] for i in intervals],
-    )
-
-
-def beside_paper(comparison):
-    """The paper's table and ours, one under the other for each architecture.
-
-    Parameters
-    ----------
-    comparison : DataFrame
-        From `compare`.
-
-    Returns
-    -------
-    DataFrame
-        Rows indexed by architecture and source (paper, this run).
-    """
-    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "test_accuracy", "low", "high", "right"]
-    both = pd.concat({"paper": paper_results(), "this run": comparison}, names=["source"])
-    both = both[both["architecture"].isin(comparison["architecture"])]
-    both["right"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
-    order = {name: k for k, name in enumerate(comparison["architecture"])}
-    both = both.reset_index("source").sort_values(["architecture", "source"], key=lambda s: s.replace(order))
-    return both.set_index(["architecture", "source"])[columns]
-
-
-def sentence(row):
-    """One row of a comparison in words.
-
-    Parameters
-    ----------
-    row : Series
-        Of `compare`.
+    metrics : dict
+        From `evaluate`.
+    side : str
 
     Returns
     -------
     str
     """
-    title = architectures.get(row["architecture"]).title
-    return (
-        f"{title}: {row['test_correct']} of {row['test_cells']} test cells right, {row['test_accuracy']:.1%} "
-        f"(95 % interval {row['low']:.1%} to {row['high']:.1%})"
+    counts = metrics[side]["patients"]
+    text = ", ".join(f"{count} {label.upper()}" for label, count in counts.items())
+    few = min(counts.values()) < FEW_PATIENTS
+    return f"The bootstrap resamples the patients of the test ({text}; who has cells of both classes counts twice)" + (
+        f"; fewer than {FEW_PATIENTS} of a class, so the true uncertainty is larger than its interval." if few else "."
     )
+
+
+# With fewer clusters percentile intervals are too narrow (Cameron, Gelbach & Miller 2008, "Bootstrap-based
+# improvements for inference with clustered errors").
+FEW_PATIENTS = 10

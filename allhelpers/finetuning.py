@@ -20,7 +20,7 @@ import tensorflow as tf
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from . import architectures, loading, pretrained, runs
+from . import architectures, evaluation, loading, pretrained, runs
 from .errors import InputError
 from .manifest import CLASSES
 from .settings import TrainingSettings
@@ -29,6 +29,7 @@ from .settings import TrainingSettings
 FORWARD_BATCH = 16
 CHUNK_BYTES = 64 * 1024**2  # features that are held in memory at a time while training
 
+PREDICTED_AT_ONCE = 256  # cells whose features are held in memory
 ORIENTATIONS = 8  # a square has 4 rotations, each with its reflection
 
 
@@ -39,6 +40,8 @@ class Network:
     Attributes
     ----------
     architecture : Architecture
+    settings : TrainingSettings
+        What it was built for.
     cut : str
         Layer at which the backbone is cut, ``"pooled"`` or ``"pixels"``.
     trunk, tail, full : keras.Model
@@ -46,6 +49,7 @@ class Network:
     """
 
     architecture: architectures.Architecture
+    settings: TrainingSettings
     cut: str
     trunk: keras.Model
     tail: keras.Model
@@ -83,8 +87,8 @@ def build(architecture, settings, source, cells=None):
     """
     cut = _cut(architecture, settings)
     keras.utils.set_random_seed(settings.seed)
-    backbone = architecture.build()
-    pixels = keras.Input((architecture.input_size, architecture.input_size, 3), dtype="uint8", name="pixels")
+    backbone = architecture.build(settings.input_size)
+    pixels = keras.Input((settings.input_size, settings.input_size, 3), dtype="uint8", name="pixels")
     preprocessed = architectures.preprocess(architecture, pixels)
     if source and source.source == "random":
         chosen = np.random.default_rng(settings.seed).permutation(cells.rows("train"))[: pretrained.CALIBRATION_CELLS]
@@ -92,10 +96,10 @@ def build(architecture, settings, source, cells=None):
         pretrained.draw_random(backbone, sight.predict_on_batch(cells.pixels[np.sort(chosen)]))
     elif source:
         pretrained.load(backbone, source.path)
-    trunk, tail = _divide(backbone, pixels, preprocessed, cut)
+    trunk, tail = _divide(backbone, pixels, preprocessed, cut, settings)
     _freeze(architecture, trunk, tail, backbone, settings)
     full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
-    return Network(architecture, cut, trunk, tail, full)
+    return Network(architecture, settings, cut, trunk, tail, full)
 
 
 def _cut(architecture, settings):
@@ -104,9 +108,9 @@ def _cut(architecture, settings):
     return "pixels" if settings.batch_norm == "all" else cut
 
 
-def _divide(backbone, pixels, preprocessed, cut):
+def _divide(backbone, pixels, preprocessed, cut, settings):
     pool = keras.layers.GlobalAveragePooling2D(name="pool")
-    head = keras.layers.Dense(len(CLASSES), activation="softmax", dtype="float32", name="probabilities")
+    head = _head(settings)
     if cut == "pooled":
         trunk = keras.Model(pixels, pool(backbone(preprocessed)), name="trunk")
         features = keras.Input(trunk.output.shape[1:], name="features")
@@ -120,6 +124,15 @@ def _divide(backbone, pixels, preprocessed, cut):
     return trunk, keras.Model(features, head(pool(backbone.output)), name="tail")
 
 
+def _head(settings):
+    """The fully connected layer with softmax, with dropout before it where the settings ask for it."""
+    dense = keras.layers.Dense(len(CLASSES), activation="softmax", dtype="float32", name="probabilities")
+    if not settings.dropout:
+        return dense
+    dropout = keras.layers.Dropout(settings.dropout, name="dropout")
+    return lambda pooled: dense(dropout(pooled))
+
+
 def _freeze(architecture, trunk, tail, backbone, settings):
     """Decide for every layer whether it is trained; a frozen batch normalisation also keeps its statistics."""
     trunk.trainable = False
@@ -129,8 +142,10 @@ def _freeze(architecture, trunk, tail, backbone, settings):
         for layer in backbone.layers:
             layer.trainable = layer.name in above
     for layer in backbone.layers:
-        if is_norm[layer.name] and settings.batch_norm != "tail":
-            layer.trainable = settings.batch_norm == "all"
+        if is_norm[layer.name]:
+            layer.momentum = settings.norm_momentum
+            if settings.batch_norm != "tail":
+                layer.trainable = settings.batch_norm == "all"
 
 
 def _layers_above(architecture, backbone, unfreeze):
@@ -159,6 +174,26 @@ def orient(pixels, orientation):
     """
     turned = np.rot90(pixels, orientation % 4, axes=(1, 2))
     return np.ascontiguousarray(turned[:, :, ::-1] if orientation >= 4 else turned)
+
+
+class OrientedPixels:
+    """Pixels as features of a network without a frozen part: turned when they are read, not kept eight times.
+
+    Parameters
+    ----------
+    pixels : array of shape (cells, size, size, 3), uint8
+    """
+
+    def __init__(self, pixels):
+        self.pixels, self.dtype, self.shape = pixels, pixels.dtype, (ORIENTATIONS, *pixels.shape)
+
+    def __getitem__(self, index):
+        """As an array of shape (orientations, cells, ...) would give: ``[orientation]`` or ``[orientation, rows]``."""
+        orientation, rows = index if isinstance(index, tuple) else (index, slice(None))
+        if np.ndim(orientation) == 0:
+            return orient(self.pixels[rows], orientation)
+        pairs = zip(rows, orientation, strict=True)
+        return np.concatenate([orient(self.pixels[row : row + 1], turn) for row, turn in pairs])
 
 
 def feature_precision(network, settings):
@@ -195,19 +230,19 @@ def compute_features(network, cells, settings):
 
     Returns
     -------
-    ndarray of shape (orientations, cells, ...)
+    ndarray of shape (orientations, cells, ...), or OrientedPixels where nothing is frozen
         Features at the cut, memory-mapped; ``features[0]`` belongs to the cells as they are.
     """
-    if network.cut == "pixels" and settings.orientations == 1:
-        return cells.pixels[np.newaxis]
-    precision = "uint8" if network.cut == "pixels" else feature_precision(network, settings)
-    key = features_key(network, cells.key, settings.orientations, precision)
+    if network.cut == "pixels":
+        return OrientedPixels(cells.pixels)
+    orientations, precision = max(settings.orientations, settings.average), feature_precision(network, settings)
+    key = features_key(network, cells.key, orientations, precision)
     path = Path(settings.cache_folder) / "features" / f"{network.architecture.name}-{key[:32]}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
             with runs.atomic(path) as partial:
-                _run_trunk(network, cells.pixels, settings.orientations, precision, partial)
+                _run_trunk(network, cells.pixels, orientations, precision, partial)
     return np.load(path, mmap_mode="r")
 
 
@@ -232,7 +267,7 @@ def _check_range(computed, precision):
         raise InputError("Features are too large for half precision: set features = float32.")
 
 
-def epoch_order(rows, epoch, settings):
+def epoch_order(rows, epoch, settings, shares=None):
     """Order of the training cells in one epoch, and the orientation in which each is shown.
 
     It depends on the seed and the epoch alone, so that a run that goes on sees what an uninterrupted one sees.
@@ -244,14 +279,39 @@ def epoch_order(rows, epoch, settings):
     epoch : int
         From 0.
     settings : TrainingSettings
+    shares : ndarray of float, optional
+        How often each row is to be drawn, with sum 1; without it each row comes once.
 
     Returns
     -------
     order, orientation : ndarray of int, of the length of ``rows``
     """
     random = np.random.default_rng([settings.seed, epoch])
-    order = random.permutation(rows)
+    order = random.permutation(rows) if shares is None else random.choice(rows, len(rows), p=shares)
     return order, random.integers(settings.orientations, size=len(rows))
+
+
+def balanced_shares(table, balance):
+    """How often each training cell is drawn.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Training cells.
+    balance : {"none", "class", "patient"}
+
+    Returns
+    -------
+    ndarray of float with sum 1, or None
+        ``"class"``: all classes equally often; ``"patient"``: within a class all patients equally often.
+    """
+    if balance == "none":
+        return None
+    shares = 1 / table.groupby("label")["file"].transform("size")
+    if balance == "patient":
+        patients = table.groupby("label")["subject"].transform("nunique")
+        shares = 1 / (patients * table.groupby(["label", "subject"])["file"].transform("size"))
+    return (shares / shares.sum()).to_numpy()
 
 
 def train(network, features, cells, settings, history_path=None, model=None):
@@ -272,20 +332,24 @@ def train(network, features, cells, settings, history_path=None, model=None):
     Returns
     -------
     DataFrame
-        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds.
+        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds. The training loss holds label
+        smoothing, if any. With ``settings.refit`` the validation cells are trained on and so give no figures.
 
     Raises
     ------
     InputError
         If the loss is no longer finite.
     """
-    trainer = _Trainer(model or network.tail, settings)
     labels, train_rows, valid_rows = cells.labels(), cells.rows("train"), cells.rows("valid")
+    if settings.refit:
+        train_rows, valid_rows = np.sort(np.concatenate([train_rows, valid_rows])), valid_rows[:0]
+    shares = balanced_shares(cells.table.iloc[train_rows], settings.balance)
+    trainer = _Trainer(model or network.tail, settings, len(train_rows))
     history = []
     with tqdm(range(settings.epochs), desc=f"{network.architecture.title}: training", unit="epoch") as bar:
         for epoch in bar:
             began = time.perf_counter()
-            order, orientation = epoch_order(train_rows, epoch, settings)
+            order, orientation = epoch_order(train_rows, epoch, settings, shares)
             loss, accuracy = trainer.epoch(features, labels, order, orientation)
             val_loss, val_accuracy = trainer.measure(features[0], labels, valid_rows)
             row = {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
@@ -298,17 +362,39 @@ def train(network, features, cells, settings, history_path=None, model=None):
     return pd.DataFrame(history)
 
 
+def step_size(settings, cells):
+    """Step size of the optimiser: a number, or a schedule that falls to zero along half a cosine.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    cells : int
+        Training cells, which with the batch size give the number of steps.
+
+    Returns
+    -------
+    float or keras.optimizers.schedules.LearningRateSchedule
+    """
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    steps = settings.epochs * -(-cells // settings.batch_size)
+    return keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+
+
 class _Trainer:
     """Mini-batch SGD whose loop over batches runs inside TensorFlow, without Python between two steps.
 
     Features come chunk by chunk from the memory map, so that memory does not grow with the number of cells.
     """
 
-    def __init__(self, model, settings):
+    def __init__(self, model, settings, cells):
         self.model, self.batch_size = model, settings.batch_size
-        self.optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
+        self.optimizer = keras.optimizers.SGD(step_size(settings, cells), momentum=settings.momentum)
         self.optimizer.build(model.trainable_variables)
         self.loss = keras.losses.CategoricalCrossentropy(reduction="sum")
+        self.training_loss = keras.losses.CategoricalCrossentropy(
+            label_smoothing=settings.label_smoothing, reduction="sum"
+        )
         self._steps = tf.function(self._train_steps, reduce_retracing=True)
         self._forward = tf.function(self._predict, reduce_retracing=True)
 
@@ -328,7 +414,7 @@ class _Trainer:
 
     def _chunks(self, features, count):
         """Slices of whole batches that fit into `CHUNK_BYTES`."""
-        bytes_per_batch = self.batch_size * features[0, 0].nbytes
+        bytes_per_batch = self.batch_size * int(np.prod(features.shape[2:])) * features.dtype.itemsize
         length = self.batch_size * max(1, CHUNK_BYTES // bytes_per_batch)
         return [slice(start, min(start + length, count)) for start in range(0, count, length)]
 
@@ -339,6 +425,9 @@ class _Trainer:
 
     @staticmethod
     def _mean(parts):
+        parts = list(parts)
+        if not parts:
+            return np.nan, np.nan
         losses, right, cells = np.sum([[float(value) for value in part] for part in parts], axis=0)
         return losses / cells, right / cells
 
@@ -348,7 +437,7 @@ class _Trainer:
             batch, truth = features[start : start + self.batch_size], labels[start : start + self.batch_size]
             with tf.GradientTape() as tape:
                 probabilities = self.model(batch, training=True)
-                batch_loss = self.loss(truth, probabilities)
+                batch_loss = self.training_loss(truth, probabilities)
                 mean_loss = batch_loss / tf.cast(tf.shape(batch)[0], tf.float32)
             variables = self.model.trainable_variables
             self.optimizer.apply(tape.gradient(mean_loss, variables), variables)
@@ -388,6 +477,32 @@ def predict(model, inputs):
         filled = np.concatenate([batch, np.repeat(batch[-1:], FORWARD_BATCH - len(batch), axis=0)])
         outputs[start : start + len(batch)] = model.predict_on_batch(filled)[: len(batch)]
     return outputs
+
+
+def predict_cells(network, features, cells, average):
+    """Probabilities of the cells of validation and test.
+
+    Parameters
+    ----------
+    network : Network
+    features : array of shape (orientations, cells, ...)
+        From `compute_features`.
+    cells : loading.Cells
+    average : int
+        Over how many orientations of each cell its probabilities are averaged.
+
+    Returns
+    -------
+    DataFrame
+        What predictions.csv holds, as from `evaluation.tabulate`.
+    """
+    rows = np.concatenate([cells.rows("valid"), cells.rows("test")])
+    probabilities = np.zeros((len(rows), len(CLASSES)))
+    for start in range(0, len(rows), PREDICTED_AT_ONCE):
+        part = rows[start : start + PREDICTED_AT_ONCE]
+        turned = [predict(network.tail, features[orientation, part]) for orientation in range(average)]
+        probabilities[start : start + len(part)] = np.mean(turned, axis=0)
+    return evaluation.tabulate(cells, rows, probabilities)
 
 
 def device():
@@ -482,7 +597,7 @@ def load(path):
 
 
 def classify(network, files):
-    """Classify picture files.
+    """Classify picture files, prepared and averaged over orientations as in the network's settings.
 
     Parameters
     ----------
@@ -494,11 +609,12 @@ def classify(network, files):
     DataFrame
         Columns file, p_all, p_hem, predicted.
     """
-    size, probabilities = network.architecture.input_size, []
+    settings, probabilities = network.settings, []
     for start in tqdm(range(0, len(files), FORWARD_BATCH), desc="classifying", unit="batch"):
         batch = files[start : start + FORWARD_BATCH]
-        pixels = np.stack([loading.decode_one(loading.read_picture(path), path, size) for path in batch])
-        probabilities.append(predict(network.full, architectures.check_pixels(pixels)))
+        pixels = architectures.check_pixels(np.stack([loading.decode_file(path, settings) for path in batch]))
+        turned = [predict(network.full, orient(pixels, orientation)) for orientation in range(settings.average)]
+        probabilities.append(np.mean(turned, axis=0))
     table = pd.DataFrame(np.concatenate(probabilities), columns=[f"p_{label}" for label in CLASSES])
     table.insert(0, "file", [str(path) for path in files])
     return table.assign(predicted=[CLASSES[k] for k in table[["p_all", "p_hem"]].to_numpy().argmax(axis=1)])

@@ -25,6 +25,7 @@ from .settings import SYNTHETIC_NOTE
 
 KAGGLE_DATASET = "andrewmvd/leukemia-classification"
 INPUT_SIZE = 224  # pixels; the paper's
+PICTURE_SIZE = 450  # pixels; the official files'
 PICTURE_SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
 # First bytes of the formats that are decoded; nothing else reaches the decoder.
 SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
@@ -40,7 +41,7 @@ class Cells:
     ----------
     table : DataFrame
         Manifest rows that are used, with a column ``split`` of train, valid and test.
-    pixels : ndarray of shape (cells, 224, 224, 3), uint8
+    pixels : ndarray of shape (cells, size, size, 3), uint8
         RGB, memory-mapped; row i belongs to row i of ``table``.
     notes : list of str
         What every output must say about these cells.
@@ -283,7 +284,8 @@ def prepare(settings):
     table = read_manifest(settings, source)
     members = match(table, source)
     table, notes = choose_cells(table, members.notna(), settings)
-    pixels, key = decode(table, members[table.index], source, settings.cache_folder)
+    shape = {"size": settings.input_size, "crop": settings.crop}
+    pixels, key = decode(table, members[table.index], source, settings.cache_folder, **shape)
     return Cells(table.reset_index(drop=True), pixels, notes, key)
 
 
@@ -337,19 +339,16 @@ def choose_cells(table, there, settings):
     """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     column = f"{settings.split}_split"
-    needed = table[column] != "" if column in table else pd.Series(True, index=table.index)
-    missing = table[needed & ~there]
-    rule = splitting.RULES[settings.split]
-    if len(missing):
-        _report_missing(missing, needed.sum(), settings)
-        table = table[there]
-        split = rule(table, settings.seed)
-        notes.append(_subset_note(there, split, settings))
-    elif column in table and settings.seed == splitting.DEFAULT_SEED:
+    if column in table and settings.seed == splitting.DEFAULT_SEED:
         split = table[column]
     else:
+        split = splitting.draw(table, settings.split, settings.seed)
+    missing = table[(split != "") & ~there]
+    if len(missing):
+        _report_missing(missing, (split != "").sum(), settings)
         table = table[there]
-        split = rule(table, settings.seed)
+        split = splitting.draw(table, settings.split, settings.seed)
+        notes.append(_subset_note(there, split, settings))
     table = table.assign(split=split)
     return table[table["split"] != ""], notes
 
@@ -374,7 +373,7 @@ def _subset_note(there, split, settings):
     )
 
 
-def decode(table, members, source, cache_folder, size=INPUT_SIZE):
+def decode(table, members, source, cache_folder, size=INPUT_SIZE, crop=PICTURE_SIZE):
     """Decode cells in parallel into a memory-mapped file, or open the file that is there.
 
     Parameters
@@ -387,6 +386,8 @@ def decode(table, members, source, cache_folder, size=INPUT_SIZE):
     cache_folder : str or Path
     size : int
         Height and width, in pixels.
+    crop : int
+        Side of the central square that is kept, in pixels of the picture.
 
     Returns
     -------
@@ -395,23 +396,23 @@ def decode(table, members, source, cache_folder, size=INPUT_SIZE):
     key : str
         SHA-256 of all that decides the pixels.
     """
-    recipe = {"size": size, "interpolation": "area", "cells": table["sha256"].tolist()}
+    recipe = {"size": size, "crop": crop, "interpolation": "area", "cells": table["sha256"].tolist()}
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
     path = Path(cache_folder) / "pixels" / f"{key[:32]}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
             with runs.atomic(path) as partial:
-                _decode_all(table, members, source, size, partial)
+                _decode_all(table, members, source, size, crop, partial)
     return np.load(path, mmap_mode="r"), key
 
 
-def _decode_all(table, members, source, size, path):
+def _decode_all(table, members, source, size, crop, path):
     pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(table), size, size, 3))
     digests = table["sha256"].tolist()
 
     def work(row):
-        pixels[row] = decode_one(source.read(members.iloc[row]), str(members.iloc[row]), size, digests[row])
+        pixels[row] = decode_one(source.read(members.iloc[row]), str(members.iloc[row]), size, crop, digests[row])
 
     with ThreadPoolExecutor() as pool, tqdm(total=len(table), desc="decoding cells", unit="cell") as bar:
         for start in range(0, len(table), CHUNK):
@@ -421,7 +422,22 @@ def _decode_all(table, members, source, size, path):
     pixels.flush()
 
 
-def decode_one(content, name, size=INPUT_SIZE, sha256=None):
+def decode_file(path, settings):
+    """Decode one picture file as a run with these settings does.
+
+    Parameters
+    ----------
+    path : Path
+    settings : DataSettings
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3), uint8
+    """
+    return decode_one(read_picture(path), path, settings.input_size, settings.crop)
+
+
+def decode_one(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, sha256=None):
     """Decode one picture and resize it.
 
     Resizing is by pixel area (``cv2.INTER_AREA``), which averages where it shrinks and so does not alias.
@@ -434,6 +450,8 @@ def decode_one(content, name, size=INPUT_SIZE, sha256=None):
         For error messages.
     size : int
         Height and width of the result, in pixels.
+    crop : int
+        Side of the central square that is kept, in pixels of the picture; a smaller picture is kept whole.
     sha256 : str, optional
         What the file's SHA-256 must be.
 
@@ -454,4 +472,6 @@ def decode_one(content, name, size=INPUT_SIZE, sha256=None):
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise InputError(f"{name} is damaged and cannot be decoded: download it again or remove it.")
+    top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
+    picture = picture[top : top + crop, left : left + crop]
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)[..., ::-1]

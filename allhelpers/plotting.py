@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from sklearn import metrics as sk
 
-from . import RESEARCH_ONLY, architectures, evaluation
-from .manifest import CLASS_TITLES, CLASSES
+from . import RESEARCH_ONLY, architectures, comparison, evaluation
+from .manifest import CLASS_TITLES, CLASSES, POSITIVE
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 CLASS_COLOURS = dict(zip(CLASSES, (ORANGE, BLUE), strict=True))
@@ -105,8 +106,9 @@ def learning_curves(history, title=""):
     for ax, measure in zip(axes, ("accuracy", "loss"), strict=True):
         marker = "o" if len(history) < 20 else None
         ax.plot(history["epoch"], history[measure], color=BLUE, marker=marker, markersize=3, label="training")
-        ax.plot(history["epoch"], history[f"val_{measure}"], color=ORANGE, marker=marker, markersize=3,
-                linestyle="--", label="validation")  # fmt: skip
+        if history[f"val_{measure}"].notna().any():
+            ax.plot(history["epoch"], history[f"val_{measure}"], color=ORANGE, marker=marker, markersize=3,
+                    linestyle="--", label="validation")  # fmt: skip
         ax.set(xlabel="epoch", ylabel=measure if measure == "accuracy" else "cross-entropy (nats)", title=measure)
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8)
@@ -137,6 +139,154 @@ def confusion_matrix(predictions, title=""):
                 yticklabels=names, cbar_kws={"label": "share of the true class"})  # fmt: skip
     ax.set(xlabel="predicted class", ylabel="true class")
     figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def ranking_curves(predictions, title=""):
+    """ROC and precision-recall curve of one side of the split; the dot is the threshold of one half.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Rows of predictions.csv, of both classes.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (left, right) = _figure(4.2, columns=2)
+    truth, p_all = predictions["label"] == POSITIVE, predictions["p_all"]
+    found = evaluation.measure(predictions, resamples=0)
+    false_alarms, sensitivity, _ = sk.roc_curve(truth, p_all)
+    left.plot(false_alarms, sensitivity, color=BLUE, label=f"AUROC {found['auroc']['value']:.3f}")
+    left.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
+    left.plot(1 - found["specificity"]["value"], found["sensitivity"]["value"], "o", color=ORANGE)
+    left.set(xlabel="1 - specificity (normal cells called ALL)", ylabel="sensitivity (ALL cells found)", title="ROC")
+    precision, recall, _ = sk.precision_recall_curve(truth, p_all)
+    right.step(recall, precision, where="post", color=BLUE, label=f"AP {found['average_precision']['value']:.3f}")
+    right.axhline(truth.mean(), color=GREY, linestyle=":", label="chance")
+    called = evaluation.predicted_labels(predictions) == POSITIVE
+    if called.any():
+        right.plot(found["sensitivity"]["value"], truth[called].mean(), "o", color=ORANGE)
+    right.set(xlabel="recall = sensitivity", ylabel="precision (ALL among cells called ALL)", title="precision-recall")
+    for ax in (left, right):
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=8, loc="lower right" if ax is left else "lower left")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def reliability(predictions, title=""):
+    """Reliability diagram: stated probability against observed share of ALL, and how many cells stand where.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Rows of predictions.csv.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (above, below) = _figure(4.6, rows=2, width=5.0, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
+    bins, error = evaluation.calibration(predictions), evaluation.measure(predictions, resamples=0)
+    above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as stated")
+    above.plot(bins["stated"], bins["observed"], "o-", color=BLUE,
+               label=f"expected calibration error {error['calibration_error']['value']:.3f}")  # fmt: skip
+    above.set(ylabel="share of ALL cells", ylim=(-0.03, 1.03))
+    above.legend(fontsize=8)
+    above.grid(alpha=0.3)
+    below.hist(predictions["p_all"], bins=np.linspace(0, 1, evaluation.CALIBRATION_BINS + 1), color=BLUE)
+    below.set(xlabel="stated probability of ALL", ylabel="cells")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def patients(predictions, title=""):
+    """Accuracy of each patient, worst first; the size of a dot shows how many cells it rests on.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Rows of predictions.csv.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    table = evaluation.per_patient(predictions)
+    figure, axes = _figure(3.4, columns=len(CLASSES), sharey=True)
+    for ax, label in zip(axes, CLASSES, strict=True):
+        rows = table[table["label"] == label]
+        ax.scatter(range(len(rows)), rows["accuracy"], s=10 + 2 * rows["cells"], color=CLASS_COLOURS[label], alpha=0.6)
+        ax.axhline(rows["accuracy"].mean(), color=GREY, linestyle=":", label=f"mean {rows['accuracy'].mean():.2f}")
+        ax.set_xticks(range(len(rows)), rows["subject"], rotation=90, fontsize=6 if len(rows) > 20 else 8)
+        ax.set(title=CLASS_TITLES[label], xlabel="patient")
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=8, loc="lower right")
+    axes[0].set(ylabel="share of cells right", ylim=(-0.05, 1.1))
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def methods(table, note=""):
+    """AUROC and weighted F1 of every method with their intervals over resampled patients.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `comparison.methods`.
+    note : str
+        What must be said beside the figure.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _figure(1.3 + 0.35 * len(table), columns=2, sharey=True)
+    for ax, metric in zip(axes, comparison.COMPARED, strict=True):
+        known = table[table[metric].notna()]
+        y = np.array([table.index.get_loc(k) for k in known.index])
+        arms = [known[metric] - known[f"{metric}_low"], known[f"{metric}_high"] - known[metric]]
+        ax.errorbar(known[metric], y, xerr=np.clip(arms, 0, None), fmt="o", color=BLUE, capsize=3)
+        ax.set(xlabel=f"{evaluation.title(metric)}, 95 % over resampled patients", ylim=(len(table) - 0.5, -0.5))
+        ax.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(range(len(table)), [comparison.title(name) for name in table["method"]], fontsize=8)
+    axes[0].axvline(0.5, color=GREY, linestyle=":")
+    figure.suptitle(f"{note}{RESEARCH_ONLY}", fontsize=9)
+    return figure
+
+
+def differences(pairs):
+    """Difference of weighted F1 between every two methods, with its interval over resampled patients.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        From `comparison.pairs`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, ax = _figure(1.1 + 0.3 * len(pairs))
+    y, value = np.arange(len(pairs)), pairs["weighted_f1"]
+    arms = [value - pairs["weighted_f1_low"], pairs["weighted_f1_high"] - value]
+    for differ, colour, text in ((False, GREY, "cannot be told apart"), (True, ORANGE, "differ")):
+        rows = (pairs["differ"] == differ).to_numpy()
+        if rows.any():
+            ax.errorbar(value[rows], y[rows], xerr=np.clip(np.array(arms)[:, rows], 0, None), fmt="o", color=colour,
+                        capsize=3, label=text)  # fmt: skip
+    ax.axvline(0, color="black", linewidth=0.8)
+    names = [f"{comparison.title(p.first)} less {comparison.title(p.second)}" for p in pairs.itertuples()]
+    ax.set_yticks(y, names, fontsize=8)
+    ax.set(xlabel="difference of weighted F1, 95 % over resampled patients", ylim=(len(pairs) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    figure.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -173,23 +323,23 @@ def mistakes(cells, predictions, most=12, title=""):
     return figure
 
 
-def accuracy_with_intervals(comparison, paper=None):
+def accuracy_with_intervals(compared, paper=None):
     """Test accuracy of each architecture with its 95 % interval, the paper's beside it.
 
     Parameters
     ----------
-    comparison : DataFrame
-        From `evaluation.compare`.
+    compared : DataFrame
+        From `comparison.compare`.
     paper : DataFrame, optional
-        From `evaluation.paper_results`.
+        From `comparison.paper_results`.
 
     Returns
     -------
     Figure
     """
-    figure, ax = _figure(1.4 + 0.6 * len(comparison))
-    names = comparison["architecture"].tolist()
-    series = [("this run", comparison, BLUE, "o", -0.12)]
+    figure, ax = _figure(1.4 + 0.6 * len(compared))
+    names = compared["architecture"].tolist()
+    series = [("this run", compared, BLUE, "o", -0.12)]
     if paper is not None:
         series.append(("paper (70 cells)", paper[paper["architecture"].isin(names)], GREY, "s", 0.12))
     for label, table, colour, marker, shift in series:
@@ -197,37 +347,37 @@ def accuracy_with_intervals(comparison, paper=None):
         arms = [table["test_accuracy"] - table["low"], table["high"] - table["test_accuracy"]]
         ax.errorbar(table["test_accuracy"], y, xerr=arms, fmt=marker, color=colour, capsize=3, label=label)
     ax.axvline(0.5, color=GREY, linestyle=":", label="chance")
-    ticks = [f"{_title(row.architecture)}\n({row.weights})" for row in comparison.itertuples()]
+    ticks = [f"{_title(row.architecture)}\n({row.weights})" for row in compared.itertuples()]
     ax.set_yticks(range(len(names)), ticks, fontsize=8)
     ax.set(xlabel="test accuracy, with 95 % Wilson interval", xlim=(0.3, 1.01), ylim=(len(names) - 0.5, -0.5))
     figure.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
     ax.grid(axis="x", alpha=0.3)
-    figure.suptitle(f"{_sample_note(comparison)}{RESEARCH_ONLY}", fontsize=9)
+    figure.suptitle(f"{_sample_note(compared)}{RESEARCH_ONLY}", fontsize=9)
     return figure
 
 
-def _sample_note(comparison):
-    synthetic = comparison["notes"].str.contains("synthetic").any()
+def _sample_note(compared):
+    synthetic = compared["notes"].str.contains("synthetic").any()
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
 
 
-def cost(comparison):
+def cost(compared):
     """Time, parameters and size of each architecture.
 
     Parameters
     ----------
-    comparison : DataFrame
-        From `evaluation.compare`.
+    compared : DataFrame
+        From `comparison.compare`.
 
     Returns
     -------
     Figure
     """
     figure, axes = _figure(2.4, columns=3, sharey=True)
-    titles = comparison["architecture"].map(_title)
+    titles = compared["architecture"].map(_title)
     units = {"seconds": "whole notebook (s)", "parameters": "parameters (millions)", "megabytes": "model file (MB)"}
     for ax, (column, label) in zip(axes, units.items(), strict=True):
-        values = comparison[column] / (1e6 if column == "parameters" else 1)
+        values = compared[column] / (1e6 if column == "parameters" else 1)
         bars = ax.barh(titles, values, color=BLUE)
         ax.bar_label(bars, fmt="%.3g", padding=2, fontsize=8)
         ax.set_xlabel(label)

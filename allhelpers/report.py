@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from . import RESEARCH_ONLY, architectures, evaluation, plotting, runs, splitting
+from . import RESEARCH_ONLY, architectures, comparison, evaluation, plotting, runs, splitting
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -28,22 +28,22 @@ def write(run_folder, names):
         The report.
     """
     run_folder = Path(run_folder)
-    comparison = evaluation.compare(run_folder, names)
+    compared = comparison.compare(run_folder, names)
     cells = pd.read_csv(run_folder / "manifest.csv", dtype=str, keep_default_na=False)
     # autoescape: text from file names and settings cannot become markup
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     data = runs.read_json(run_folder / "data.json")
     page = template.render(
         warning=RESEARCH_ONLY,
-        notes=evaluation.notes_of(comparison),
+        notes=comparison.notes_of(compared),
         data=data,
         counts=_as_html(splitting.describe(cells)),
         shared_patients=splitting.shared_patients(cells),
         split_figure=_embed(plotting.cells_per_side(cells)),
-        sentences=[evaluation.sentence(row) for _, row in comparison.iterrows()],
-        table=_as_html(evaluation.beside_paper(comparison).reset_index()),
-        accuracy_figure=_embed(plotting.accuracy_with_intervals(comparison, evaluation.paper_results())),
-        cost_figure=_embed(plotting.cost(comparison)),
+        sentences=[comparison.sentence(row) for _, row in compared.iterrows()],
+        table=_as_html(comparison.beside_paper(compared).reset_index()),
+        accuracy_figure=_embed(plotting.accuracy_with_intervals(compared, comparison.paper_results())),
+        cost_figure=_embed(plotting.cost(compared)),
         sections=[_section(run_folder, name) for name in names],
         versions=runs.versions(),
     )

@@ -6,12 +6,15 @@
       settings.yaml                   what was asked
       notebooks/*.ipynb               executed copies
       manifest.csv, data.json         the cells and splits this run used, and where they came from
+      baselines/*.csv                 predictions of the majority class and of the cell's area
       <architecture>/parameters.json  every setting, seed, versions, hashes of manifest and weights, timings
                      history.csv      one row per epoch
                      predictions.csv  one row per cell of valid and test
                      metrics.json     each metric with its interval
                      model.keras      pixels in, probabilities out
-      comparison.csv, report.html
+      comparison.csv                  one row per architecture
+      methods.csv, pairs.csv          networks and baselines; every two of them compared
+      report.html
 """
 
 import hashlib

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
+from . import splitting
 from .architectures import ARCHITECTURES
 from .architectures import get as get_architecture
 from .errors import InputError
-from .splitting import DEFAULT_SEED
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 SAMPLE = "sample"
@@ -27,12 +27,22 @@ class DataSettings(BaseModel):
 
     images: str = Field(SAMPLE, description="sample, a folder, a zip archive, kaggle, or kaggle:owner/name")
     manifest: str = Field("", description="CSV file of cells; empty: the project's data_manifest.csv")
-    split: Literal["paper", "patient"] = Field("paper", description="paper (by picture) or patient (by patient)")
+    split: str = Field("paper", description=splitting.HELP)
     allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
     sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
-    seed: int = Field(DEFAULT_SEED, ge=0, description="seed of every random choice")
+    seed: int = Field(splitting.DEFAULT_SEED, ge=0, description="seed of every random choice")
     run_folder: str = Field("runs/sample", description="where results go")
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
+    crop: int = Field(
+        450, ge=64, le=450, description="side of the central square that is kept, of the picture's 450 pixels"
+    )
+    input_size: int = Field(224, ge=64, le=450, description="side to which that square is resized, in pixels")
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, split):
+        splitting.parse(split)
+        return split
 
     @property
     def synthetic(self):
@@ -52,7 +62,20 @@ class TrainingSettings(DataSettings):
     batch_size: PositiveInt = Field(32, description="cells per step")
     learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the step size: constant, or cosine (to zero)"
+    )
     orientations: Literal[1, 8] = Field(1, description="1, or 8: each epoch sees a random rotation or reflection")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of pooled features that each step leaves out")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label that is spread over the classes")
+    balance: Literal["none", "class", "patient"] = Field(
+        "none", description="draw each class, or each class and each of its patients, equally often"
+    )
+    norm_momentum: float = Field(
+        0.99, ge=0, lt=1, description="inertia of the statistics of trained batch normalisation"
+    )
+    average: Literal[1, 4, 8] = Field(1, description="orientations of a cell whose probabilities are averaged")
+    refit: bool = Field(False, description="train on the validation cells too, once the settings have been chosen")
     features: Literal["auto", "float16", "float32"] = Field("auto", description="precision of cached features")
 
 

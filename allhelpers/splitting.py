@@ -1,10 +1,12 @@
-"""Who trains and who tests: the paper's split by picture, and an honest split by patient.
+"""Who trains and who tests: the paper's split by picture, and honest splits by patient.
 
 Cells, or patients, are drawn in the order of ``SHA-256(seed, name)``. That is as good as shuffling, and it gives the
 same split on every machine, with every version of NumPy, and whatever the order of the rows.
 """
 
+import functools
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -141,6 +143,95 @@ def patient_split(table, seed=DEFAULT_SEED):
     return split
 
 
+def patient_folds(table, number, folds, seed=DEFAULT_SEED):
+    """Cross-validation by patient: of ``folds`` parts of about equal size, one is the test.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest. Only the official training part is drawn from.
+    number : int
+        Which part is the test, from 1.
+    folds : int
+    seed : int
+
+    Returns
+    -------
+    Series of str
+        ``"train"``, ``"valid"`` or ``"test"``, or empty for cells that are not used; index of ``table``. 15 % of the
+        other parts' cells of each class, patient by patient, are for validation.
+
+    Raises
+    ------
+    InputError
+        If a class has too few patients.
+    """
+    training = table[table["part"] == "training"]
+    groups = patient_groups(training)
+    part = pd.Series(0, index=training.index)
+    for label in CLASSES:
+        rows = training.index[training["label"] == label]
+        sizes = groups[rows].value_counts()
+        if len(sizes) < folds:
+            raise InputError(
+                f"{folds} folds need as many patients (after joining those who share a picture) of class {label}, but "
+                f"there are {len(sizes)}: choose fewer folds."
+            )
+        # The largest first, each into the part that holds least: parts of about equal size. The seed breaks ties.
+        order = pd.Series(range(len(sizes)), index=drawing_order(sizes.index, seed))
+        filled = np.zeros(folds)
+        for group in sorted(sizes.index, key=lambda g: (-sizes[g], order[g])):
+            smallest = int(filled.argmin())
+            part[rows[groups[rows] == group]] = smallest + 1
+            filled[smallest] += sizes[group]
+    return _hold_out(table, part.index[part == number], part.index[part != number], seed)
+
+
+def official_folds(table, train_fold, test_fold, seed=DEFAULT_SEED):
+    """Train on one official fold and test on another.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+    train_fold, test_fold : str
+        For instance ``"fold_0"`` and ``"fold_1"``.
+    seed : int
+
+    Returns
+    -------
+    Series of str
+        ``"train"``, ``"valid"`` or ``"test"``, or empty for cells that are not used; index of ``table``. 15 % of the
+        training fold's cells of each class, patient by patient, are for validation. The official folds leak: patients
+        of the training fold who share a picture with the test fold are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no such fold, or a class has too few patients.
+    """
+    for fold in (train_fold, test_fold):
+        if fold not in set(table["fold"]):
+            there = sorted(set(table["fold"]) - {""})
+            raise InputError(f"The manifest knows no {fold}: choose from {listing(there) or 'no fold at all'}.")
+    both = table[table["fold"].isin([train_fold, test_fold])]
+    groups, test = patient_groups(both), both.index[both["fold"] == test_fold]
+    train = both.index[(both["fold"] == train_fold) & ~groups.isin(groups[test])]
+    return _hold_out(table, test, train, seed)
+
+
+def _hold_out(table, test, train, seed):
+    """Split of given test and training rows, the latter less a share of its patients for validation."""
+    split = pd.Series("", index=table.index)
+    split[test], split[train] = "test", "train"
+    groups = patient_groups(table.loc[train])
+    for label in CLASSES:
+        rows = groups[table.loc[train, "label"] == label]
+        _fill_sides(split, rows, {"valid": PATIENT_SHARES["valid"]}, seed, label)
+    check_patient_split(table, split)
+    return split
+
+
 def _fill_sides(split, groups, shares, seed, label):
     """Hand patient groups out to the sides until each has its share of the cells, in place."""
     sizes = groups.value_counts()
@@ -175,7 +266,67 @@ def check_patient_split(table, split):
             raise InputError(f"The split puts the same {column} on two sides: {listing(sides.index[sides > 1])}.")
 
 
+# Rules that need no parameter: the manifest holds their result in a column of its own.
 RULES = {"paper": paper_split, "patient": patient_split}
+HELP = "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), or fold_0:fold_1 (train:test)"
+
+
+def parse(split):
+    """Find the rule that a setting names.
+
+    Parameters
+    ----------
+    split : str
+        See ``HELP``.
+
+    Returns
+    -------
+    callable
+        Takes a manifest and a seed; returns the side of each row.
+
+    Raises
+    ------
+    InputError
+        If no rule has that name.
+
+    Examples
+    --------
+    >>> parse("patient:2/5").func.__name__
+    'patient_folds'
+    """
+    if split in RULES:
+        return RULES[split]
+    if parts := re.fullmatch(r"patient:(\d+)/(\d+)", split):
+        number, folds = map(int, parts.groups())
+        if folds > 1 and 1 <= number <= folds:
+            return functools.partial(patient_folds, number=number, folds=folds)
+    if (parts := re.fullmatch(r"(\w+):(\w+)", split)) and parts[1] != parts[2]:
+        return functools.partial(official_folds, train_fold=parts[1], test_fold=parts[2])
+    raise InputError(f"split = {split!r} is not a rule: choose {HELP}.")
+
+
+def draw(table, split, seed=DEFAULT_SEED):
+    """Draw a split by its name in the settings.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+    split : str
+        See ``HELP``.
+    seed : int
+
+    Returns
+    -------
+    Series of str
+        ``"train"``, ``"valid"``, ``"test"``, or empty; index of ``table``.
+
+    Raises
+    ------
+    InputError
+        If no rule has that name, or its rule cannot be followed.
+    """
+    return parse(split)(table, seed=seed)
 
 
 def add_splits(table, seed=DEFAULT_SEED):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import pandas as pd
 import pytest
 
-from allhelpers import loading
+from allhelpers import baselines, evaluation, loading, runs
 from allhelpers.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,3 +43,43 @@ def make_settings(cache, tmp_path_factory):
 def cells(make_settings):
     """160 synthetic cells: 20 for training, 70 for validation, 70 for the test."""
     return loading.prepare(make_settings())
+
+
+@pytest.fixture
+def predictions():
+    """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of validation."""
+    labels = ["all"] * 6 + ["hem"] * 4
+    p_all = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.2, 0.4, 0.6, 0.9]
+    test = pd.DataFrame({"file": [f"{k}.bmp" for k in range(10)], "subject": "1", "split": "test", "label": labels})
+    valid = pd.DataFrame(
+        {"file": ["v", "w"], "subject": "2", "split": "valid", "label": ["all", "hem"], "p_all": [1, 0]}
+    )
+    return pd.concat([test.assign(p_all=p_all), valid], ignore_index=True)
+
+
+def write_run(folder, predictions, name="mobilenet", notes=("synthetic cells: drawn by a program",)):
+    """Leave a finished run of one architecture, as the notebooks do."""
+    cells = predictions[["file", "subject", "split", "label"]].assign(fold="", part="training", sha256="x")
+    runs.write_csv(folder / "manifest.csv", cells)
+    runs.write_json(folder / "data.json", {"images": "a<b>", "split": "paper", "seed": 1, "cells": 12})
+    result = folder / name
+    history = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.8], "val_loss": [0.7, 0.6]}
+    runs.write_csv(result / "history.csv", pd.DataFrame({**history, "val_accuracy": [0.5, 0.7], "seconds": [1, 1]}))
+    runs.write_csv(result / "predictions.csv", predictions)
+    for method in baselines.METHODS:
+        runs.write_csv(folder / baselines.FOLDER / f"{method}.csv", predictions.assign(p_all=0.5))
+    runs.write_json(result / "metrics.json", evaluation.evaluate(predictions, list(notes)))
+    settings = {"unfreeze": "none", "batch_norm": "tail", "split": "paper", "seed": 1, "epochs": 2}
+    record = {
+        "settings": settings, "weights": {"label": "random"}, "manifest_sha256": runs.sha256(folder / "manifest.csv"),
+        "seconds": {"training": 2.0, "frozen part": 1.0}, "parameters": {"total": 10, "trained": 2}, "device": "CPU",
+        "model": {"megabytes": 1.5},
+    }  # fmt: skip
+    runs.write_json(result / "parameters.json", record)
+    return folder
+
+
+@pytest.fixture
+def run_folder(tmp_path, predictions):
+    """A finished run of one architecture."""
+    return write_run(tmp_path, predictions)

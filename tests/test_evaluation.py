@@ -3,21 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sk
 
-from allhelpers import evaluation, runs
-from allhelpers.errors import InputError
-
-
-@pytest.fixture
-def predictions():
-    """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of validation."""
-    labels = ["all"] * 6 + ["hem"] * 4
-    p_all = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.2, 0.4, 0.6, 0.9]
-    test = pd.DataFrame({"file": [f"{k}.bmp" for k in range(10)], "subject": "1", "split": "test", "label": labels})
-    valid = pd.DataFrame(
-        {"file": ["v", "w"], "subject": "2", "split": "valid", "label": ["all", "hem"], "p_all": [1, 0]}
-    )
-    return pd.concat([test.assign(p_all=p_all), valid], ignore_index=True)
+from allhelpers import evaluation
 
 
 def test_metrics_count_what_they_say(predictions):
@@ -56,50 +44,111 @@ def test_probability_column_is_that_of_all(cells):
     assert table["file"].tolist() == cells.table["file"].iloc[[2, 5, 7]].tolist()
 
 
-@pytest.fixture
-def run_folder(tmp_path, predictions):
-    """A finished run of one architecture, as the notebooks leave it."""
-    return write_run(tmp_path, predictions)
+def clustered(patients=12, cells=20, seed=0):
+    """Cells of patients who differ: each patient has a bias of its own, and some cells the same probability."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(patients):
+        label = ("all", "hem")[number % 2]
+        centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
+        p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
+        rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
+    return pd.DataFrame(rows, columns=["file", "subject", "split", "label", "p_all"])
 
 
-def write_run(folder, predictions, name="mobilenet", notes=("synthetic cells: drawn by a program",)):
-    cells = predictions[["file", "subject", "split", "label"]].assign(fold="", part="training", sha256="x")
-    runs.write_csv(folder / "manifest.csv", cells)
-    runs.write_json(folder / "data.json", {"images": "a<b>", "split": "paper", "seed": 1, "cells": 12})
-    result = folder / name
-    history = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.8], "val_loss": [0.7, 0.6]}
-    runs.write_csv(result / "history.csv", pd.DataFrame({**history, "val_accuracy": [0.5, 0.7], "seconds": [1, 1]}))
-    runs.write_csv(result / "predictions.csv", predictions)
-    runs.write_json(result / "metrics.json", evaluation.evaluate(predictions, list(notes)))
-    settings = {"unfreeze": "none", "batch_norm": "tail", "split": "paper", "seed": 1, "epochs": 2}
-    record = {
-        "settings": settings, "weights": {"label": "random"}, "manifest_sha256": runs.sha256(folder / "manifest.csv"),
-        "seconds": {"training": 2.0, "frozen part": 1.0}, "parameters": {"total": 10, "trained": 2}, "device": "CPU",
-        "model": {"megabytes": 1.5},
-    }  # fmt: skip
-    runs.write_json(result / "parameters.json", record)
-    return folder
+SKLEARN = {
+    "accuracy": lambda y, p, w: sk.accuracy_score(y, p >= 0.5, sample_weight=w),
+    "sensitivity": lambda y, p, w: sk.recall_score(y, p >= 0.5, sample_weight=w),
+    "specificity": lambda y, p, w: sk.recall_score(~y, p < 0.5, sample_weight=w),
+    "balanced_accuracy": lambda y, p, w: sk.balanced_accuracy_score(y, p >= 0.5, sample_weight=w),
+    "weighted_f1": lambda y, p, w: sk.f1_score(y, p >= 0.5, average="weighted", sample_weight=w),
+    "auroc": lambda y, p, w: sk.roc_auc_score(y, p, sample_weight=w),
+    "average_precision": lambda y, p, w: sk.average_precision_score(y, p, sample_weight=w),
+    "brier_score": lambda y, p, w: sk.brier_score_loss(y, p, sample_weight=w),
+}
 
 
-def test_comparison_is_read_from_the_files_of_the_run(run_folder):
-    row = evaluation.compare(run_folder, ["mobilenet"]).iloc[0]
-    assert (row["test_correct"], row["test_cells"], row["epochs"], row["seconds"]) == (7, 10, 2, 3.0)
-    assert row["valid_accuracy"] == 0.7
-    assert "7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)" in evaluation.sentence(row)
+@pytest.mark.parametrize("metric", SKLEARN)
+def test_metrics_are_scikit_learns_for_any_resample(metric):
+    table = clustered()
+    patients = evaluation._Patients(table)
+    weights = np.vstack([np.ones(12), patients.draws(5)])
+    found = patients.metrics(weights)[metric]
+    for row, value in zip(weights, found, strict=True):
+        expected = SKLEARN[metric](patients.truth, patients.p_all, row[patients.unit])
+        assert value == pytest.approx(expected, abs=1e-12)
 
 
-def test_missing_result_names_the_notebook(run_folder):
-    with pytest.raises(InputError, match="run notebook 2_vgg16 first"):
-        evaluation.compare(run_folder, ["mobilenet", "vgg16"])
+def test_calibration_error_of_known_cases():
+    table = clustered().assign(p_all=0.75)
+    assert evaluation.measure(table, 0)["calibration_error"]["value"] == pytest.approx(0.25)
+    honest = table.assign(p_all=(table["label"] == "all").astype(float))
+    assert evaluation.measure(honest, 0)["calibration_error"]["value"] == 0
 
 
-def test_result_on_other_cells_is_refused(run_folder):
-    (run_folder / "manifest.csv").write_text("other")
-    with pytest.raises(InputError, match="computed on other cells"):
-        evaluation.compare(run_folder, ["mobilenet"])
+def test_patients_are_resampled_whole_and_within_their_class():
+    table = clustered()
+    patients = evaluation._Patients(table)
+    drawn = patients.draws(200)
+    is_all = np.array([int(name[1:]) % 2 == 0 for name in patients.names])
+    assert (drawn[:, is_all].sum(axis=1) == 6).all()
+    assert (drawn[:, ~is_all].sum(axis=1) == 6).all()
+    assert (drawn == 0).any()
 
 
-def test_paper_stands_beside_the_run(run_folder):
-    table = evaluation.beside_paper(evaluation.compare(run_folder, ["mobilenet"]))
-    assert table.index.tolist() == [("mobilenet", "paper"), ("mobilenet", "this run")]
-    assert table.loc[("mobilenet", "paper"), "test_accuracy"] == pytest.approx(64 / 70)
+def test_interval_over_patients_is_wider_where_patients_differ():
+    table = clustered(patients=12, cells=100)
+    entry = evaluation.measure(table)["accuracy"]
+    assert entry["patients_high"] - entry["patients_low"] > entry["high"] - entry["low"]
+    # the same cells, each a patient of its own: both kinds of interval agree
+    alone = evaluation.measure(table.assign(subject=table["file"]))["accuracy"]
+    assert alone["patients_low"] == pytest.approx(alone["low"], abs=0.01)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    """Patients with random accuracies of mean 0.75: the interval of 40 patients should hold it in about 95 of 100."""
+    held = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        skill = np.repeat(random.uniform(0.5, 1.0, 40), 15)
+        label = np.repeat(["all", "hem"] * 20, 15)
+        right = random.random(600) < skill
+        table = pd.DataFrame({"label": label, "p_all": np.where((label == "all") == right, 0.9, 0.1)})
+        table = table.assign(subject=np.repeat(np.arange(40), 15), file=np.arange(600).astype(str), split="test")
+        entry = evaluation.measure(table, resamples=300)["accuracy"]
+        held += entry["patients_low"] <= 0.75 <= entry["patients_high"]
+    assert 85 <= held <= 100  # 95 expected, fewer than 85 in one of 10,000 tries
+
+
+def test_without_patients_cells_are_resampled():
+    table = clustered().assign(subject="")
+    assert evaluation.patients_of(table).tolist() == table["file"].tolist()
+    assert evaluation.measure(table)["patients"] == {"all": 120, "hem": 120}
+
+
+def test_one_class_alone_has_no_auroc_but_an_accuracy():
+    table = clustered()
+    found = evaluation.measure(table[table["label"] == "all"])
+    assert found["auroc"]["value"] is None
+    assert found["specificity"]["value"] is None
+    assert found["accuracy"]["value"] == found["sensitivity"]["value"]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_accuracy_of_each_patient(predictions):
+    table = evaluation.per_patient(predictions[predictions["split"] == "test"])
+    assert table.set_index("label")["cells"].to_dict() == {"all": 6, "hem": 4}
+    assert table.set_index("label")["correct"].to_dict() == {"all": 5, "hem": 2}
+
+
+def test_few_patients_are_said(predictions):
+    assert "fewer than 10 of a class" in evaluation.sentence_of_patients(evaluation.evaluate(predictions, []))
+    many = evaluation.evaluate(clustered(patients=24), [])
+    assert "fewer" not in evaluation.sentence_of_patients(many)
+
+
+def test_table_shows_every_metric(predictions):
+    table = evaluation.table_of_metrics(evaluation.evaluate(predictions, []))
+    assert len(table) == len(evaluation.METRICS)
+    assert table.loc["accuracy", "correct"] == 7
+    assert table["patients_low"].notna().all()

@@ -34,7 +34,7 @@ def test_cached_training_equals_training_end_to_end(name, cells, make_settings):
     settings = make_settings(epochs=2, batch_size=4, learning_rate=1e-3)
     whole = network_of(name, settings, some)
     frozen = whole.trunk.get_weights()
-    expected = finetuning.train(whole, some.pixels[np.newaxis], some, settings, model=whole.full)
+    expected = finetuning.train(whole, finetuning.OrientedPixels(some.pixels), some, settings, model=whole.full)
     for precision, tolerance in (("float32", 1e-4), ("float16", 1e-2)):
         cached = network_of(name, settings, some)
         history = finetuning.train(cached, in_memory_features(cached, some, precision), some, settings)
@@ -213,3 +213,78 @@ def test_changed_or_foreign_model_is_refused(trained, tmp_path):
     (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes() + b"x")
     with pytest.raises(InputError, match="SHA-256 differs"):
         finetuning.load(tmp_path)
+
+
+def test_pixels_are_turned_when_they_are_read(cells):
+    pixels = np.asarray(cells.pixels[:4])
+    eight = np.stack([finetuning.orient(pixels, k) for k in range(8)])
+    lazy = finetuning.OrientedPixels(pixels)
+    assert lazy.shape == eight.shape
+    np.testing.assert_array_equal(lazy[3], eight[3])
+    np.testing.assert_array_equal(lazy[5, [2, 0]], eight[5, [2, 0]])
+    np.testing.assert_array_equal(lazy[np.array([7, 0]), np.array([1, 3])], eight[[7, 0], [1, 3]])
+
+
+@pytest.mark.parametrize("unfreeze", ["default", "all"])
+def test_probabilities_are_averaged_over_orientations(unfreeze, cells, make_settings, tmp_path):
+    some = few(cells, count=4, valid=3)
+    settings = make_settings(unfreeze=unfreeze, average=4, features="float32", cache_folder=str(tmp_path))
+    network = network_of("mobilenet", settings, some)
+    features = finetuning.compute_features(network, some, settings)
+    table = finetuning.predict_cells(network, features, some, settings.average)
+    held_back = some.pixels[some.rows("valid")]
+    each = [finetuning.predict(network.full, finetuning.orient(held_back, k))[:, 0] for k in range(4)]
+    np.testing.assert_allclose(table["p_all"], np.mean(each, axis=0), atol=1e-4)
+    assert np.ptp(each, axis=0).max() > 1e-3  # orientations do differ
+
+
+def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(cells, make_settings):
+    some, trained = few(cells, count=8, valid=8), {}
+    for refit in (False, True):
+        settings = make_settings(unfreeze="none", refit=refit, epochs=40, learning_rate=0.05)
+        network = network_of("mobilenet", settings, some)
+        history = finetuning.train(network, in_memory_features(network, some, "float32"), some, settings)
+        assert history["val_loss"].isna().all() == refit
+        probabilities = finetuning.predict(network.full, some.pixels[some.rows("valid")])
+        trained[refit] = (probabilities * some.labels()[some.rows("valid")]).sum(axis=1).mean()
+    assert trained[True] > trained[False]
+
+
+def test_balance_draws_classes_and_patients_equally_often(cells):
+    table = cells.table[cells.table["label"].eq("all") | cells.table.index.isin(cells.table.index[::3])]
+    assert finetuning.balanced_shares(table, "none") is None
+    by_class = table.assign(share=finetuning.balanced_shares(table, "class"))
+    assert by_class.groupby("label")["share"].sum().tolist() == pytest.approx([0.5, 0.5])
+    assert by_class.groupby("label")["share"].nunique().eq(1).all()
+    by_patient = table.assign(share=finetuning.balanced_shares(table, "patient"))
+    for _, share in by_patient.groupby(["label", "subject"])["share"].sum().groupby("label"):
+        assert share.tolist() == pytest.approx([share.iloc[0]] * len(share))
+
+
+def test_step_size_is_constant_or_falls_to_zero(make_settings):
+    assert finetuning.step_size(make_settings(learning_rate=0.1), 100) == 0.1
+    schedule = finetuning.step_size(make_settings(learning_rate=0.1, schedule="cosine", epochs=5, batch_size=32), 100)
+    steps = [float(schedule(step)) for step in (0, 10, 20)]  # 4 steps in each of 5 epochs
+    assert steps == pytest.approx([0.1, 0.05, 0.0], abs=1e-6)
+
+
+def test_dropout_and_inertia_of_batch_norm_are_set(cells, make_settings):
+    network = network_of("mobilenet", make_settings(dropout=0.3, norm_momentum=0.9), few(cells))
+    assert network.tail.get_layer("dropout").rate == 0.3
+    assert {layer.momentum for layer in norms(network.tail)} == {0.9}
+    assert network.parameters() == network_of("mobilenet", make_settings(), few(cells)).parameters()
+
+
+def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_path):
+    changes = {"unfreeze": "none", "average": 4, "crop": 300, "input_size": 96, "epochs": 1}
+    settings = make_settings(**changes)
+    cells = loading.prepare(settings)
+    network = network_of("mobilenet", settings, cells)
+    features = finetuning.compute_features(network, cells, settings)
+    expected = finetuning.predict_cells(network, features, cells, settings.average).iloc[:5]
+    record = finetuning.describe(network, RANDOM, settings, [], "hash", runs.Clock())
+    runs.write_json(tmp_path / "parameters.json", {**record, "model": finetuning.save(network, tmp_path)})
+    source = loading.open_images(settings)
+    files = [source.path / file for file in expected["file"]]
+    classified = finetuning.classify(finetuning.load(tmp_path), files)
+    np.testing.assert_allclose(classified["p_all"], expected["p_all"], atol=1e-4)

@@ -233,3 +233,14 @@ def test_real_official_files(tmp_path, make_settings):
     official = manifest.read(manifest.PROJECT_MANIFEST).set_index("file")["label"]
     assert (cells.table["label"] == official[cells.table["file"]].to_numpy()).all()
     assert splitting.shared_patients(cells.table)  # the paper's split leaks patients, and the project can tell
+
+
+def test_crop_keeps_the_centre_and_the_scale():
+    picture = np.zeros((450, 450, 3), np.uint8)
+    picture[200:250, 175:275] = 200
+    content = cv2.imencode(".bmp", picture)[1].tobytes()
+    whole = loading.decode_one(content, "a.bmp", size=225, crop=450)
+    centre = loading.decode_one(content, "a.bmp", size=150, crop=300)
+    assert whole.shape == (225, 225, 3)
+    assert centre.shape == (150, 150, 3)
+    assert whole.any(axis=-1).sum() == centre.any(axis=-1).sum() == 25 * 50

@@ -1,15 +1,10 @@
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from test_evaluation import predictions, write_run  # noqa: F401
 
-from allhelpers import evaluation, plotting, report
-
-
-@pytest.fixture
-def run(tmp_path, predictions):  # noqa: F811
-    return write_run(tmp_path, predictions)
+from allhelpers import comparison, plotting, report
 
 
 def texts(figure):
@@ -17,10 +12,12 @@ def texts(figure):
 
 
 @pytest.fixture
-def figures(cells, run):
-    history = pd.read_csv(run / "mobilenet" / "history.csv")
-    comparison = evaluation.compare(run, ["mobilenet"])
+def figures(cells, run_folder):
+    history = pd.read_csv(run_folder / "mobilenet" / "history.csv")
+    compared = comparison.compare(run_folder, ["mobilenet"])
     test = cells.table[cells.table["split"] == "test"].assign(p_all=0.9)
+    mixed = test.assign(p_all=np.linspace(0, 1, len(test)))
+    predictions = comparison.predictions_of(run_folder, ["mobilenet"])
     return {
         "cells_per_side": plotting.cells_per_side(cells.table),
         "cell_gallery": plotting.cell_gallery(cells),
@@ -28,8 +25,13 @@ def figures(cells, run):
         "confusion_matrix": plotting.confusion_matrix(test, "MobileNet"),
         "mistakes": plotting.mistakes(cells, test),
         "no_mistakes": plotting.mistakes(cells, test[test["label"] == "all"]),
-        "accuracy": plotting.accuracy_with_intervals(comparison, evaluation.paper_results()),
-        "cost": plotting.cost(comparison),
+        "ranking_curves": plotting.ranking_curves(mixed, "MobileNet"),
+        "reliability": plotting.reliability(mixed, "MobileNet"),
+        "patients": plotting.patients(mixed, "MobileNet"),
+        "methods": plotting.methods(comparison.methods(predictions)),
+        "differences": plotting.differences(comparison.pairs(predictions)),
+        "accuracy": plotting.accuracy_with_intervals(compared, comparison.paper_results()),
+        "cost": plotting.cost(compared),
     }
 
 
@@ -48,6 +50,11 @@ def test_axes_say_what_they_show(figures):
     assert "epoch" in texts(figures["learning_curves"])
     assert "true class" in texts(figures["confusion_matrix"])
     assert "95 % Wilson interval" in texts(figures["accuracy"])
+    assert "1 - specificity" in texts(figures["ranking_curves"])
+    assert "stated probability of ALL" in texts(figures["reliability"])
+    assert "share of cells right" in texts(figures["patients"])
+    assert "weighted F1, 95 % over resampled patients" in texts(figures["methods"])
+    assert "MobileNet less cell area alone" in texts(figures["differences"])
 
 
 def test_gallery_shows_the_mistakes_only(figures):
@@ -56,8 +63,8 @@ def test_gallery_shows_the_mistakes_only(figures):
     assert "no cell is wrong" in texts(figures["no_mistakes"])
 
 
-def test_report_is_one_file_that_escapes_what_it_is_given(run):
-    page = report.write(run, ["mobilenet"]).read_text()
+def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
+    page = report.write(run_folder, ["mobilenet"]).read_text()
     assert "7 of 10 test cells right" in page
     assert "not for diagnosis" in page
     assert "synthetic cells" in page

@@ -99,3 +99,49 @@ def test_leak_is_found_and_named():
 def test_shared_patients_are_listed():
     table = cells({"1": 2, "H1": 2}).assign(split=["train", "test", "train", ""])
     assert splitting.shared_patients(table) == ["1"]
+
+
+def test_cross_validation_tests_every_cell_once(official):
+    training = official["part"] == "training"
+    tested = pd.Series(0, index=official.index)
+    for number in range(1, 6):
+        split = splitting.draw(official, f"patient:{number}/5")
+        tested += split == "test"
+        for column in ("subject", "sha256"):
+            assert split[split != ""].groupby(official[column]).nunique().max() == 1
+        for label in manifest.CLASSES:
+            share = (split == "test")[training & (official["label"] == label)].mean()
+            assert 0.15 < share < 0.25
+    assert tested[training].eq(1).all()
+    assert tested[~training].eq(0).all()
+
+
+def test_official_folds_train_on_one_and_test_on_the_other(official):
+    split = splitting.draw(official, "fold_0:fold_1")
+    assert official["fold"][split == "test"].eq("fold_1").all()
+    assert official["fold"][split.isin(["train", "valid"])].eq("fold_0").all()
+    assert (split == "test").sum() == (official["fold"] == "fold_1").sum()
+    assert split[official["fold"] == "fold_0"].ne("").all()  # these two folds share no picture
+
+
+def test_official_folds_leak_and_leaking_patients_are_left_out(official):
+    """Patients 20 and 21 share 71 pictures, across fold_0 and fold_2."""
+    folds = official.groupby("subject")["fold"].agg(set)
+    first, second = folds["20"].pop(), folds["21"].pop()
+    assert first != second
+    split = splitting.draw(official, f"{first}:{second}")
+    assert (split[official["subject"] == "20"] == "").all()
+    assert (split[official["subject"] == "21"] == "test").all()
+
+
+@pytest.mark.parametrize("name", ["picture", "patient:0/5", "patient:6/5", "fold_0:fold_0", "fold_0:", ""])
+def test_unknown_split_is_refused(name):
+    with pytest.raises(InputError, match="is not a rule: choose paper"):
+        splitting.parse(name)
+
+
+def test_unknown_fold_and_too_many_folds(official):
+    with pytest.raises(InputError, match="knows no fold_7: choose from fold_0, fold_1, fold_2"):
+        splitting.draw(official, "fold_0:fold_7")
+    with pytest.raises(InputError, match="choose fewer folds"):
+        splitting.draw(official, "patient:1/40")

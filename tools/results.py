@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
 
-from allhelpers import architectures, evaluation, runs  # noqa: E402
+from allhelpers import architectures, comparison, runs  # noqa: E402
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
 CLAIMS = [
@@ -46,7 +46,7 @@ def keep(run_folder, name, title, command):
 
 def markdown(table):
     """One README table: the paper's figure and ours for each architecture."""
-    paper = evaluation.paper_results().set_index("architecture")
+    paper = comparison.paper_results().set_index("architecture")
     lines = [f"**{table['title'].iloc[0]}** ({table['notes'].iloc[0].split('; ')[0]}).", ""]
     lines += [
         "| | weights | epochs | test accuracy | 95 % interval | paper | 95 % interval | minutes |",

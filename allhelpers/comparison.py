@@ -1,0 +1,306 @@
+"""Several methods side by side: what each can do, and whether they can be told apart at all.
+
+Everything is read from the files of a run. Networks stand beside the paper's figures and beside two trivial
+baselines; each pair is compared on the same test cells.
+"""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from . import architectures, baselines, evaluation, runs
+from .errors import InputError
+
+PAPER_RESULTS = Path(__file__).resolve().parent.parent / "results" / "paper.csv"
+SIGNIFICANCE = 0.05
+COMPARED = ("auroc", "weighted_f1")
+
+
+def title(method):
+    """Name of a network or baseline in figures and tables."""
+    return baselines.TITLES.get(method) or architectures.get(method).title
+
+
+def compare(run_folder, names):
+    """Gather the results of several architectures from a run's files.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    names : list of str
+
+    Returns
+    -------
+    DataFrame
+        One row per architecture: how it was trained, final training and validation figures, every test metric with
+        its intervals (``low`` and ``high`` belong to test_accuracy, by Wilson; ``<metric>_low`` and ``<metric>_high``
+        are from the bootstrap of patients), seconds, parameters, size.
+
+    Raises
+    ------
+    InputError
+        If a result is missing, or belongs to other cells than the run's manifest.
+    """
+    return pd.DataFrame([_row(Path(run_folder), name) for name in names])
+
+
+def _row(run_folder, name):
+    folder, architecture = run_folder / name, architectures.get(name)
+    if not (folder / "metrics.json").is_file():
+        raise InputError(f"{folder} holds no finished result of {architecture.title}: run notebook 2_{name} first.")
+    record, metrics = (runs.read_json(folder / f) for f in ("parameters.json", "metrics.json"))
+    if record["manifest_sha256"] != runs.sha256(run_folder / "manifest.csv"):
+        raise InputError(f"{folder} was computed on other cells than {run_folder}/manifest.csv: run 2_{name} again.")
+    last = pd.read_csv(folder / "history.csv").iloc[-1]
+    test, settings = metrics["test"]["accuracy"], record["settings"]
+    return {
+        "architecture": name,
+        "weights": record["weights"]["label"],
+        "unfreeze": settings["unfreeze"],
+        "batch_norm": settings["batch_norm"],
+        "split": settings["split"],
+        "seed": settings["seed"],
+        "epochs": int(last["epoch"]),
+        "train_accuracy": last["accuracy"],
+        "valid_accuracy": last["val_accuracy"],
+        "train_loss": last["loss"],
+        "valid_loss": last["val_loss"],
+        "test_correct": test["correct"],
+        "test_cells": test["cells"],
+        "test_accuracy": test["value"],
+        "low": test["low"],
+        "high": test["high"],
+        **_metric_columns(metrics["test"]),
+        "test_patients": sum(metrics["test"]["patients"].values()),
+        "seconds": sum(record["seconds"].values()),
+        "parameters": record["parameters"]["total"],
+        "trained": record["parameters"]["trained"],
+        "megabytes": record["model"]["megabytes"],
+        "notes": "; ".join(metrics["notes"]),
+    }
+
+
+def _metric_columns(metrics):
+    columns = {}
+    for name in evaluation.METRICS:
+        entry = metrics[name]
+        columns[name] = entry["value"]
+        columns[f"{name}_low"], columns[f"{name}_high"] = entry["patients_low"], entry["patients_high"]
+    return columns
+
+
+def notes_of(comparison):
+    """Every note of a comparison once, in the order of first appearance.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From `compare`.
+
+    Returns
+    -------
+    list of str
+    """
+    return list(dict.fromkeys(note for notes in comparison["notes"].fillna("") for note in notes.split("; ") if note))
+
+
+def paper_results():
+    """The paper's own table, with Wilson intervals computed from its counts.
+
+    Returns
+    -------
+    DataFrame
+        One row per architecture, columns as in `compare` where the paper has them.
+    """
+    table = pd.read_csv(PAPER_RESULTS)
+    intervals = [evaluation.proportion(row.test_correct, row.test_cells) for row in table.itertuples()]
+    return table.assign(
+        test_accuracy=[i["value"] for i in intervals],
+        low=[i["low"] for i in intervals],
+        high=[i["high"] for i in intervals],
+    )
+
+
+def beside_paper(comparison):
+    """The paper's table and ours, one under the other for each architecture.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From `compare`.
+
+    Returns
+    -------
+    DataFrame
+        Rows indexed by architecture and source (paper, this run).
+    """
+    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "test_accuracy", "low", "high", "right"]
+    both = pd.concat({"paper": paper_results(), "this run": comparison}, names=["source"])
+    both = both[both["architecture"].isin(comparison["architecture"])]
+    both["right"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
+    order = {name: k for k, name in enumerate(comparison["architecture"])}
+    both = both.reset_index("source").sort_values(["architecture", "source"], key=lambda s: s.replace(order))
+    return both.set_index(["architecture", "source"])[columns]
+
+
+def sentence(row):
+    """One row of a comparison in words.
+
+    Parameters
+    ----------
+    row : Series
+        Of `compare`.
+
+    Returns
+    -------
+    str
+    """
+    return (
+        f"{title(row['architecture'])}: {row['test_correct']} of {row['test_cells']} test cells right, "
+        f"{row['test_accuracy']:.1%} (95 % interval {row['low']:.1%} to {row['high']:.1%})"
+    )
+
+
+def predictions_of(run_folder, names):
+    """Test predictions of several architectures and of the baselines.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    names : list of str
+        Architectures.
+
+    Returns
+    -------
+    dict of str to DataFrame
+
+    Raises
+    ------
+    InputError
+        If a file is missing.
+    """
+    run_folder = Path(run_folder)
+    paths = {name: run_folder / name / "predictions.csv" for name in names}
+    paths |= {name: run_folder / baselines.FOLDER / f"{name}.csv" for name in baselines.METHODS}
+    found = {}
+    for name, path in paths.items():
+        if not path.is_file():
+            notebook = "1_data_split" if name in baselines.METHODS else f"2_{name}"
+            raise InputError(f"{path} does not exist: run notebook {notebook} first.")
+        table = pd.read_csv(path, dtype={"subject": str, "file": str}, keep_default_na=False)
+        found[name] = table[table["split"] == "test"].astype({"p_all": float})
+    return found
+
+
+def methods(predictions):
+    """Metrics of networks and baselines on the same test cells.
+
+    Parameters
+    ----------
+    predictions : dict of str to DataFrame
+        From `predictions_of`.
+
+    Returns
+    -------
+    DataFrame
+        One row per method: method, every metric with ``<metric>_low`` and ``<metric>_high`` from the bootstrap of
+        patients, and beats_area: whether its AUROC lies above the cell area's, with the whole interval of the
+        difference above 0 (empty for the baselines themselves).
+    """
+    area = evaluation.bootstrap(predictions["area"])["auroc"]
+    rows = []
+    for name, table in predictions.items():
+        ahead = (evaluation.bootstrap(table)["auroc"] - area).quantile((1 - evaluation.CONFIDENCE) / 2) > 0
+        beats = None if name in baselines.METHODS else bool(ahead)
+        rows.append({"method": name, **_metric_columns(evaluation.measure(table)), "beats_area": beats})
+    return pd.DataFrame(rows)
+
+
+def pairs(predictions):
+    """Compare every two methods on the same test cells.
+
+    Parameters
+    ----------
+    predictions : dict of str to DataFrame
+        Test predictions of the same cells.
+
+    Returns
+    -------
+    DataFrame
+        One row per pair: first, second, cells, patients; only_first and only_second (cells that one alone gets
+        right) with mcnemar_p (McNemar 1947, exact); for AUROC and weighted F1 the difference, first less second, with
+        the interval and the two-sided p of a paired bootstrap that resamples patients. All p are corrected for the
+        number of pairs (Holm 1979); ``differ`` says whether both McNemar's test and the bootstrap of weighted F1 are
+        below .05.
+
+    Raises
+    ------
+    InputError
+        If two methods were tested on different cells.
+    """
+    drawn = {name: evaluation.bootstrap(table) for name, table in predictions.items()}
+    rows = [_pair(first, second, predictions, drawn) for first, second in combinations(predictions, 2)]
+    table = pd.DataFrame(rows)
+    for column in ["mcnemar_p", *(f"{metric}_p" for metric in COMPARED)] if len(table) else []:
+        known = table[column].notna()  # AUROC has no p where the test has one class only
+        table.loc[known, column] = multipletests(table.loc[known, column], method="holm")[1] if known.any() else None
+    if len(table):
+        table["differ"] = (table["mcnemar_p"] < SIGNIFICANCE) & (table["weighted_f1_p"] < SIGNIFICANCE)
+    return table
+
+
+def _pair(first, second, predictions, drawn):
+    one, two = predictions[first], predictions[second]
+    if one["file"].tolist() != two["file"].tolist():
+        raise InputError(f"{title(first)} and {title(second)} were tested on different cells: run both again.")
+    right = [table["label"].to_numpy() == evaluation.predicted_labels(table).to_numpy() for table in (one, two)]
+    only = [int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())]
+    row = {
+        "first": first, "second": second, "cells": len(one), "patients": evaluation.patients_of(one).nunique(),
+        "only_first": only[0], "only_second": only[1],
+        "mcnemar_p": mcnemar([[0, only[0]], [only[1], 0]], exact=True).pvalue,
+    }  # fmt: skip
+    values = [evaluation.measure(table, resamples=0) for table in (one, two)]
+    for metric in COMPARED:
+        difference = (drawn[first][metric] - drawn[second][metric]).to_numpy()
+        row |= _difference(metric, values[0][metric]["value"], values[1][metric]["value"], difference)
+    return row
+
+
+def _difference(metric, one, two, resampled):
+    if one is None or np.isnan(resampled).all():
+        return dict.fromkeys([metric, f"{metric}_low", f"{metric}_high", f"{metric}_p"])
+    low, high = np.nanquantile(resampled, [(1 - evaluation.CONFIDENCE) / 2, (1 + evaluation.CONFIDENCE) / 2])
+    # Never 0: with n resamples nothing below 1 / (n + 1) can be shown (Davison & Hinkley 1997, section 4.2.3).
+    beyond = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1
+    p = min(1.0, 2 * beyond / (len(resampled) + 1))
+    return {metric: one - two, f"{metric}_low": low, f"{metric}_high": high, f"{metric}_p": p}
+
+
+def verdict(row):
+    """One pair in words.
+
+    Parameters
+    ----------
+    row : Series
+        Of `pairs`.
+
+    Returns
+    -------
+    str
+    """
+    first, second = title(row["first"]), title(row["second"])
+    where = f"on these {row['cells']:,} cells of {row['patients']} patients"
+    evidence = (
+        f"{row['only_first']} cells only the first gets right, {row['only_second']} only the second, p = "
+        f"{row['mcnemar_p']:.2g}; difference of weighted F1 {row['weighted_f1']:+.3f}, {row['weighted_f1_low']:+.3f} "
+        f"to {row['weighted_f1_high']:+.3f} over resampled patients, p = {row['weighted_f1_p']:.2g}"
+    )
+    if not row["differ"]:
+        return f"{first} and {second} cannot be told apart {where} ({evidence})"
+    better, worse = (first, second) if row["weighted_f1"] > 0 else (second, first)
+    return f"{better} is better than {worse} {where} ({evidence})"
