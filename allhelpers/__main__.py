@@ -1,4 +1,4 @@
-"""The command line: ``python -m allhelpers run | predict | manifest``."""
+"""The command line: ``python -m allhelpers run | summary | predict | manifest | audit | collapse``."""
 
 import argparse
 import os
@@ -16,6 +16,8 @@ EXAMPLES = """examples:
   python -m allhelpers run                                            the synthetic sample, the paper's settings
   python -m allhelpers run --settings settings/sample.yaml            the same, quickly (what `make run` does)
   python -m allhelpers run --images C-NMC.zip --weights imagenet      real cells
+  python -m allhelpers run --images C-NMC.zip --split patient:1/5,patient:2/5,patient:3/5,patient:4/5,patient:5/5 \\
+      --settings settings/recipe.yaml                                 cross-validation by patient; --seed 1,2,3 likewise
   python -m allhelpers run --images FOLDER --allow-subset --architectures mobilenet,resnet50 \\
       --weights mobilenet=mobilenet.h5,resnet50=resnet50.h5 --unfreeze none
 """
@@ -41,8 +43,11 @@ def build_parser():
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_summary(commands)
     _add_predict(commands)
     _add_manifest(commands)
+    _add_audit(commands)
+    _add_collapse(commands)
     return parser
 
 
@@ -57,7 +62,12 @@ def _add_run(commands):
     command.add_argument("--settings", type=Path, metavar="FILE", help="YAML file of settings; options overrule it")
     command.add_argument("--output", type=Path, metavar="FOLDER", help="run folder (default: runs/IMAGES-SPLIT)")
     command.add_argument("--overwrite", action="store_true", help="delete an earlier run that lies in the run folder")
-    for name, field in settings.RunSettings.model_fields.items():
+    _add_settings(command, settings.RunSettings)
+
+
+def _add_settings(command, kind):
+    """One option per setting; where results go is said by --output."""
+    for name, field in kind.model_fields.items():
         if name == "run_folder":
             continue
         option, text = "--" + name.replace("_", "-"), f"{field.description} (default: {field.default!r})"
@@ -79,12 +89,24 @@ def run(options):
     from . import pipeline
 
     values = settings.read_file(options.settings) if options.settings else {}
-    for name in settings.RunSettings.model_fields:
-        given = getattr(options, name, None)
-        if given is not None:
-            values[name] = given if given is True else settings.parse_value(name, given)
-    folder = pipeline.run(values, options.output or values.pop("run_folder", None), options.overwrite)
-    _print_comparison(folder)
+    values |= _given(options, settings.RunSettings)
+    output = options.output or values.pop("run_folder", None)
+    each = pipeline.expand(values)
+    if len(each) == 1:
+        _print_comparison(pipeline.run(each[0], output, options.overwrite))
+        return
+    folders = [pipeline.run(one, pipeline.folder_of(one, output), options.overwrite) for one in each]
+    _print_summary(folders, folders[0].parent / "summary.csv")
+
+
+def _given(options, kind):
+    """Settings that stand on the command line."""
+    texts = {name: getattr(options, name, None) for name in kind.model_fields}
+    return {
+        name: text if text is True else settings.parse_value(kind, name, text)
+        for name, text in texts.items()
+        if text is not None
+    }
 
 
 def _print_comparison(folder):
@@ -99,6 +121,37 @@ def _print_comparison(folder):
         print(f"* {note}")
     print(f"* low, high: 95 % Wilson interval. {RESEARCH_ONLY}")
     print(f"report: {folder / 'report.html'}")
+
+
+def _add_summary(commands):
+    command = commands.add_parser(
+        "summary", help="several runs as one: mean, spread, pooled intervals",
+        description="Summarise finished runs of other splits or seeds: mean and standard deviation over the runs, and "
+        "metrics over all their test cells with intervals from resampling patients.", epilog=RESEARCH_ONLY,
+    )  # fmt: skip
+    command.set_defaults(command=summary)
+    command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    command.add_argument("--output", type=Path, default=Path("summary.csv"), metavar="CSV")
+
+
+def summary(options):
+    """``summary``: one row per architecture."""
+    _print_summary(options.runs, options.output)
+
+
+def _print_summary(folders, path):
+    from . import comparison, runs
+
+    table = comparison.summarise(folders)
+    runs.write_csv(path, table)
+    for row in table.to_dict("records"):
+        print(f"{comparison.title(row['architecture'])}: {row['runs']} runs, {row['cells']:,} test cells of "
+              f"{row['patients']} patients")  # fmt: skip
+        for metric in ("weighted_f1", "balanced_accuracy", "auroc"):
+            print(f"  {metric}: mean {row[f'{metric}_mean']:.3f}, SD {row[f'{metric}_sd']:.3f}; together "
+                  f"{row[metric]:.3f} ({row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f})")  # fmt: skip
+    print(f"* intervals: 95 %, patients resampled. {RESEARCH_ONLY}")
+    print(f"summary: {path}")
 
 
 def _add_predict(commands):
@@ -144,6 +197,61 @@ def make_manifest(options):
     table = splitting.add_splits(read(options.source), options.seed)
     runs.write_csv(options.output, table)
     print(f"{len(table):,} cells of {table['subject'].nunique()} patients: {options.output}")
+
+
+def _add_audit(commands):
+    command = commands.add_parser(
+        "audit", help="look for leaks and shortcuts in the data",
+        description="Look for leaks and shortcuts: identical pictures and patients on both sides of a split, from the "
+        "manifest alone; with --images also pictures that look the same, and the area of the cells.",
+    )  # fmt: skip
+    command.set_defaults(command=run_audit)
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
+    _add_settings(command, settings.DataSettings)
+
+
+def run_audit(options):
+    """``audit``: one sentence per finding, and tables."""
+    from . import audit, loading, manifest, runs
+
+    given = settings.validate(settings.DataSettings, _given(options, settings.DataSettings))
+    if options.images:
+        cells = loading.prepare(given)
+        table = loading.read_manifest(given, loading.open_images(given))
+    else:
+        table = manifest.read(given.manifest or manifest.PROJECT_MANIFEST)
+        table, cells = table.assign(split=splitting.draw(table, given.split, given.seed)), None
+    found = audit.audit(table, cells)
+    for sentence in found.sentences:
+        print(f"* {sentence}")
+    for name in ("folds", "sides", "counts"):
+        print(f"\n{name}\n{getattr(found, name).to_string(index=False)}")
+    if options.output:
+        for name, tables in found.tables().items():
+            runs.write_csv(options.output / f"{name}.csv", tables)
+
+
+def _add_collapse(commands):
+    command = commands.add_parser(
+        "collapse", help="why ResNet50 failed in the paper", epilog=RESEARCH_ONLY,
+        description="Execute notebook 4_resnet50_collapse: {own preprocessing, pixels / 255} x {batch norm with stored "
+        "statistics, live}, with the paper's head.",
+    )  # fmt: skip
+    command.set_defaults(command=run_collapse)
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="run folder (default: runs/4_resnet50_collapse)")
+    _add_settings(command, settings.CollapseSettings)
+
+
+def run_collapse(options):
+    """``collapse``: the executed notebook, and its summary on the terminal."""
+    import pandas as pd
+
+    from . import pipeline
+
+    kind = settings.CollapseSettings
+    notebook = pipeline.study("4_resnet50_collapse", kind, _given(options, kind), options.output)
+    print(pd.read_csv(notebook.parent.parent / "collapse_summary.csv").to_string(index=False))
+    print(f"{notebook}. {RESEARCH_ONLY}")
 
 
 if __name__ == "__main__":

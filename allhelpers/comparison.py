@@ -15,7 +15,9 @@ from statsmodels.stats.multitest import multipletests
 from . import architectures, baselines, evaluation, runs
 from .errors import InputError
 
-PAPER_RESULTS = Path(__file__).resolve().parent.parent / "results" / "paper.csv"
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+PAPER_RESULTS = RESULTS / "paper.csv"
+OTHER_TABLES = ("paper", "ablation", "collapse", "collapse_summary")  # in the same folder, with other columns
 SIGNIFICANCE = 0.05
 COMPARED = ("auroc", "weighted_f1")
 
@@ -191,9 +193,80 @@ def predictions_of(run_folder, names):
         if not path.is_file():
             notebook = "1_data_split" if name in baselines.METHODS else f"2_{name}"
             raise InputError(f"{path} does not exist: run notebook {notebook} first.")
-        table = pd.read_csv(path, dtype={"subject": str, "file": str}, keep_default_na=False)
-        found[name] = table[table["split"] == "test"].astype({"p_all": float})
+        found[name] = _test_rows(path)
     return found
+
+
+def kept_results():
+    """Files of the results that the project keeps, as ``tools/results.py`` writes them.
+
+    Returns
+    -------
+    list of Path
+    """
+    paths = sorted(RESULTS.glob("*.csv"))
+    return [path for path in paths if path.stem not in OTHER_TABLES and not path.stem.endswith("_summary")]
+
+
+def measured():
+    """What the project has measured on real cells so far.
+
+    Returns
+    -------
+    DataFrame
+        One row per recipe (title), network or baseline, split and seed, with metrics, intervals, versions and command.
+    """
+    return pd.concat([pd.read_csv(path) for path in kept_results()], ignore_index=True)
+
+
+def summarise(run_folders):
+    """Several runs, of other splits or seeds, as one: mean, spread, and metrics over all their test cells.
+
+    Parameters
+    ----------
+    run_folders : list of str or Path
+        Finished runs.
+
+    Returns
+    -------
+    DataFrame
+        One row per architecture: runs, cells, patients; for each metric the mean over the runs (``<metric>_mean``),
+        their standard deviation (``<metric>_sd``), and the value over the test cells of all runs together
+        (``<metric>``) with its interval from the bootstrap of patients (``<metric>_low``, ``<metric>_high``).
+
+    Raises
+    ------
+    InputError
+        If a folder holds no finished result.
+    """
+    found = {}
+    for folder in map(Path, run_folders):
+        names = [name for name in architectures.ARCHITECTURES if (folder / name / "metrics.json").is_file()]
+        if not names:
+            raise InputError(f"{folder} holds no finished result: give folders of finished runs.")
+        for name in names:
+            found.setdefault(name, []).append(_test_rows(folder / name / "predictions.csv"))
+    return pd.DataFrame([_summary(name, tables) for name, tables in found.items()])
+
+
+def _summary(name, tables):
+    each = [evaluation.measure(table, resamples=0) for table in tables]
+    together = pd.concat(tables, ignore_index=True)
+    row = {
+        "architecture": name,
+        "runs": len(tables),
+        "cells": len(together),
+        "patients": evaluation.patients_of(together).nunique(),
+    }
+    for metric in evaluation.METRICS:
+        values = pd.Series([found[metric]["value"] for found in each], dtype=float)
+        row[f"{metric}_mean"], row[f"{metric}_sd"] = values.mean(), values.std()
+    return {**row, **_metric_columns(evaluation.measure(together))}
+
+
+def _test_rows(path):
+    table = pd.read_csv(path, dtype={"subject": str, "file": str}, keep_default_na=False)
+    return table[table["split"] == "test"].astype({"p_all": float})
 
 
 def methods(predictions):

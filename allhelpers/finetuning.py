@@ -479,8 +479,10 @@ def predict(model, inputs):
     return outputs
 
 
-def predict_cells(network, features, cells, average):
-    """Probabilities of the cells of validation and test.
+def predict_cells(network, features, cells):
+    """Probabilities of the cells of validation and test, averaged over as many orientations as the settings say.
+
+    Validation cells that have been trained on (``refit``) are left out.
 
     Parameters
     ----------
@@ -488,19 +490,18 @@ def predict_cells(network, features, cells, average):
     features : array of shape (orientations, cells, ...)
         From `compute_features`.
     cells : loading.Cells
-    average : int
-        Over how many orientations of each cell its probabilities are averaged.
 
     Returns
     -------
     DataFrame
         What predictions.csv holds, as from `evaluation.tabulate`.
     """
-    rows = np.concatenate([cells.rows("valid"), cells.rows("test")])
+    sides = ("test",) if network.settings.refit else ("valid", "test")
+    rows = np.concatenate([cells.rows(side) for side in sides])
     probabilities = np.zeros((len(rows), len(CLASSES)))
     for start in range(0, len(rows), PREDICTED_AT_ONCE):
         part = rows[start : start + PREDICTED_AT_ONCE]
-        turned = [predict(network.tail, features[orientation, part]) for orientation in range(average)]
+        turned = [predict(network.tail, features[orientation, part]) for orientation in range(network.settings.average)]
         probabilities[start : start + len(part)] = np.mean(turned, axis=0)
     return evaluation.tabulate(cells, rows, probabilities)
 

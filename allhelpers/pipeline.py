@@ -1,5 +1,6 @@
 """Papermill over the notebooks: the same notebooks as by hand, one after the other, into one run folder."""
 
+import itertools
 import logging
 import os
 import shutil
@@ -51,6 +52,83 @@ def run(values, output=None, overwrite=False):
     return folder
 
 
+def expand(values):
+    """Several splits or seeds, separated by commas, as one set of settings each.
+
+    Parameters
+    ----------
+    values : dict
+        Settings by name.
+
+    Returns
+    -------
+    list of dict
+
+    Examples
+    --------
+    >>> [(one["split"], one["seed"]) for one in expand({"split": "patient:1/2,patient:2/2", "seed": "1,2"})]
+    [('patient:1/2', 1), ('patient:1/2', 2), ('patient:2/2', 1), ('patient:2/2', 2)]
+    """
+    several = {name: values[name].split(",") for name in ("split", "seed") if isinstance(values.get(name), str)}
+    try:
+        several |= {"seed": [int(seed) for seed in several["seed"]]} if "seed" in several else {}
+    except ValueError:
+        return [values]  # the settings class says what is wrong with it
+    return [{**values, **dict(zip(several, choice, strict=True))} for choice in itertools.product(*several.values())]
+
+
+def folder_of(values, output=None):
+    """Folder of one of several runs: named after its split and its seed, inside ``output``.
+
+    Parameters
+    ----------
+    values : dict
+        From `expand`.
+    output : str or Path, optional
+        By default ``runs/<images>``.
+
+    Returns
+    -------
+    Path
+    """
+    data = _data(values)
+    name = f"{data.split}-seed{data.seed}".replace(":", "-").replace("/", "of")
+    return Path(output or ROOT / "runs" / Path(data.images.replace(":", "-")).stem) / name
+
+
+def study(notebook, kind, values, output=None):
+    """Run one notebook that stands by itself.
+
+    Parameters
+    ----------
+    notebook : str
+        Its name, without folder and suffix.
+    kind : type
+        The settings class of its parameters.
+    values : dict
+        Settings by name.
+    output : str or Path, optional
+        The run folder; by default ``runs/<notebook>``.
+
+    Returns
+    -------
+    Path
+        The executed notebook.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used, or if the notebook fails.
+    """
+    settings.validate(kind, values)
+    folder = Path(output or ROOT / "runs" / notebook).absolute()
+    chosen = {"run_folder": str(folder), **_paths(values)}
+    if Path(chosen.get("weights", "")).is_file():
+        chosen["weights"] = str(Path(chosen["weights"]).absolute())
+    _execute(notebook, chosen, folder, notebook)
+    return folder / "notebooks" / f"{notebook}.ipynb"
+
+
 def _plan(values):
     """Validate everything and find all weights before any work."""
     common = {k: v for k, v in values.items() if k not in settings.PER_ARCHITECTURE}
@@ -71,7 +149,8 @@ def _plan(values):
 def default_folder(common):
     """Folder of a run that names none: after its images and its split."""
     data = _data(common)
-    return ROOT / "runs" / f"{Path(data.images.replace(':', '-')).stem}-{data.split}"
+    split = data.split.replace(":", "-").replace("/", "of")
+    return ROOT / "runs" / f"{Path(data.images.replace(':', '-')).stem}-{split}"
 
 
 def _data(common):

@@ -261,6 +261,38 @@ def methods(table, note=""):
     return figure
 
 
+def split_gap(measured):
+    """The same recipe tested by picture and by patient: how much of a figure is the patients' being known.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        From `comparison.measured`. Accuracy is shown, which both splits have, with 95 % over resampled patients.
+
+    Returns
+    -------
+    Figure
+    """
+    rows = measured[measured["accuracy"].notna() & (measured["architecture"] != "majority")]
+    rows = rows.assign(kind=np.where(rows["split"] == "paper", "by picture", "by patient"))
+    both = [title for title, group in rows.groupby("title") if group["kind"].nunique() == 2]
+    rows = rows[rows["title"].isin(both)].sort_values(["title", "architecture", "kind", "split"], ascending=False)
+    figure, ax = _figure(1.5 + 0.32 * len(rows))
+    for y, row in enumerate(rows.to_dict("records")):
+        colour = {"by picture": ORANGE, "by patient": BLUE}[row["kind"]]
+        arms = [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]]
+        ax.errorbar(row["accuracy"], y, xerr=np.clip(arms, 0, None), fmt="o", color=colour, capsize=3)
+    for kind, colour in (("by picture", ORANGE), ("by patient", BLUE)):
+        ax.plot([], [], "o", color=colour, label=f"test cells drawn {kind}")
+    names = [f"{comparison.title(row['architecture'])}, {row['split']}" for row in rows.to_dict("records")]
+    ax.set_yticks(range(len(rows)), names, fontsize=8)
+    ax.set(xlabel="test accuracy, 95 % over resampled patients", ylim=(len(rows) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    figure.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
+    figure.suptitle(f"The same recipe, two kinds of test. {RESEARCH_ONLY}", fontsize=9)
+    return figure
+
+
 def differences(pairs):
     """Difference of weighted F1 between every two methods, with its interval over resampled patients.
 
@@ -383,4 +415,116 @@ def cost(compared):
         ax.set_xlabel(label)
         ax.margins(x=0.2)
     axes[0].invert_yaxis()
+    return figure
+
+
+def collapse(table, found):
+    """ResNet50 in four ways: accuracy of each seed, and the spread of each channel of its pooled features.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `collapse.study`.
+    found : dict of (str, str) to ndarray of shape (cells, channels)
+        From `collapse.features`.
+
+    Returns
+    -------
+    Figure
+    """
+    from .collapse import NORMS, PREPARATIONS  # loads TensorFlow
+
+    figure, (left, right) = _figure(3.8, columns=2)
+    ways = [(preparation, norm) for preparation in PREPARATIONS for norm in NORMS]
+    for side, colour, shift in (("train", GREY, -0.12), ("test", BLUE, 0.12)):
+        for y, (preparation, norm) in enumerate(ways):
+            rows = table[(table["preparation"] == preparation) & (table["norm"] == norm)]
+            left.plot(rows[f"{side}_accuracy"], [y + shift] * len(rows), "o", color=colour, alpha=0.6,
+                      label={"train": "training", "test": "test"}[side] if y == 0 else None)  # fmt: skip
+    left.axvline(36 / 70, color=ORANGE, linestyle="--", label="paper, test")
+    left.set_yticks(range(len(ways)), [f"{PREPARATIONS[p]},\nbatch norm {NORMS[n]}" for p, n in ways], fontsize=8)
+    left.set(xlabel="accuracy, one dot per seed", xlim=(0.35, 1.0), ylim=(len(ways) - 0.5, -0.5))
+    for (preparation, title), colour in zip(PREPARATIONS.items(), (BLUE, ORANGE), strict=True):
+        deviation = found[preparation, "stored"].std(axis=0)
+        right.hist(np.log10(np.maximum(deviation, 1e-6)), bins=40, color=colour, alpha=0.6, label=title)
+    right.set(xlabel="standard deviation over the cells (log10)", ylabel="channels of the pooled features")
+    for ax in (left, right):
+        ax.grid(alpha=0.3)
+    figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside lower left", ncols=3)
+    right.legend(fontsize=8)
+    return figure
+
+
+def near_pairs(cells, near, most=6):
+    """Pairs of pictures that look the same, one above the other.
+
+    Parameters
+    ----------
+    cells : loading.Cells
+    near : DataFrame
+        From `audit.near_duplicates`.
+    most : int
+        How many pairs to show at most.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _figure(3.6, columns=most, rows=2)
+    row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])
+    for ax in axes.flat:
+        ax.set_axis_off()
+    closest = near.sort_values("grey_values").drop_duplicates("file_1").head(most)
+    for column, pair in zip(axes.T, closest.itertuples(), strict=False):
+        for ax, file in zip(column, (pair.file_1, pair.file_2), strict=True):
+            _picture(ax, cells.pixels[row_of[file]], file.rsplit("/", 1)[-1].removesuffix(".bmp"))
+            ax.title.set_fontsize(6)
+    if near.empty:
+        axes.flat[0].text(0, 0.5, "no two pictures look the same", fontsize=10)
+    return figure
+
+
+def areas(table, note=""):
+    """Area of the cells of each class: a shortcut, and a floor for every network.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns label and area, as in `audit.Audit`.
+    note : str
+        What the cells are.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, ax = _figure(3.0, width=6.5)
+    bins = np.histogram_bin_edges(table["area"], 40)
+    for label, colour in CLASS_COLOURS.items():
+        ax.hist(table.loc[table["label"] == label, "area"], bins, color=colour, alpha=0.6, label=CLASS_TITLES[label])
+    ax.set(xlabel="area of the cell (pixels of the decoded picture that are not black)", ylabel="cells")
+    ax.legend(fontsize=8)
+    figure.suptitle(note, fontsize=10)
+    return figure
+
+
+def cells_per_patient(table):
+    """Cells of every patient: few patients hold many of the cells.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _figure(3.0, columns=len(CLASSES), sharey=True)
+    for ax, label in zip(axes, CLASSES, strict=True):
+        counts = table[table["label"] == label]["subject"].value_counts()
+        ax.bar(range(len(counts)), counts, color=CLASS_COLOURS[label])
+        ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=5 if len(counts) > 30 else 7)
+        ax.set(title=f"{CLASS_TITLES[label]}: {len(counts)} patients", xlabel="patient")
+    axes[0].set_ylabel("cells")
     return figure

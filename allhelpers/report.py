@@ -33,6 +33,8 @@ def write(run_folder, names):
     # autoescape: text from file names and settings cannot become markup
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     data = runs.read_json(run_folder / "data.json")
+    predictions = comparison.predictions_of(run_folder, names)
+    methods, pairs = comparison.methods(predictions), comparison.pairs(predictions)
     page = template.render(
         warning=RESEARCH_ONLY,
         notes=comparison.notes_of(compared),
@@ -43,6 +45,11 @@ def write(run_folder, names):
         sentences=[comparison.sentence(row) for _, row in compared.iterrows()],
         table=_as_html(comparison.beside_paper(compared).reset_index()),
         accuracy_figure=_embed(plotting.accuracy_with_intervals(compared, comparison.paper_results())),
+        methods=_as_html(_short(methods)),
+        methods_figure=_embed(plotting.methods(methods)),
+        verdicts=[comparison.verdict(row) for _, row in pairs.iterrows()],
+        differences_figure=_embed(plotting.differences(pairs)),
+        not_beating_area=[comparison.title(name) for name in methods.loc[methods["beats_area"].eq(False), "method"]],
         cost_figure=_embed(plotting.cost(compared)),
         sections=[_section(run_folder, name) for name in names],
         versions=runs.versions(),
@@ -50,6 +57,15 @@ def write(run_folder, names):
     path = run_folder / "report.html"
     runs.write_text(path, page)
     return path
+
+
+def _short(methods):
+    """The metrics that a reader looks for first, each with its interval in words."""
+    table = pd.DataFrame({"method": methods["method"].map(comparison.title)})
+    for metric in ("accuracy", "weighted_f1", "auroc", "brier_score", "patient_accuracy"):
+        limits = methods[[metric, f"{metric}_low", f"{metric}_high"]].astype(float).to_numpy()
+        table[evaluation.title(metric)] = [f"{v:.3f} ({low:.3f} to {high:.3f})" for v, low, high in limits]
+    return table
 
 
 def _section(run_folder, name):
@@ -68,6 +84,8 @@ def _section(run_folder, name):
         ),
         "curves": _embed(plotting.learning_curves(pd.read_csv(folder / "history.csv"), title)),
         "confusion": _embed(plotting.confusion_matrix(test, f"{title}: test cells")),
+        "ranking": _embed(plotting.ranking_curves(test, f"{title}: test cells")),
+        "patients": _embed(plotting.patients(test, f"{title}: test cells")),
     }
 
 

@@ -12,6 +12,7 @@
                      predictions.csv  one row per cell of valid and test
                      metrics.json     each metric with its interval
                      model.keras      pixels in, probabilities out
+                     model_card.md    what it is, on which data, how good, and what it is not for
       comparison.csv                  one row per architecture
       methods.csv, pairs.csv          networks and baselines; every two of them compared
       report.html

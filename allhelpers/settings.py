@@ -79,6 +79,21 @@ class TrainingSettings(DataSettings):
     features: Literal["auto", "float16", "float32"] = Field("auto", description="precision of cached features")
 
 
+class CollapseSettings(DataSettings):
+    """The study of ResNet50's collapse; the defaults are the paper's head and optimiser."""
+
+    weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
+    pool: int = Field(2000, ge=160, description="cells in the study, half of each class")
+    seeds: str = Field("1,2,3,4,5", description="seeds, separated by commas; each draws its own cells and head")
+    epochs: PositiveInt = Field(100, description="how often the training cells are seen")
+    learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+
+    @property
+    def seed_list(self):
+        """The seeds as numbers."""
+        return [int(seed) for seed in self.seeds.split(",")]
+
+
 class ComparisonSettings(DataSettings):
     """Which results are compared."""
 
@@ -187,20 +202,31 @@ def read_file(path):
     return content
 
 
-def parse_value(name, text):
+def parse_value(kind, name, text):
     """Turn text from the command line into a setting's value.
 
-    ``"a=1,b=2"`` becomes a dict for settings that may differ between architectures.
+    ``"a=1,b=2"`` becomes a dict for settings of a run that may differ between architectures.
+
+    Parameters
+    ----------
+    kind : type
+        One of the classes of this module.
+    name, text : str
+
+    Returns
+    -------
+    object
     """
     pairs = [pair.partition("=") for pair in text.split(",")]
-    if name in PER_ARCHITECTURE and all(key in ARCHITECTURES and equals for key, equals, _ in pairs):
-        return {key: _scalar(name, value) for key, _, value in pairs}
-    return _scalar(name, text)
+    several = kind is RunSettings and name in PER_ARCHITECTURE
+    if several and all(key in ARCHITECTURES and equals for key, equals, _ in pairs):
+        return {key: _scalar(kind, name, value) for key, _, value in pairs}
+    return _scalar(kind, name, text)
 
 
-def _scalar(name, text):
+def _scalar(kind, name, text):
     """Text stays text where the setting is text; elsewhere YAML decides (1e-4 needs help: YAML wants 1.0e-4)."""
-    if RunSettings.model_fields[name].annotation is str:
+    if kind.model_fields[name].annotation is str:
         return text
     value = yaml.safe_load(text)
     try:

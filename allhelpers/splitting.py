@@ -143,7 +143,7 @@ def patient_split(table, seed=DEFAULT_SEED):
     return split
 
 
-def patient_folds(table, number, folds, seed=DEFAULT_SEED):
+def patient_folds(table, number, folds, seed=DEFAULT_SEED, inside=None):
     """Cross-validation by patient: of ``folds`` parts of about equal size, one is the test.
 
     Parameters
@@ -154,6 +154,8 @@ def patient_folds(table, number, folds, seed=DEFAULT_SEED):
         Which part is the test, from 1.
     folds : int
     seed : int
+    inside : str, optional
+        An official fold, to whose cells the parts are confined: for choosing settings without a look at other folds.
 
     Returns
     -------
@@ -167,6 +169,9 @@ def patient_folds(table, number, folds, seed=DEFAULT_SEED):
         If a class has too few patients.
     """
     training = table[table["part"] == "training"]
+    if inside:
+        _check_fold(table, inside)
+        training = table[table["fold"] == inside]
     groups = patient_groups(training)
     part = pd.Series(0, index=training.index)
     for label in CLASSES:
@@ -211,13 +216,17 @@ def official_folds(table, train_fold, test_fold, seed=DEFAULT_SEED):
         If there is no such fold, or a class has too few patients.
     """
     for fold in (train_fold, test_fold):
-        if fold not in set(table["fold"]):
-            there = sorted(set(table["fold"]) - {""})
-            raise InputError(f"The manifest knows no {fold}: choose from {listing(there) or 'no fold at all'}.")
+        _check_fold(table, fold)
     both = table[table["fold"].isin([train_fold, test_fold])]
     groups, test = patient_groups(both), both.index[both["fold"] == test_fold]
     train = both.index[(both["fold"] == train_fold) & ~groups.isin(groups[test])]
     return _hold_out(table, test, train, seed)
+
+
+def _check_fold(table, fold):
+    if fold not in set(table["fold"]):
+        there = sorted(set(table["fold"]) - {""})
+        raise InputError(f"The manifest knows no {fold}: choose from {listing(there) or 'no fold at all'}.")
 
 
 def _hold_out(table, test, train, seed):
@@ -268,7 +277,10 @@ def check_patient_split(table, split):
 
 # Rules that need no parameter: the manifest holds their result in a column of its own.
 RULES = {"paper": paper_split, "patient": patient_split}
-HELP = "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), or fold_0:fold_1 (train:test)"
+HELP = (
+    "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), fold_0:2/5 (the same in one fold), "
+    "or fold_0:fold_1 (train:test)"
+)
 
 
 def parse(split):
@@ -296,10 +308,11 @@ def parse(split):
     """
     if split in RULES:
         return RULES[split]
-    if parts := re.fullmatch(r"patient:(\d+)/(\d+)", split):
-        number, folds = map(int, parts.groups())
+    if parts := re.fullmatch(r"(\w+):(\d+)/(\d+)", split):
+        number, folds = int(parts[2]), int(parts[3])
+        inside = None if parts[1] == "patient" else parts[1]
         if folds > 1 and 1 <= number <= folds:
-            return functools.partial(patient_folds, number=number, folds=folds)
+            return functools.partial(patient_folds, number=number, folds=folds, inside=inside)
     if (parts := re.fullmatch(r"(\w+):(\w+)", split)) and parts[1] != parts[2]:
         return functools.partial(official_folds, train_fold=parts[1], test_fold=parts[2])
     raise InputError(f"split = {split!r} is not a rule: choose {HELP}.")

@@ -231,7 +231,7 @@ def test_probabilities_are_averaged_over_orientations(unfreeze, cells, make_sett
     settings = make_settings(unfreeze=unfreeze, average=4, features="float32", cache_folder=str(tmp_path))
     network = network_of("mobilenet", settings, some)
     features = finetuning.compute_features(network, some, settings)
-    table = finetuning.predict_cells(network, features, some, settings.average)
+    table = finetuning.predict_cells(network, features, some)
     held_back = some.pixels[some.rows("valid")]
     each = [finetuning.predict(network.full, finetuning.orient(held_back, k))[:, 0] for k in range(4)]
     np.testing.assert_allclose(table["p_all"], np.mean(each, axis=0), atol=1e-4)
@@ -246,6 +246,8 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(cell
         history = finetuning.train(network, in_memory_features(network, some, "float32"), some, settings)
         assert history["val_loss"].isna().all() == refit
         probabilities = finetuning.predict(network.full, some.pixels[some.rows("valid")])
+        told = finetuning.predict_cells(network, in_memory_features(network, some, "float32"), some)
+        assert len(told) == (0 if refit else 8)
         trained[refit] = (probabilities * some.labels()[some.rows("valid")]).sum(axis=1).mean()
     assert trained[True] > trained[False]
 
@@ -281,7 +283,7 @@ def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_pa
     cells = loading.prepare(settings)
     network = network_of("mobilenet", settings, cells)
     features = finetuning.compute_features(network, cells, settings)
-    expected = finetuning.predict_cells(network, features, cells, settings.average).iloc[:5]
+    expected = finetuning.predict_cells(network, features, cells).iloc[:5]
     record = finetuning.describe(network, RANDOM, settings, [], "hash", runs.Clock())
     runs.write_json(tmp_path / "parameters.json", {**record, "model": finetuning.save(network, tmp_path)})
     source = loading.open_images(settings)

@@ -15,7 +15,10 @@ from conftest import ROOT
 from allhelpers import architectures, settings
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-KINDS = {"1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings}
+KINDS = {
+    "1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings,
+    "4": settings.CollapseSettings,
+}  # fmt: skip
 MOST_LINES = 12
 
 
@@ -39,7 +42,7 @@ def headings(path):
 
 def test_every_stage_has_its_notebooks():
     assert {path.stem for path in PATHS} == {
-        "1_data_split", "3_comparison", *(f"2_{name}" for name in architectures.ARCHITECTURES),
+        "1_data_split", "3_comparison", "4_resnet50_collapse", *(f"2_{name}" for name in architectures.ARCHITECTURES),
     }  # fmt: skip
 
 
@@ -114,6 +117,8 @@ def test_notebook_runs_under_nbval(notebook, run_folder, cache):
     values = {"run_folder": str(run_folder / "run"), "cache_folder": str(cache), "sample_cells": 160}
     if notebook.stem.startswith("2_"):
         values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01}
+    if notebook.stem.startswith("4_"):
+        values |= {"weights": "random", "epochs": 2, "pool": 160, "seeds": "1,2"}
     copy = run_folder / notebook.name
     papermill.execute_notebook(notebook, copy, values, prepare_only=True, progress_bar=False)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-c", os.devnull]

@@ -82,8 +82,33 @@ def test_run_leaves_the_files_of_the_design(finished):
         "comparison.csv", "methods.csv", "pairs.csv", "baselines/majority.csv", "baselines/area.csv",
         "notebooks/1_data_split.ipynb", "notebooks/2_mobilenet.ipynb", "notebooks/3_comparison.ipynb",
         *(f"mobilenet/{name}" for name in
-          ("parameters.json", "history.csv", "predictions.csv", "metrics.json", "model.keras")),
+          ("parameters.json", "history.csv", "predictions.csv", "metrics.json", "model.keras", "model_card.md")),
     }  # fmt: skip
+
+
+def test_model_card_says_what_the_model_is_and_is_not(finished):
+    folder, _ = finished
+    card = (folder / "mobilenet" / "model_card.md").read_text()
+    record, metrics = (runs.read_json(folder / "mobilenet" / f"{name}.json") for name in ("parameters", "metrics"))
+    for part in (record["model"]["sha256"], "Not for diagnosis", "synthetic cells", pretrained.RANDOM_NOTE):
+        assert part in card
+    assert f"| weighted F1 | {metrics['test']['weighted_f1']['value']:.3f} |" in card
+    assert "patients stand on more than one side" in card
+
+
+def test_several_splits_become_several_runs_and_a_summary(tmp_path, cache):
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in {**QUICK, "epochs": 1}.items()]
+    splits = "--split=patient:1/2,patient:2/2"
+    done = allhelpers("run", *options, splits, "--cache-folder", cache, "--output", "cv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "MobileNet: 2 runs, 160 test cells" in done.stdout
+    folders = [tmp_path / "cv" / f"patient-{number}of2-seed2019" for number in (1, 2)]
+    tested = [pd.read_csv(folder / "mobilenet" / "predictions.csv").query("split == 'test'") for folder in folders]
+    assert set(tested[0]["subject"]).isdisjoint(tested[1]["subject"])
+    (row,) = pd.read_csv(tmp_path / "cv" / "summary.csv").to_dict("records")
+    each = [runs.read_json(folder / "mobilenet" / "metrics.json")["test"]["auroc"]["value"] for folder in folders]
+    assert row["auroc_mean"] == pytest.approx(sum(each) / 2)
+    assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
 
 
 def test_metrics_can_be_computed_again_from_the_predictions(finished):

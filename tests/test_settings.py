@@ -55,7 +55,7 @@ def test_misspelt_notebook_parameter_is_an_error():
     ],
 )
 def test_text_of_the_command_line_becomes_values(name, text, value):
-    assert settings.parse_value(name, text) == value
+    assert settings.parse_value(settings.RunSettings, name, text) == value
 
 
 def test_values_per_architecture():
@@ -79,7 +79,9 @@ def test_settings_files_of_the_project_are_valid():
     from conftest import ROOT
 
     for path in (ROOT / "settings").glob("*.yaml"):
-        settings.validate(settings.RunSettings, settings.read_file(path))
+        values = settings.read_file(path)
+        for architecture in settings.validate(settings.RunSettings, settings.per_architecture(values, None)).names:
+            settings.validate(settings.RunSettings, settings.per_architecture(values, architecture))
 
 
 def test_every_setting_explains_itself():

@@ -116,6 +116,16 @@ def test_cross_validation_tests_every_cell_once(official):
     assert tested[~training].eq(0).all()
 
 
+def test_settings_can_be_chosen_inside_one_official_fold(official):
+    split = splitting.draw(official, "fold_0:1/2")
+    assert official["fold"][split != ""].eq("fold_0").all()
+    assert set(split) == {"", *manifest.SPLITS}
+    for column in ("subject", "sha256"):
+        assert split[split != ""].groupby(official[column]).nunique().max() == 1
+    with pytest.raises(InputError, match="knows no fold_9"):
+        splitting.draw(official, "fold_9:1/2")
+
+
 def test_official_folds_train_on_one_and_test_on_the_other(official):
     split = splitting.draw(official, "fold_0:fold_1")
     assert official["fold"][split == "test"].eq("fold_1").all()

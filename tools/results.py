@@ -1,9 +1,10 @@
-"""Keep a finished run's figures as data: results/NAME.csv, and the README's tables made from all of them.
+"""Keep finished runs as data, and make the README's tables and figure from what is kept.
 
-    python tools/results.py RUN NAME "TITLE" "COMMAND"    keep a run, then rewrite the README's tables
-    python tools/results.py                               rewrite the README's tables only
+    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv, then rewrite
+    python tools/results.py                                         rewrite the README's tables and results/*.png only
 
-Rows on random weights keep their times and sizes but claim no accuracy.
+One row per network (or baseline), split and seed. Rows on random weights keep their times and sizes but claim nothing:
+they are "not measured".
 """
 
 import sys
@@ -15,72 +16,129 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
 
-from allhelpers import architectures, comparison, runs  # noqa: E402
+from allhelpers import architectures, baselines, comparison, evaluation, plotting, runs, settings  # noqa: E402
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
-CLAIMS = [
-    "train_accuracy",
-    "valid_accuracy",
-    "train_loss",
-    "valid_loss",
-    "test_correct",
-    "test_accuracy",
-    "low",
-    "high",
-]
+FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
+TESTED = ["test_correct", "test_accuracy", "low", "high"]
 
 
-def keep(run_folder, name, title, command):
-    """Write results/NAME.csv from a run's comparison."""
-    table = pd.read_csv(Path(run_folder) / "comparison.csv")
-    record = [runs.read_json(Path(run_folder) / a / "parameters.json") for a in table["architecture"]]
-    table.loc[table["weights"] == "random", CLAIMS] = None
-    partial = table["weights"].str.contains("_neutral_")  # all but the last block: see the README
-    table["weights"] = table["weights"].mask(partial, "ImageNet without the last block (" + table["weights"] + ")")
-    table["device"] = [r["device"] for r in record]
-    table["versions"] = [", ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in record]
+def keep(name, title, command, folders):
+    """Write results/NAME.csv and, for several runs, results/NAME_summary.csv."""
+    table = pd.concat([rows_of(Path(folder)) for folder in folders], ignore_index=True)
     table.insert(0, "title", title)
-    table["command"] = command
-    runs.write_csv(RESULTS / f"{name}.csv", table)
+    runs.write_csv(RESULTS / f"{name}.csv", table.assign(command=command))
+    if len(folders) > 1:
+        runs.write_csv(RESULTS / f"{name}_summary.csv", comparison.summarise(folders).assign(title=title))
 
 
-def markdown(table):
-    """One README table: the paper's figure and ours for each architecture."""
-    paper = comparison.paper_results().set_index("architecture")
-    lines = [f"**{table['title'].iloc[0]}** ({table['notes'].iloc[0].split('; ')[0]}).", ""]
-    lines += [
-        "| | weights | epochs | test accuracy | 95 % interval | paper | 95 % interval | minutes |",
-        "|" + "---|" * 8,
-    ]
-    for row in table.itertuples():
-        theirs = paper.loc[row.architecture]
-        ours = "no accuracy claimed | " if pd.isna(row.test_accuracy) else (
-            f"{row.test_accuracy:.1%} ({row.test_correct:.0f} of {row.test_cells}) | {row.low:.1%} to {row.high:.1%}"
-        )  # fmt: skip
-        lines.append(
-            f"| {architectures.get(row.architecture).title} | {row.weights} | {row.epochs} | {ours} | "
-            f"{theirs.test_accuracy:.1%} | {theirs.low:.1%} to {theirs.high:.1%} | {row.seconds / 60:.1f} |"
-        )
-    return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
+def rows_of(folder):
+    """Networks of a run, then the baselines on the same cells."""
+    names = [name for name in architectures.ARCHITECTURES if (folder / name / "metrics.json").is_file()]
+    table = comparison.compare(folder, names)
+    records = [runs.read_json(folder / name / "parameters.json") for name in names]
+    table["device"] = [record["device"] for record in records]
+    table["versions"] = [", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records]
+    methods = comparison.methods(comparison.predictions_of(folder, names)).rename(columns={"method": "architecture"})
+    table = table.merge(methods[["architecture", "beats_area"]])
+    trivial = methods[methods["architecture"].isin(baselines.METHODS)].assign(
+        split=table["split"].iloc[0], seed=table["seed"].iloc[0],
+        test_cells=table["test_cells"].iloc[0], test_patients=table["test_patients"].iloc[0],
+    )  # fmt: skip
+    metrics = [f"{metric}{end}" for metric in evaluation.METRICS for end in ("", "_low", "_high")]
+    table.loc[table["weights"] == "random", FINAL + TESTED + metrics + ["beats_area"]] = None
+    partial = table["weights"].str.contains("_neutral_")  # all but the last block: see the README
+    table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
+    return pd.concat([table, trivial], ignore_index=True)
+
+
+def value(row, metric):
+    """A metric with its interval over resampled patients."""
+    number, low, high = (row[f"{metric}{end}"] for end in ("", "_low", "_high"))
+    return "" if pd.isna(number) else f"{number:.3f} ({low:.3f} to {high:.3f})"
+
+
+COLUMNS = ("", "weights", "split", "epochs", "accuracy (Wilson)", "weighted F1 (patients)", "AUROC (patients)", "min")
+
+
+def markdown(name, table, summary):
+    """One README table, with the command that made it and the one for what is missing."""
+    by_picture = (table["split"] == "paper").all()
+    columns = [*COLUMNS, "paper"] if by_picture else COLUMNS
+    lines = [f"**{table['title'].iloc[0]}; tested by {'picture' if by_picture else 'patient'}**", "", line(columns)]
+    lines.append(line(["---"] * len(columns)))
+    lines += [line(network_row(row)[: len(columns)]) for row in table.to_dict("records")]
+    networks = table[table["architecture"].isin(architectures.ARCHITECTURES) & table["weighted_f1"].notna()]
+    missing = [network for network in settings.PAPERS_THREE if network not in set(networks["architecture"])]
+    absent = [network for network in missing if network not in set(table["architecture"])]
+    lines += [line([comparison.title(n), "", "", "", "not measured", *[""] * (len(columns) - 5)]) for n in absent]
+    for row in [] if summary is None else summary.to_dict("records"):
+        lines += [
+            "",
+            f"{comparison.title(row['architecture'])}, {row['runs']} runs: weighted F1 "
+            f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test cells together "
+            f"{value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on average, together {value(row, 'auroc')}; "
+            f"{row['patients']} patients.",
+        ]
+    lines += ["", "```", table["command"].iloc[0]]
+    if missing:
+        recipe = "recipe" if name.startswith("recipe") else "paper"
+        splits = ",".join(dict.fromkeys(table["split"]))
+        lines += [
+            f"# not measured here, for want of weights: {', '.join(map(comparison.title, missing))}",
+            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures {','.join(missing)} "
+            f"--images FOLDER --split {splits}",
+        ]
+    return "\n".join([*lines, "```"])
+
+
+def line(cells):
+    """One row of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def network_row(row):
+    """Cells of one network's or baseline's row."""
+    name, network = row["architecture"], row["architecture"] in architectures.ARCHITECTURES
+    title, accuracy = comparison.title(name), "not measured"
+    if pd.notna(row["weighted_f1"]):
+        accuracy = f"{row['accuracy']:.1%}"
+        if network:
+            accuracy = (
+                f"{row['test_correct']:.0f} of {row['test_cells']:.0f}, {accuracy} "
+                f"({row['low']:.1%} to {row['high']:.1%})"
+            )
+            title += "" if row["beats_area"] in (True, "True") else " *(no better than the area)*"
+    paper = comparison.paper_results().set_index("architecture")["test_accuracy"]
+    return [
+        title, row["weights"] if network else "", row["split"], f"{row['epochs']:.0f}" if network else "", accuracy,
+        value(row, "weighted_f1"), value(row, "auroc"), f"{row['seconds'] / 60:.1f}" if network else "",
+        f"{paper[name]:.1%}" if network else "",
+    ]  # fmt: skip
 
 
 def rewrite_readme():
-    """Replace the README's tables by those of all kept runs."""
-    tables = [pd.read_csv(path) for path in sorted(RESULTS.glob("*.csv")) if path.name != "paper.csv"]
+    """Replace the README's tables by those of all kept runs, and draw the gap between the splits."""
+    tables = []
+    for path in comparison.kept_results():
+        summary = path.with_name(f"{path.stem}_summary.csv")
+        tables.append(markdown(path.stem, pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None))
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    block = "\n\n".join(markdown(table) for table in tables)
-    path.write_text(f"{before}{BEGIN}\n\n{block}\n\n{END}{after}", encoding="utf-8")
+    path.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(tables) + f"\n\n{END}{after}", encoding="utf-8")
+    measured = comparison.measured()
+    if measured["split"].nunique() > 1:
+        plotting.split_gap(measured).savefig(RESULTS / "split_gap.png", dpi=110)
 
 
 def main(arguments):
-    """Keep a run if one is given; then rewrite the README."""
-    if len(arguments) not in (0, 4):
-        print('error: python tools/results.py [RUN NAME "TITLE" "COMMAND"]', file=sys.stderr)
+    """Keep runs if some are given; then rewrite the README."""
+    if arguments and len(arguments) < 4:
+        print('error: python tools/results.py [NAME "TITLE" "COMMAND" RUN ...]', file=sys.stderr)
         return 1
     if arguments:
-        keep(*arguments)
+        keep(*arguments[:3], arguments[3:])
     rewrite_readme()
     return 0
 

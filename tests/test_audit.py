@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from test_pipeline import allhelpers
+
+from allhelpers import audit, loading, manifest
+
+
+@pytest.fixture(scope="module")
+def official():
+    return manifest.read(manifest.PROJECT_MANIFEST)
+
+
+def test_identical_files_of_the_official_training_set(official):
+    """The published counts: 104 pairs, 99 under two patient names, 94 across folds; none across classes."""
+    pairs = audit.identical_files(official[official["part"] == "training"])
+    assert len(pairs) == 104
+    assert (pairs["subject_1"] != pairs["subject_2"]).sum() == 99
+    assert (pairs["fold_1"] != pairs["fold_2"]).sum() == 94
+    assert (pairs["label_1"] == pairs["label_2"]).all()
+
+
+def test_folds_table_adds_up(official):
+    pairs = audit.identical_files(official)
+    folds = audit.across_folds(pairs)
+    assert folds["pairs"].sum() == len(pairs)
+    assert (folds["under_two_names"] <= folds["pairs"]).all()
+
+
+def test_sentences_state_the_leak_and_its_consequence(official):
+    split = official["paper_split"]
+    leaky, honest = (audit.audit(official.assign(split=official[f"{name}_split"])) for name in ("paper", "patient"))
+    assert "the official folds leak" in leaky.sentences[0]
+    assert "20 with 21" in leaky.sentences[0]
+    assert "expect lower figures on new patients" in leaky.sentences[1]
+    assert "No patient and no picture stands on both" in honest.sentences[1]
+    test, train = (official[split == side] for side in ("test", "train"))
+    row = leaky.sides.set_index(["side_1", "side_2"]).loc[("train", "test")]
+    assert row["cells_2"] == test["subject"].isin(train["subject"]).sum() > 50
+
+
+def test_counts_hold_every_cell_and_the_patient_in_lower_case(official):
+    counts = audit.count(official)
+    assert counts["cells"].sum() == len(official)
+    training = counts[counts["part"] == "training"].groupby("label")
+    assert training["cells"].sum().to_dict() == {"all": 7272, "hem": 3389}
+    assert official[official["part"] == "training"]["subject"].nunique() == 73
+
+
+@pytest.fixture
+def with_copies(cells):
+    """Ten cells; of the second half four are copies: the same file, brighter, the same pixels, turned."""
+    rows = [0, 1, 2, 3, 4, 0, 1, 2, 3, 9]
+    pixels = np.array(cells.pixels[rows])
+    bright = cv2.convertScaleAbs(pixels[6], alpha=1.01)
+    pixels[6] = np.where(pixels[6] > 0, bright, 0)
+    pixels[8] = pixels[8][::-1, ::-1]
+    table = cells.table.iloc[rows].reset_index(drop=True)
+    table["sha256"] = [f"{k}" for k in range(9)] + ["other"]
+    table.loc[5, "sha256"] = "0"  # the same file
+    table["file"] = [f"{k}.bmp" for k in range(10)]
+    return loading.Cells(table, pixels, [], "copies")
+
+
+def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_counted_again(with_copies):
+    near = audit.near_duplicates(with_copies, chunk=3)
+    assert set(zip(near["file_1"], near["file_2"], strict=True)) == {("1.bmp", "6.bmp"), ("2.bmp", "7.bmp")}
+    assert near.set_index("file_1").loc["2.bmp", "grey_values"] == 0
+
+
+def test_audit_of_the_sample(cells):
+    found = audit.audit(cells.table, cells)
+    assert 0.7 < audit.area_auroc(found.areas) < 0.9
+    assert set(found.tables()) == {"counts", "identical", "folds", "sides", "areas", "near"}
+    assert any("a network has to beat that" in sentence for sentence in found.sentences)
+
+
+def test_audit_command_needs_no_pictures(tmp_path):
+    done = allhelpers("audit", "--split", "patient", "--output", "found", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "byte-identical" in done.stdout
+    assert "No patient and no picture stands on both" in done.stdout
+    assert len(pd.read_csv(tmp_path / "found" / "identical.csv")) >= 104
