@@ -19,7 +19,7 @@ from .manifest import CLASSES, POSITIVE
 
 HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 # Two pictures are called nearly identical up to this many different bits and this mean difference of colour values.
-# Among 4,586 real cells 135 pairs of the same patient are so close, and none of two patients.
+# Among 4,586 real cells at 160 pixels 142 pairs of one patient are so close, and none of two patients.
 MOST_BITS = 4
 MOST_GREY_VALUES = 3.0
 

@@ -84,7 +84,11 @@ class CollapseSettings(DataSettings):
 
     weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
     pool: int = Field(2000, ge=160, description="cells in the study, half of each class")
-    seeds: str = Field("1,2,3,4,5", description="seeds, separated by commas; each draws its own cells and head")
+    seeds: str = Field(
+        "1,2,3,4,5",
+        pattern=r"^\d+(,\d+)*$",
+        description="seeds, separated by commas; each draws its own cells",
+    )
     epochs: PositiveInt = Field(100, description="how often the training cells are seen")
     learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
 
@@ -144,6 +148,8 @@ def _sentence(kind, problem):
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         return f"{name!r} is not a setting: choose from {', '.join(kind.model_fields)}."
+    if isinstance(problem.get("ctx", {}).get("error"), InputError):
+        return str(problem["ctx"]["error"])
     help_text = kind.model_fields[name].description
     return f"{name} = {problem['input']!r} cannot be used: {problem['msg']} ({name}: {help_text})."
 

@@ -73,7 +73,7 @@ def write_run(folder, predictions, name="mobilenet", notes=("synthetic cells: dr
     record = {
         "settings": settings, "weights": {"label": "random"}, "manifest_sha256": runs.sha256(folder / "manifest.csv"),
         "seconds": {"training": 2.0, "frozen part": 1.0}, "parameters": {"total": 10, "trained": 2}, "device": "CPU",
-        "model": {"megabytes": 1.5},
+        "model": {"megabytes": 1.5}, "versions": {"python": "3.11"},
     }  # fmt: skip
     runs.write_json(result / "parameters.json", record)
     return folder

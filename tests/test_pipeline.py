@@ -121,7 +121,7 @@ def test_metrics_can_be_computed_again_from_the_predictions(finished):
 
 def test_executed_notebooks_show_figures(finished):
     folder, _ = finished
-    for name, figures in (("1_data_split", 2), ("2_mobilenet", 7), ("3_comparison", 4)):
+    for name, figures in (("1_data_split", 2), ("2_mobilenet", 7), ("3_comparison", 5)):
         cells = nbformat.read(folder / "notebooks" / f"{name}.ipynb", 4).cells
         outputs = [o for cell in cells for o in cell.get("outputs", [])]
         assert sum("image/png" in o.get("data", {}) for o in outputs) == figures
@@ -133,6 +133,16 @@ def test_recorded_settings_give_the_run_again(finished):
     assert recorded["epochs"] == {"mobilenet": 3}
     common, own = pipeline._plan(recorded)
     assert pipeline._recorded(common, own) == recorded
+
+
+@pytest.mark.parametrize(
+    ("values", "number"),
+    [({}, 1), ({"seed": 3}, 1), ({"seed": "1,2,3"}, 3), ({"split": "paper,patient", "seed": "1,2"}, 4)],
+)
+def test_several_splits_and_seeds_are_all_combined(values, number):
+    each = pipeline.expand(values)
+    assert len(each) == number
+    assert len({pipeline.folder_of(one, "runs") for one in each}) == number
 
 
 def test_run_folder_with_other_settings_is_refused(finished):

@@ -19,7 +19,7 @@ def test_defaults_are_the_papers():
         ({"epochs": "ten"}, "epochs = 'ten' cannot be used"),
         ({"epochs": 1.5}, "epochs = 1.5 cannot be used"),
         ({"learning_rate": 0}, "learning_rate = 0 cannot be used"),
-        ({"split": "random"}, "split = 'random' cannot be used"),
+        ({"split": "random"}, "split = 'random' is not a rule"),
         ({"allow_subset": "yes"}, "allow_subset = 'yes' cannot be used"),
         ({"architectures": "mobilenet,lenet"}, "'lenet' is not an architecture"),
     ],
@@ -87,3 +87,15 @@ def test_settings_files_of_the_project_are_valid():
 def test_every_setting_explains_itself():
     assert issubclass(settings.RunSettings, BaseModel)
     assert all(field.description for field in settings.RunSettings.model_fields.values())
+
+
+def test_unknown_split_is_refused_in_one_sentence():
+    with pytest.raises(InputError) as refusal:
+        settings.validate(settings.DataSettings, {"split": "by-luck"})
+    assert str(refusal.value).startswith("split = 'by-luck' is not a rule: choose paper")
+
+
+def test_seeds_of_the_study_are_numbers():
+    assert settings.CollapseSettings(seeds="7,8").seed_list == [7, 8]
+    with pytest.raises(InputError, match="seeds = 'a,b' cannot be used"):
+        settings.validate(settings.CollapseSettings, {"seeds": "a,b"})

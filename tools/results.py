@@ -117,16 +117,20 @@ def network_row(row):
     ]  # fmt: skip
 
 
-def rewrite_readme():
-    """Replace the README's tables by those of all kept runs, and draw the gap between the splits."""
+def block():
+    """All tables as they stand in the README."""
     tables = []
     for path in comparison.kept_results():
         summary = path.with_name(f"{path.stem}_summary.csv")
         tables.append(markdown(path.stem, pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None))
+    return f"{BEGIN}\n\n" + "\n\n".join(tables) + f"\n\n{END}"
+
+
+def rewrite_readme():
+    """Replace the README's tables by those of all kept runs, and draw the gap between the splits."""
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(tables) + f"\n\n{END}{after}", encoding="utf-8")
+    path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")
     measured = comparison.measured()
     if measured["split"].nunique() > 1:
         plotting.split_gap(measured).savefig(RESULTS / "split_gap.png", dpi=110)

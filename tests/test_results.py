@@ -1,0 +1,41 @@
+"""What the README claims is what is kept in results/."""
+
+import importlib.util
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from allhelpers import architectures, comparison, evaluation
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("results", ROOT / "tools" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_of_the_readme_are_made_from_the_kept_results(tool):
+    assert tool.block() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_kept_figure_has_its_interval_its_versions_and_its_command():
+    measured = comparison.measured()
+    networks = measured[measured["architecture"].isin(architectures.ARCHITECTURES)]
+    assert networks[["versions", "command", "seed", "split", "device"]].notna().all().all()
+    claimed = measured[measured["weighted_f1"].notna()]
+    for metric in evaluation.METRICS:
+        known = claimed[claimed[metric].notna()]
+        assert (known[f"{metric}_low"] <= known[metric] + 1e-9).all()
+        assert (known[metric] <= known[f"{metric}_high"] + 1e-9).all()
+
+
+def test_random_weights_claim_nothing(tool, run_folder):
+    rows = tool.rows_of(run_folder)
+    network = rows[rows["architecture"] == "mobilenet"].iloc[0]
+    assert network["weights"] == "random"
+    assert pd.isna(network[[*tool.TESTED, "weighted_f1", "auroc", "auroc_low"]]).all()
+    assert "not measured" in tool.network_row(network)
+    assert rows[rows["architecture"] == "area"]["auroc"].notna().all()
