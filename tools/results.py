@@ -61,6 +61,14 @@ def value(row, metric):
 COLUMNS = ("", "weights", "split", "epochs", "accuracy (Wilson)", "weighted F1 (patients)", "AUROC (patients)", "min")
 
 
+def missing_networks(by_picture):
+    """The paper's networks that no kept table of this kind of test has measured."""
+    measured = comparison.measured()
+    same_kind = measured[measured["split"].eq("paper") == by_picture]
+    done = set(same_kind.loc[same_kind["weighted_f1"].notna(), "architecture"])
+    return [network for network in settings.PAPERS_THREE if network not in done]
+
+
 def markdown(name, table, summary):
     """One README table, with the command that made it and the one for what is missing."""
     by_picture = (table["split"] == "paper").all()
@@ -68,8 +76,7 @@ def markdown(name, table, summary):
     lines = [f"**{table['title'].iloc[0]}; tested by {'picture' if by_picture else 'patient'}**", "", line(columns)]
     lines.append(line(["---"] * len(columns)))
     lines += [line(network_row(row)[: len(columns)]) for row in table.to_dict("records")]
-    networks = table[table["architecture"].isin(architectures.ARCHITECTURES) & table["weighted_f1"].notna()]
-    missing = [network for network in settings.PAPERS_THREE if network not in set(networks["architecture"])]
+    missing = missing_networks(by_picture)
     absent = [network for network in missing if network not in set(table["architecture"])]
     lines += [line([comparison.title(n), "", "", "", "not measured", *[""] * (len(columns) - 5)]) for n in absent]
     for row in [] if summary is None else summary.to_dict("records"):
