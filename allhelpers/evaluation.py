@@ -296,7 +296,8 @@ def measure(predictions, resamples=RESAMPLES):
         ALL, specificity the share of normal cells that is called normal; probabilities in ``p_all`` are of ALL, which
         is the positive class of AUROC and average precision. Weighted F1 is the challenge's metric: the F1 of both
         classes, weighted by their cells. Brier score and expected calibration error (Naeini et al. 2015, 10 bins of
-        equal width) are 0 at best. And: patients, confusion_matrix.
+        equal width) are 0 at best; resampling adds noise to every bin, so the interval of the calibration error leans
+        upwards and may lie above the value. And: patients, confusion_matrix.
     """
     patients = _Patients(predictions)
     values = patients.metrics(np.ones((1, len(patients.names)))).iloc[0]
