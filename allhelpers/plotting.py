@@ -233,15 +233,15 @@ def patients(predictions, title=""):
     return figure
 
 
-def methods(table, note=""):
+def methods(table, compared):
     """AUROC and weighted F1 of every method with their intervals over resampled patients.
 
     Parameters
     ----------
     table : DataFrame
         From `comparison.methods`.
-    note : str
-        What must be said beside the figure.
+    compared : DataFrame
+        From `comparison.compare`, for its notes.
 
     Returns
     -------
@@ -257,7 +257,7 @@ def methods(table, note=""):
         ax.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(table)), [comparison.title(name) for name in table["method"]], fontsize=8)
     axes[0].axvline(0.5, color=GREY, linestyle=":")
-    figure.suptitle(f"{note}{RESEARCH_ONLY}", fontsize=9)
+    figure.suptitle(f"{_sample_note(compared)}{RESEARCH_ONLY}", fontsize=9)
     return figure
 
 

@@ -46,7 +46,7 @@ def write(run_folder, names):
         table=_as_html(comparison.beside_paper(compared).reset_index()),
         accuracy_figure=_embed(plotting.accuracy_with_intervals(compared, comparison.paper_results())),
         methods=_as_html(_short(methods)),
-        methods_figure=_embed(plotting.methods(methods)),
+        methods_figure=_embed(plotting.methods(methods, compared)),
         verdicts=[comparison.verdict(row) for _, row in pairs.iterrows()],
         differences_figure=_embed(plotting.differences(pairs)),
         not_beating_area=[comparison.title(name) for name in methods.loc[methods["beats_area"].eq(False), "method"]],

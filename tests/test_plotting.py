@@ -28,7 +28,7 @@ def figures(cells, run_folder):
         "ranking_curves": plotting.ranking_curves(mixed, "MobileNet"),
         "reliability": plotting.reliability(mixed, "MobileNet"),
         "patients": plotting.patients(mixed, "MobileNet"),
-        "methods": plotting.methods(comparison.methods(predictions)),
+        "methods": plotting.methods(comparison.methods(predictions), compared),
         "differences": plotting.differences(comparison.pairs(predictions)),
         "accuracy": plotting.accuracy_with_intervals(compared, comparison.paper_results()),
         "cost": plotting.cost(compared),
@@ -43,6 +43,7 @@ def test_every_figure_is_a_figure_that_is_shown_once(figures):
 def test_synthetic_cells_are_called_synthetic(figures):
     assert "synthetic" in texts(figures["cell_gallery"])
     assert "Synthetic sample" in texts(figures["accuracy"])
+    assert "Synthetic sample" in texts(figures["methods"])
     assert "not for diagnosis" in texts(figures["accuracy"])
 
 
