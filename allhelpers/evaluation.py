@@ -380,7 +380,7 @@ def sentence_of_patients(metrics, side="test"):
     counts = metrics[side]["patients"]
     text = ", ".join(f"{count} {label.upper()}" for label, count in counts.items())
     few = min(counts.values()) < FEW_PATIENTS
-    return f"The bootstrap resamples the patients of the test ({text}; who has cells of both classes counts twice)" + (
+    return f"The bootstrap resamples the patients of the test ({text})" + (
         f"; fewer than {FEW_PATIENTS} of a class, so the true uncertainty is larger than its interval." if few else "."
     )
 

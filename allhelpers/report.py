@@ -90,6 +90,7 @@ def _section(run_folder, name):
 
 
 def _as_html(table):
+    table = table.astype(object).where(table.notna(), "")  # else pandas writes <NA> for a missing whole number
     html = table.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.3g}")
     return Markup(html)  # pandas has escaped the cells
 
