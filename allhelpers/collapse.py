@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from . import architectures, evaluation, finetuning, loading, pretrained, splitting
+from . import architectures, comparison, evaluation, finetuning, loading, pretrained, splitting
 from .manifest import CLASSES
 from .settings import TrainingSettings
 
@@ -224,6 +224,13 @@ def verdict(summary):
         f"({row.low:.1%} to {row.high:.1%}; by seed {row.lowest:.1%} to {row.highest:.1%})"
         for (pixels, norm), row in rows.iterrows()
     ]
+    paper = comparison.paper_results().set_index("architecture").loc["resnet50"]
+    away = (rows[["train_accuracy", "test_accuracy"]] - paper[["train_accuracy", "test_accuracy"]].astype(float)).abs()
+    nearest = away.sum(axis=1).idxmin()
+    lines.append(
+        f"The paper has training {paper['train_accuracy']:.0%} and test {paper['test_accuracy']:.1%}: nearest to it is "
+        f"{nearest[0]}, batch norm {nearest[1]}"
+    )
     ratio, apart = own["spread"] / rescaled["spread"], rescaled["high"] < own["low"]
     lines.append(
         f"Pixels divided by 255 make pooled features spread {ratio:.1f} times less ({rescaled['spread']:.4f} against "
