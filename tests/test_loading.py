@@ -237,10 +237,10 @@ def test_real_official_files(tmp_path, make_settings):
 
 def test_crop_keeps_the_centre_and_the_scale():
     picture = np.zeros((450, 450, 3), np.uint8)
-    picture[200:250, 175:275] = 200
+    picture[200:250, 176:276] = 200
     content = cv2.imencode(".bmp", picture)[1].tobytes()
     whole = loading.decode_one(content, "a.bmp", size=225, crop=450)
-    centre = loading.decode_one(content, "a.bmp", size=150, crop=300)
+    centre = loading.decode_one(content, "a.bmp", size=155, crop=310)
     assert whole.shape == (225, 225, 3)
-    assert centre.shape == (150, 150, 3)
+    assert centre.shape == (155, 155, 3)
     assert whole.any(axis=-1).sum() == centre.any(axis=-1).sum() == 25 * 50
