@@ -92,8 +92,7 @@ def folder_of(values, output=None):
     Path
     """
     data = _data(values)
-    name = f"{data.split}-seed{data.seed}".replace(":", "-").replace("/", "of")
-    return Path(output or ROOT / "runs" / Path(data.images.replace(":", "-")).stem) / name
+    return Path(output or ROOT / "runs" / _images_name(data)) / f"{_split_name(data)}-seed{data.seed}"
 
 
 def study(notebook, kind, values, output=None):
@@ -149,8 +148,17 @@ def _plan(values):
 def default_folder(common):
     """Folder of a run that names none: after its images and its split."""
     data = _data(common)
-    split = data.split.replace(":", "-").replace("/", "of")
-    return ROOT / "runs" / f"{Path(data.images.replace(':', '-')).stem}-{split}"
+    return ROOT / "runs" / f"{_images_name(data)}-{_split_name(data)}"
+
+
+def _images_name(data):
+    """The images as a part of a folder's name."""
+    return Path(data.images.replace(":", "-")).stem
+
+
+def _split_name(data):
+    """The split as a part of a folder's name."""
+    return data.split.replace(":", "-").replace("/", "of")
 
 
 def _data(common):

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from sklearn import metrics as sk
 
-from . import RESEARCH_ONLY, architectures, comparison, evaluation
+from . import RESEARCH_ONLY, comparison, evaluation
 from .manifest import CLASS_TITLES, CLASSES, POSITIVE
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
@@ -23,10 +23,6 @@ def _figure(height, columns=1, rows=1, width=WIDTH, **options):
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
     plt.close(figure)
     return figure, axes
-
-
-def _title(architecture):
-    return architectures.get(architecture).title
 
 
 def cells_per_side(table):
@@ -379,7 +375,7 @@ def accuracy_with_intervals(compared, paper=None):
         arms = [table["test_accuracy"] - table["low"], table["high"] - table["test_accuracy"]]
         ax.errorbar(table["test_accuracy"], y, xerr=arms, fmt=marker, color=colour, capsize=3, label=label)
     ax.axvline(0.5, color=GREY, linestyle=":", label="chance")
-    ticks = [f"{_title(row.architecture)}\n({row.weights})" for row in compared.itertuples()]
+    ticks = [f"{comparison.title(row.architecture)}\n({row.weights})" for row in compared.itertuples()]
     ax.set_yticks(range(len(names)), ticks, fontsize=8)
     ax.set(xlabel="test accuracy, with 95 % Wilson interval", xlim=(0.3, 1.01), ylim=(len(names) - 0.5, -0.5))
     figure.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
@@ -406,7 +402,7 @@ def cost(compared):
     Figure
     """
     figure, axes = _figure(2.4, columns=3, sharey=True)
-    titles = compared["architecture"].map(_title)
+    titles = compared["architecture"].map(comparison.title)
     units = {"seconds": "whole notebook (s)", "parameters": "parameters (millions)", "megabytes": "model file (MB)"}
     for ax, (column, label) in zip(axes, units.items(), strict=True):
         values = compared[column] / (1e6 if column == "parameters" else 1)
