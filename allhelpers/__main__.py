@@ -1,4 +1,4 @@
-"""The command line: ``python -m allhelpers run | summary | predict | manifest | audit | collapse``."""
+"""The command line: ``python -m allhelpers run | sweep | summary | predict | manifest | audit | collapse``."""
 
 import argparse
 import os
@@ -43,6 +43,7 @@ def build_parser():
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_sweep(commands)
     _add_summary(commands)
     _add_predict(commands)
     _add_manifest(commands)
@@ -97,6 +98,34 @@ def run(options):
         return
     folders = [pipeline.run(one, pipeline.folder_of(one, output), options.overwrite) for one in each]
     _print_summary(folders, folders[0].parent / "summary.csv")
+
+
+def _add_sweep(commands):
+    command = commands.add_parser(
+        "sweep", help="many runs from one file: variants and a grid of settings",
+        description="Run every combination of a sweep file's variants and grid, each as `run` does; what is finished "
+        "is not run again. The options below hold for all runs; the file's variants and grid overrule them.",
+        epilog=f"example: python -m allhelpers sweep settings/ablation.yaml --images FOLDER. {RESEARCH_ONLY}",
+    )  # fmt: skip
+    command.set_defaults(command=run_sweep)
+    command.add_argument("file", type=Path, metavar="SWEEP.yaml")
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="folder of all runs (default: runs/NAME)")
+    _add_settings(command, settings.RunSettings)
+
+
+def run_sweep(options):
+    """``sweep``: all runs, then one line per variant."""
+    import pandas as pd
+
+    from . import pipeline, sweep
+
+    folder = options.output or pipeline.ROOT / "runs" / options.file.stem
+    planned = sweep.read(options.file, _given(options, settings.RunSettings), folder)
+    failed = sweep.run(planned, folder)
+    for row in pd.read_csv(folder / "variants.csv").to_dict("records"):
+        print(f"* {sweep.sentence(row)}")
+    print(f"* intervals: 95 %, patients resampled. {RESEARCH_ONLY}\ntables: {folder}")
+    sweep.report_failures(failed, folder)
 
 
 def _given(options, kind):

@@ -239,14 +239,53 @@ def summarise(run_folders):
     InputError
         If a folder holds no finished result.
     """
+    return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
+
+
+def networks_of(run_folder):
+    """Networks whose results lie in a run folder, in the order of `architectures.ARCHITECTURES`.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    names = [name for name in architectures.ARCHITECTURES if (Path(run_folder) / name / "metrics.json").is_file()]
+    if not names:
+        raise InputError(f"{run_folder} holds no finished result: give folders of finished runs.")
+    return names
+
+
+def tested(run_folders):
+    """Test predictions of several runs.
+
+    Parameters
+    ----------
+    run_folders : list of str or Path
+
+    Returns
+    -------
+    dict of str to list of DataFrame
+        For each network the test cells of each run.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no finished result.
+    """
     found = {}
     for folder in map(Path, run_folders):
-        names = [name for name in architectures.ARCHITECTURES if (folder / name / "metrics.json").is_file()]
-        if not names:
-            raise InputError(f"{folder} holds no finished result: give folders of finished runs.")
-        for name in names:
+        for name in networks_of(folder):
             found.setdefault(name, []).append(_test_rows(folder / name / "predictions.csv"))
-    return pd.DataFrame([_summary(name, tables) for name, tables in found.items()])
+    return found
 
 
 def _summary(name, tables):
@@ -337,11 +376,33 @@ def _pair(first, second, predictions, drawn):
         "only_first": only[0], "only_second": only[1],
         "mcnemar_p": mcnemar([[0, only[0]], [only[1], 0]], exact=True).pvalue,
     }  # fmt: skip
+    return row | _differences(one, two, drawn[first], drawn[second])
+
+
+def differences(one, two):
+    """How much one method is ahead of another on the same test cells.
+
+    Parameters
+    ----------
+    one, two : DataFrame
+        Test predictions of the same cells.
+
+    Returns
+    -------
+    dict of str to float
+        For AUROC and weighted F1 the difference, first less second (``<metric>``), with the interval
+        (``<metric>_low``, ``<metric>_high``) and the two-sided p (``<metric>_p``) of a paired bootstrap of patients.
+    """
+    return _differences(one, two, evaluation.bootstrap(one), evaluation.bootstrap(two))
+
+
+def _differences(one, two, drawn_one, drawn_two):
     values = [evaluation.measure(table, resamples=0) for table in (one, two)]
+    found = {}
     for metric in COMPARED:
-        difference = (drawn[first][metric] - drawn[second][metric]).to_numpy()
-        row |= _difference(metric, values[0][metric]["value"], values[1][metric]["value"], difference)
-    return row
+        resampled = (drawn_one[metric] - drawn_two[metric]).to_numpy()
+        found |= _difference(metric, values[0][metric]["value"], values[1][metric]["value"], resampled)
+    return found
 
 
 def _difference(metric, one, two, resampled):

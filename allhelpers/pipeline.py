@@ -16,7 +16,10 @@ NOTEBOOKS = ROOT / "notebooks"
 
 
 def run(values, output=None, overwrite=False):
-    """Run the notebooks of all stages.
+    """Run the notebooks of all stages; a run that was stopped goes on where it stopped.
+
+    A notebook that has finished in this run folder, with the same parameters and the same code cells, is not executed
+    again.
 
     Parameters
     ----------
@@ -47,9 +50,77 @@ def run(values, output=None, overwrite=False):
     steps = [("1_data_split", _only(settings.DataSettings, chosen))]
     steps += [(f"2_{name}", _only(settings.TrainingSettings, {**chosen, **own})) for name, own in per_name.items()]
     steps += [("3_comparison", _only(settings.ComparisonSettings, chosen))]
+    anything_new = False
     for number, (notebook, parameters) in enumerate(steps, 1):
-        _execute(notebook, parameters, folder, f"{number}/{len(steps)} {notebook}")
+        label = f"{number}/{len(steps)} {notebook}"
+        stale = notebook == "3_comparison" and anything_new  # it shows what the others have left
+        if not stale and is_finished(notebook, parameters, folder):
+            print(f"{label}: finished already, not run again", flush=True)
+            continue
+        _execute(notebook, parameters, folder, label)
+        anything_new = True
     return folder
+
+
+def is_finished(notebook, parameters, folder):
+    """Whether a notebook has run to its end in a run folder.
+
+    Parameters
+    ----------
+    notebook : str
+        Its name, without folder and suffix.
+    parameters : dict
+        What it is to be run with.
+    folder : Path
+        The run folder.
+
+    Returns
+    -------
+    bool
+        ``False`` also where its parameters or its code cells were others, or where a file that it left is gone.
+    """
+    target = _executed(folder, notebook)
+    if not target.is_file() or not all((folder / name).is_file() for name in _outputs(notebook)):
+        return False
+    executed, record = _read_notebook(target), {}
+    if executed is not None:
+        record = executed.metadata.get("papermill", {})
+    ended = record.get("end_time") and not record.get("exception")
+    if not ended or record.get("parameters") != parameters:
+        return False
+    return _code(executed) == _code(_read_notebook(NOTEBOOKS / f"{notebook}.ipynb"))
+
+
+def _outputs(notebook):
+    """Files that a finished notebook has left in the run folder."""
+    if notebook.startswith("2_"):
+        name = notebook.removeprefix("2_")
+        return [f"{name}/{file}" for file in ("predictions.csv", "metrics.json", "parameters.json", "model.keras")]
+    return {"1_data_split": ["manifest.csv", "data.json"], "3_comparison": ["comparison.csv", "report.html"]}[notebook]
+
+
+def _executed(folder, notebook):
+    return folder / "notebooks" / f"{notebook}.ipynb"
+
+
+def _read_notebook(path):
+    """A notebook, or ``None`` where the file is not one."""
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
+        return None
+
+
+def _code(notebook):
+    """The code cells, without the parameters that papermill has put in."""
+    injected = "injected-parameters"
+    return [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and injected not in cell.metadata.get("tags", [])
+    ]
 
 
 def expand(values):
@@ -125,7 +196,23 @@ def study(notebook, kind, values, output=None):
     if Path(chosen.get("weights", "")).is_file():
         chosen["weights"] = str(Path(chosen["weights"]).absolute())
     _execute(notebook, chosen, folder, notebook)
-    return folder / "notebooks" / f"{notebook}.ipynb"
+    return _executed(folder, notebook)
+
+
+def check(values):
+    """Validate the settings of a run and find its weights, without running or writing anything.
+
+    Parameters
+    ----------
+    values : dict
+        Settings by name, as for `run`.
+
+    Raises
+    ------
+    InputError
+        If a setting or the weights cannot be used.
+    """
+    _plan(values)
 
 
 def _plan(values):
@@ -215,7 +302,9 @@ def _execute(notebook, parameters, folder, label):
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    source, target = NOTEBOOKS / f"{notebook}.ipynb", folder / "notebooks" / f"{notebook}.ipynb"
+    source, target = NOTEBOOKS / f"{notebook}.ipynb", _executed(folder, notebook)
+    # Papermill writes after every cell; the notebook gets its own name when it has ended, with or without an error.
+    running = target.with_suffix(".running.ipynb")
     if not source.is_file():
         raise InputError(f"There is no notebook {source}: every architecture needs one.")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +316,7 @@ def _execute(notebook, parameters, folder, label):
     try:
         papermill.execute_notebook(
             source,
-            target,
+            running,
             parameters,
             cwd=str(ROOT),
             kernel_name="python3",
@@ -239,3 +328,6 @@ def _execute(notebook, parameters, folder, label):
         raise InputError(f"{what} (stopped in {target})") from error
     except DeadKernelError as error:
         raise InputError(f"The kernel of {notebook} died, often for lack of memory (stopped in {target}).") from error
+    finally:
+        if running.exists():
+            os.replace(running, target)
