@@ -12,6 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from . import RESEARCH_ONLY, __version__, settings, splitting
 from .errors import InputError
 
+OWN_OPTIONS = ("run_folder", "overwrite")  # settings whose options are not made from the settings classes
+
 EXAMPLES = """examples:
   python -m allhelpers run                                            the synthetic sample, the paper's settings
   python -m allhelpers run --settings settings/sample.yaml            the same, quickly (what `make run` does)
@@ -69,7 +71,7 @@ def _add_run(commands):
 def _add_settings(command, kind):
     """One option per setting; where results go is said by --output."""
     for name, field in kind.model_fields.items():
-        if name == "run_folder":
+        if name in OWN_OPTIONS:
             continue
         option, text = "--" + name.replace("_", "-"), f"{field.description} (default: {field.default!r})"
         if field.annotation is bool:
@@ -105,7 +107,7 @@ def _add_sweep(commands):
         "sweep", help="many runs from one file: variants and a grid of settings",
         description="Run every combination of a sweep file's variants and grid, each as `run` does; what is finished "
         "is not run again. The options below hold for all runs; the file's variants and grid overrule them.",
-        epilog=f"example: python -m allhelpers sweep settings/ablation.yaml --images FOLDER. {RESEARCH_ONLY}",
+        epilog=f"example: python -m allhelpers sweep sweeps/ablation.yaml --images FOLDER. {RESEARCH_ONLY}",
     )  # fmt: skip
     command.set_defaults(command=run_sweep)
     command.add_argument("file", type=Path, metavar="SWEEP.yaml")
@@ -134,7 +136,7 @@ def _given(options, kind):
     return {
         name: text if text is True else settings.parse_value(kind, name, text)
         for name, text in texts.items()
-        if text is not None
+        if text is not None and name not in OWN_OPTIONS
     }
 
 
@@ -197,11 +199,11 @@ def _add_predict(commands):
 
 def predict(options):
     """``predict``: one row per picture."""
-    from . import finetuning, loading, runs
+    from . import models, runs, sources
 
-    files = loading.find_pictures(options.pictures)
-    network = finetuning.load(options.model)
-    table = finetuning.classify(network, files)
+    files = sources.find_pictures(options.pictures)
+    network = models.load(options.model)
+    table = models.classify(network, files)
     runs.write_csv(options.output, table)
     print(f"{len(table):,} pictures classified: {options.output}. {RESEARCH_ONLY}")
 
@@ -241,12 +243,12 @@ def _add_audit(commands):
 
 def run_audit(options):
     """``audit``: one sentence per finding, and tables."""
-    from . import audit, loading, manifest, runs
+    from . import audit, loading, manifest, runs, sources
 
     given = settings.validate(settings.DataSettings, _given(options, settings.DataSettings))
     if options.images:
         cells = loading.prepare(given)
-        table = loading.read_manifest(given, loading.open_images(given))
+        table = loading.read_manifest(given, sources.open_images(given))
     else:
         table = manifest.read(given.manifest or manifest.PROJECT_MANIFEST)
         table, cells = table.assign(split=splitting.draw(table, given.split, given.seed)), None

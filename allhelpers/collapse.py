@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from . import architectures, comparison, evaluation, finetuning, loading, pretrained, splitting
+from . import architectures, comparison, evaluation, finetuning, loading, networks, pretrained, splitting
 from .manifest import CLASSES
 from .settings import TrainingSettings
 
@@ -155,7 +155,7 @@ def _train_head(cells, training, testing, settings, seed):
     keras.utils.set_random_seed(seed)
     inputs = keras.Input(training.shape[1:])
     head = keras.Model(inputs, keras.layers.Dense(len(CLASSES), activation="softmax")(inputs))
-    network = finetuning.Network(architectures.get("resnet50"), recipe, "pooled", None, head, None)
+    network = networks.Network(architectures.get("resnet50"), recipe, None, "pooled", None, head, None)
     history = finetuning.train(network, training[np.newaxis], cells, recipe)
     predictions = finetuning.predict_cells(network, testing[np.newaxis], cells)
     test = predictions[predictions["split"] == "test"]

@@ -1,36 +1,23 @@
 """From picture files to pixels: each cell is read, checked, resized and kept on disk, once.
 
-Cells come from the synthetic sample, a folder, a zip archive or Kaggle, and are matched to the manifest by file name
-(and by SHA-256 where a name occurs twice), so that any official folder layout will do. An archive is read member by
-member and never unpacked.
+Cells are matched to the manifest by file name (and by SHA-256 where a name occurs twice), so that any official folder
+layout will do.
 """
 
 import hashlib
 import json
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from tqdm.auto import tqdm
 
+from . import caching, pictures, runs, sources, splitting
 from . import manifest as manifests
-from . import runs, sample, splitting
 from .errors import InputError, listing
 from .settings import SYNTHETIC_NOTE
-
-KAGGLE_DATASET = "andrewmvd/leukemia-classification"
-INPUT_SIZE = 224  # pixels; the paper's
-PICTURE_SIZE = 450  # pixels; the official files'
-PICTURE_SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
-# First bytes of the formats that are decoded; nothing else reaches the decoder.
-SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-MOST_BYTES = 64 * 1024**2  # a cell's picture has 0.6 MB; a larger file is a mistake or an attack
-CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -82,138 +69,13 @@ class Cells:
         return np.stack([self.table["label"] == label for label in manifests.CLASSES], axis=1).astype(np.float32)
 
 
-def read_picture(path):
-    """Bytes of a picture file, unless it is far too large for one cell."""
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path} is larger than {MOST_BYTES >> 20} MiB, too large for a cell: remove it.")
-    return path.read_bytes()
-
-
-def find_pictures(paths):
-    """List picture files.
-
-    Parameters
-    ----------
-    paths : iterable of str or Path
-        Files, and folders that are searched for pictures.
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    InputError
-        If a path does not exist, or there is no picture.
-    """
-    files = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"{path} does not exist: give picture files or a folder that holds some.")
-        files += Folder(path).members if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"There is no picture ({', '.join(PICTURE_SUFFIXES)}) in {listing(paths)}: check the path.")
-    return files
-
-
-class Folder:
-    """Picture files under a folder."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        if not self.path.is_dir():
-            raise InputError(f"The folder of images {path} does not exist: give a folder, a zip archive or 'sample'.")
-        self.members = [p for p in sorted(self.path.rglob("*")) if p.suffix.lower() in PICTURE_SUFFIXES]
-
-    def read(self, member):
-        """Bytes of one file."""
-        return read_picture(member)
-
-
-class Archive:
-    """Picture files in a zip archive, read in place."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        try:
-            self.archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"The archive {path} cannot be read as zip: copy or download it again.") from error
-        names = sorted(self.archive.namelist())
-        self.members = [PurePosixPath(n) for n in names if n.lower().endswith(PICTURE_SUFFIXES)]
-
-    def read(self, member):
-        """Bytes of one member, whose stated size is checked before it is unpacked."""
-        if self.archive.getinfo(str(member)).file_size > MOST_BYTES:
-            raise InputError(f"{member} in {self.path} unpacks to more than {MOST_BYTES >> 20} MiB: check the archive.")
-        try:
-            return self.archive.read(str(member))
-        except (zipfile.BadZipFile, zipfile.zlib.error) as error:
-            raise InputError(f"{member} in {self.path} is damaged: copy or download the archive again.") from error
-
-
-def open_images(settings):
-    """Open the place where the pictures are.
-
-    Parameters
-    ----------
-    settings : DataSettings
-
-    Returns
-    -------
-    Folder or Archive
-
-    Raises
-    ------
-    InputError
-        If there is no picture.
-    """
-    images = settings.images
-    if settings.synthetic:
-        name = f"sample-{settings.sample_cells}-{settings.seed}"
-        source = Folder(sample.draw(Path(settings.cache_folder) / name, settings.sample_cells, settings.seed))
-    elif images == "kaggle" or images.startswith("kaggle:"):
-        source = Folder(download_kaggle(images.partition(":")[2] or KAGGLE_DATASET))
-    elif images.lower().endswith(".zip"):
-        source = Archive(images)
-    else:
-        source = Folder(images)
-    if not source.members:
-        raise InputError(f"There is no picture ({', '.join(PICTURE_SUFFIXES)}) in {source.path}: check the path.")
-    return source
-
-
-def download_kaggle(dataset):
-    """Download a Kaggle data set into kagglehub's cache, or find it there.
-
-    Parameters
-    ----------
-    dataset : str
-        ``"owner/name"``.
-
-    Returns
-    -------
-    str
-        The folder.
-    """
-    import kagglehub
-
-    try:
-        return kagglehub.dataset_download(dataset)
-    except Exception as error:  # kagglehub passes on errors of several libraries
-        raise InputError(
-            f"The Kaggle data set {dataset} could not be downloaded ({type(error).__name__}): check the network and "
-            "the name, or give the path of a folder or zip archive."
-        ) from error
-
-
 def read_manifest(settings, source):
     """Read the manifest that belongs to the pictures.
 
     Parameters
     ----------
     settings : DataSettings
-    source : Folder or Archive
+    source : sources.Folder or sources.ZipArchive
 
     Returns
     -------
@@ -231,7 +93,7 @@ def match(table, source):
     ----------
     table : DataFrame
         A manifest.
-    source : Folder or Archive
+    source : sources.Folder or sources.ZipArchive
 
     Returns
     -------
@@ -278,15 +140,14 @@ def prepare(settings):
     Raises
     ------
     InputError
-        If pictures are missing and no subset is allowed, or if one is damaged.
+        If pictures are missing and no subset is allowed, or if more are rejected than may be.
     """
-    source = open_images(settings)
+    source = sources.open_images(settings)
     table = read_manifest(settings, source)
     members = match(table, source)
     table, notes = choose_cells(table, members.notna(), settings)
-    shape = {"size": settings.input_size, "crop": settings.crop}
-    pixels, key = decode(table, members[table.index], source, settings.cache_folder, **shape)
-    return Cells(table.reset_index(drop=True), pixels, notes, key)
+    table, pixels, key, more_notes = decode_usable(table, members[table.index], source, settings)
+    return Cells(table.reset_index(drop=True), pixels, notes + more_notes, key)
 
 
 def record(cells, settings):
@@ -309,9 +170,10 @@ def record(cells, settings):
     """
     path = Path(settings.run_folder) / "manifest.csv"
     content = cells.table.to_csv(index=False)
-    if path.exists() and path.read_text(encoding="utf-8") != content:
+    if path.exists() and path.read_text(encoding="utf-8") != content and not settings.overwrite:
         raise InputError(
-            f"{path} holds other cells or another split than these settings give: choose another run_folder."
+            f"{path} holds other cells or another split than these settings give: choose another run_folder, or set "
+            "overwrite = True."
         )
     runs.write_text(path, content)
     chosen = {name: getattr(settings, name) for name in ("images", "manifest", "split", "seed")}
@@ -344,6 +206,7 @@ def choose_cells(table, there, settings):
     else:
         split = splitting.draw(table, settings.split, settings.seed)
     missing = table[(split != "") & ~there]
+    (Path(settings.run_folder) / "missing.csv").unlink(missing_ok=True)  # of an earlier attempt
     if len(missing):
         _report_missing(missing, (split != "").sum(), settings)
         table = table[there]
@@ -373,7 +236,7 @@ def _subset_note(there, split, settings):
     )
 
 
-def decode(table, members, source, cache_folder, size=INPUT_SIZE, crop=PICTURE_SIZE):
+def decode(table, members, source, settings):
     """Decode cells in parallel into a memory-mapped file, or open the file that is there.
 
     Parameters
@@ -382,12 +245,8 @@ def decode(table, members, source, cache_folder, size=INPUT_SIZE, crop=PICTURE_S
         Rows with ``file`` and ``sha256``.
     members : Series
         The source's member for each row.
-    source : Folder or Archive
-    cache_folder : str or Path
-    size : int
-        Height and width, in pixels.
-    crop : int
-        Side of the central square that is kept, in pixels of the picture.
+    source : sources.Folder or sources.ZipArchive
+    settings : DataSettings
 
     Returns
     -------
@@ -395,31 +254,44 @@ def decode(table, members, source, cache_folder, size=INPUT_SIZE, crop=PICTURE_S
         RGB, memory-mapped, read-only.
     key : str
         SHA-256 of all that decides the pixels.
+
+    Raises
+    ------
+    UnusableError
+        For the first picture that does not pass the gate.
     """
-    recipe = {"size": size, "crop": crop, "interpolation": "area", "cells": table["sha256"].tolist()}
-    key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
-    path = Path(cache_folder) / "pixels" / f"{key[:32]}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            with runs.atomic(path) as partial:
-                _decode_all(table, members, source, size, crop, partial)
-    return np.load(path, mmap_mode="r"), key
+    key = pixels_key(table, settings)
+    size = settings.input_size
+    with ThreadPoolExecutor() as pool:
+
+        def compute(start, stop):
+            rows = range(start, stop)
+            return np.stack(list(pool.map(lambda row: _decode_row(row, table, members, source, settings), rows)))
+
+        shape = (len(table), size, size, 3)
+        pixels = caching.filled(_pixels_path(key, settings), key, shape, np.uint8, compute, "decoding cells")
+    return pixels, key
 
 
-def _decode_all(table, members, source, size, crop, path):
-    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(table), size, size, 3))
-    digests = table["sha256"].tolist()
+def pixels_key(table, settings):
+    """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits."""
+    recipe = {"size": settings.input_size, "crop": settings.crop, "interpolation": "area"}
+    recipe |= {"picture_size": settings.picture_size, "cells": table["sha256"].tolist()}
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
-    def work(row):
-        pixels[row] = decode_one(source.read(members.iloc[row]), str(members.iloc[row]), size, crop, digests[row])
 
-    with ThreadPoolExecutor() as pool, tqdm(total=len(table), desc="decoding cells", unit="cell") as bar:
-        for start in range(0, len(table), CHUNK):
-            rows = range(start, min(start + CHUNK, len(table)))
-            for _ in pool.map(work, rows):
-                bar.update()
-    pixels.flush()
+def _pixels_path(key, settings):
+    return Path(settings.cache_folder) / "pixels" / f"{key[:32]}.npy"
+
+
+def _decode_row(row, table, members, source, settings):
+    member = members.iloc[row]
+    return _decode(source.read(member), member, settings, table["sha256"].iloc[row])
+
+
+def _decode(content, name, settings, sha256=None):
+    geometry = {"size": settings.input_size, "crop": settings.crop, "picture_size": settings.picture_size}
+    return pictures.decode(content, name, **geometry, sha256=sha256)
 
 
 def decode_file(path, settings):
@@ -434,44 +306,73 @@ def decode_file(path, settings):
     -------
     ndarray of shape (size, size, 3), uint8
     """
-    return decode_one(read_picture(path), path, settings.input_size, settings.crop)
+    return _decode(pictures.read(path), path, settings)
 
 
-def decode_one(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, sha256=None):
-    """Decode one picture and resize it.
-
-    Resizing is by pixel area (``cv2.INTER_AREA``), which averages where it shrinks and so does not alias.
+def decode_usable(table, members, source, settings):
+    """Decode the cells whose pictures pass the gate; list the others.
 
     Parameters
     ----------
-    content : bytes
-        A BMP, PNG or JPEG file.
-    name : str
-        For error messages.
-    size : int
-        Height and width of the result, in pixels.
-    crop : int
-        Side of the central square that is kept, in pixels of the picture; a smaller picture is kept whole.
-    sha256 : str, optional
-        What the file's SHA-256 must be.
+    table : DataFrame
+        Rows in use, with a column ``split``.
+    members : Series
+        The source's member for each row; index of ``table``.
+    source : sources.Folder or sources.ZipArchive
+    settings : DataSettings
 
     Returns
     -------
-    ndarray of shape (size, size, 3), uint8
-        RGB, 0..255.
+    table : DataFrame
+        Without the rows of rejected pictures.
+    pixels, key
+        As from `decode`.
+    notes : list of str
+        What every output must say about rejected pictures, if there are some.
 
     Raises
     ------
     InputError
-        If the content is damaged, of another format, or not the listed file.
+        If more pictures are rejected than ``settings.max_rejected``; all of them are in the run's rejected.csv.
     """
-    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"{name} is not the file that the manifest lists (SHA-256 differs): download it again.")
-    if not content.startswith(SIGNATURES):
-        raise InputError(f"{name} is not a BMP, PNG or JPEG picture: convert or remove it.")
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{name} is damaged and cannot be decoded: download it again or remove it.")
-    top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
-    picture = picture[top : top + crop, left : left + crop]
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)[..., ::-1]
+    listed = Path(settings.run_folder) / "rejected.csv"
+    known = _pixels_path(pixels_key(table, settings), settings).with_suffix(".rejected.csv")
+    if not known.exists():
+        try:
+            pixels, key = decode(table, members, source, settings)
+        except pictures.UnusableError:
+            runs.write_csv(known, _rejected(table, members, source, settings))
+        else:
+            listed.unlink(missing_ok=True)
+            return table, pixels, key, []
+    earlier = pd.read_csv(known, dtype=str, keep_default_na=False)["file"]
+    suspects = table[table["file"].isin(earlier)]
+    rejected = _rejected(suspects, members[suspects.index], source, settings)
+    if len(rejected) < len(earlier):  # some have been mended since
+        known.unlink(missing_ok=True)
+        return decode_usable(table, members, source, settings)
+    runs.write_csv(listed, rejected)
+    if len(rejected) > settings.max_rejected:
+        raise InputError(
+            f"{len(rejected):,} of {len(table):,} pictures cannot be used ({rejected['reason'].iloc[0]} All are in "
+            f"{listed}.) Mend them, or allow so many to be left out (max_rejected = {len(rejected)})."
+        )
+    table = table.drop(suspects.index)
+    note = f"{len(rejected):,} pictures cannot be used and are left out: see rejected.csv"
+    return table, *decode(table, members[table.index], source, settings), [note]
+
+
+def _rejected(table, members, source, settings):
+    """Rows whose pictures do not pass the gate, with the reason."""
+
+    def reason(row):
+        try:
+            _decode_row(row, table, members, source, settings)
+        except pictures.UnusableError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        found = tqdm(pool.map(reason, range(len(table))), total=len(table), desc="checking cells", unit="cell")
+        checked = table[["file", "split", "label", "subject"]].assign(reason=list(found))
+    return checked[checked["reason"] != ""]

@@ -40,7 +40,8 @@ def run(values, output=None, overwrite=False):
     InputError
         If a setting or the weights cannot be used (nothing is written then), or if a notebook fails.
     """
-    common, per_name = _plan(values)
+    overwrite = values.get("overwrite", False) or overwrite
+    common, per_name = _plan({name: value for name, value in values.items() if name != "overwrite"})
     folder = Path(output or default_folder(common)).absolute()
     notes = _notes(common, per_name)
     for line in [*notes, RESEARCH_ONLY]:
@@ -293,6 +294,8 @@ def _claim(folder, recorded, overwrite):
             )
         if overwrite:
             shutil.rmtree(folder)
+        else:
+            runs.remove_partial(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and not the folder of a run: choose another --output.")
     runs.write_text(path, yaml.safe_dump(recorded, sort_keys=False))

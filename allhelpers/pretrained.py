@@ -17,6 +17,7 @@ from . import runs
 from .errors import InputError, listing
 
 RANDOM_NOTE = "random weights: this shows the pipeline, not transfer learning"
+MOST_DEPTH = 20  # of groups in an HDF5 file: Keras's have 5, one that holds itself has no end
 NETWORK_PATIENCE = 4  # seconds; a network that hangs must not hold up a run
 CALIBRATION_CELLS = 16
 
@@ -195,6 +196,7 @@ def load(backbone, path):
     layers = {layer.name: [tuple(w.shape) for w in layer.weights] for layer in backbone.layers if layer.weights}
     try:
         with h5py.File(path, "r") as stream:
+            check_links(stream, path)
             stored = _stored_shapes(stream)
     except (OSError, KeyError) as error:
         raise InputError(f"{path} is not a Keras weights file in HDF5 layout: give a *_notop.h5 file.") from error
@@ -214,6 +216,35 @@ def load(backbone, path):
             "of this architecture without its classification layer."
         )
     backbone.load_weights(path)
+
+
+def check_links(group, path, depth=0):
+    """Refuse an HDF5 file that would make its reader open other files.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    path : Path
+        Of the file, for the error message.
+    depth : int
+        Of the group in the file.
+
+    Raises
+    ------
+    InputError
+        If there is a soft or external link, or a data set whose values are kept in another file.
+    """
+    import h5py
+
+    for name in group:
+        safe = isinstance(group.get(name, getlink=True), h5py.HardLink) and depth < MOST_DEPTH
+        item = group[name] if safe else None
+        if isinstance(item, h5py.Dataset):
+            safe = not item.external and not item.is_virtual
+        if not safe:
+            raise InputError(f"{path} is refused (its part {name!r} points to other files): use one that you trust.")
+        if isinstance(item, h5py.Group):
+            check_links(item, path, depth + 1)
 
 
 def _stored_shapes(stream):

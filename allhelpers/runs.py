@@ -13,6 +13,8 @@
                      metrics.json     each metric with its interval
                      model.keras      pixels in, probabilities out
                      model_card.md    what it is, on which data, how good, and what it is not for
+                     checkpoint.npz   only while training: what it takes to go on
+      missing.csv, rejected.csv       pictures that are not there or cannot be used; only if there are some
       comparison.csv                  one row per architecture
       methods.csv, pairs.csv          networks and baselines; every two of them compared
       report.html
@@ -56,9 +58,28 @@ def atomic(path):
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
-        os.replace(partial, path)
+        replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace(partial, path):
+    """Move a file into place once its content is on the disk, so that not even a power cut leaves half of it."""
+    with open(partial, "rb+") as stream:
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+
+
+def remove_partial(folder):
+    """Remove what a process that was killed has left of files it was writing.
+
+    Parameters
+    ----------
+    folder : str or Path
+        With all folders in it. Nothing else may be writing there.
+    """
+    for path in Path(folder).rglob(".*.partial*"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path, text):

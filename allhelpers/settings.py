@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from . import splitting
 from .architectures import ARCHITECTURES
@@ -17,6 +26,10 @@ from .errors import InputError
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 SAMPLE = "sample"
+# Settings that say where things are; what lies there is told by its content.
+PLACES = (
+    "images", "manifest", "allow_subset", "max_rejected", "weights", "run_folder", "cache_folder", "overwrite",
+)  # fmt: skip
 SYNTHETIC_NOTE = "synthetic cells: drawn by a program, no medical meaning"
 
 
@@ -25,14 +38,17 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    images: str = Field(SAMPLE, description="sample, a folder, a zip archive, kaggle, or kaggle:owner/name")
+    images: str = Field(SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name")
     manifest: str = Field("", description="CSV file of cells; empty: the project's data_manifest.csv")
     split: str = Field("paper", description=splitting.HELP)
     allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
+    max_rejected: int = Field(0, ge=0, description="how many pictures that cannot be used may be left out")
     sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
     seed: int = Field(splitting.DEFAULT_SEED, ge=0, description="seed of every random choice")
     run_folder: str = Field("runs/sample", description="where results go")
+    overwrite: bool = Field(False, description="replace what an earlier run with other settings has left there")
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
+    picture_size: int = Field(450, ge=0, description="height and width that every picture must have; 0: any")
     crop: int = Field(
         450, ge=64, le=450, description="side of the central square that is kept, of the picture's 450 pixels"
     )
@@ -76,7 +92,28 @@ class TrainingSettings(DataSettings):
     )
     average: Literal[1, 4, 8] = Field(1, description="orientations of a cell whose probabilities are averaged")
     refit: bool = Field(False, description="train on the validation cells too, once the settings have been chosen")
+    patience: int = Field(
+        0, ge=0, description="stop when validation has not improved for so many epochs, and keep the best; 0: never"
+    )
     features: Literal["auto", "float16", "float32"] = Field("auto", description="precision of cached features")
+    deterministic: bool = Field(False, description="the same results to the bit on one machine; slower on a GPU")
+
+    @model_validator(mode="after")
+    def _patience_needs_validation(self):
+        if self.patience and self.refit:
+            raise InputError(
+                "patience needs validation cells, and refit trains on them: set patience = 0 or refit = False."
+            )
+        return self
+
+    def deciding(self):
+        """Settings that decide a training, without those that only say where things are.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: value for name, value in self.model_dump().items() if name not in PLACES}
 
 
 class CollapseSettings(DataSettings):
@@ -145,11 +182,11 @@ def validate(kind, values):
 
 
 def _sentence(kind, problem):
+    if isinstance(problem.get("ctx", {}).get("error"), InputError):
+        return str(problem["ctx"]["error"])
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         return f"{name!r} is not a setting: choose from {', '.join(kind.model_fields)}."
-    if isinstance(problem.get("ctx", {}).get("error"), InputError):
-        return str(problem["ctx"]["error"])
     help_text = kind.model_fields[name].description
     return f"{name} = {problem['input']!r} cannot be used: {problem['msg']} ({name}: {help_text})."
 

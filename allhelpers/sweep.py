@@ -3,7 +3,7 @@
 ::
 
     SWEEP.yaml
-      base: recipe.yaml                     optional: a settings file, relative to this one
+      base: ../settings/recipe.yaml         optional: a settings file, relative to this one
       settings: {epochs: 12}                for all runs
       variants:                             named sets of settings; the first is what the others are measured against
         recipe: {}

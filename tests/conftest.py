@@ -5,10 +5,12 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
+import numpy as np
 import pandas as pd
 import pytest
 
-from allhelpers import baselines, evaluation, loading, runs
+from allhelpers import architectures, baselines, evaluation, loading, networks, pretrained, runs
 from allhelpers.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,3 +85,32 @@ def write_run(folder, predictions, name="mobilenet", notes=("synthetic cells: dr
 def run_folder(tmp_path, predictions):
     """A finished run of one architecture."""
     return write_run(tmp_path, predictions)
+
+
+def few(cells, count=24, valid=8):
+    """A few cells of both classes, so that training end to end stays quick."""
+    table = cells.table.sort_values("file", key=lambda s: s.map(hash_free_order)).iloc[: count + valid]
+    split = ["train"] * count + ["valid"] * valid
+    pixels = np.asarray(cells.pixels[table.index])
+    return loading.Cells(table.assign(split=split).reset_index(drop=True), pixels, cells.notes, f"few-{count}")
+
+
+def hash_free_order(file):
+    """Image number first: patients and classes alternate."""
+    return file.rsplit("/", 1)[1].split("_")[2].zfill(4) + file
+
+
+def network_of(name, settings, cells):
+    return networks.build(architectures.get(name), settings, pretrained.Weights("random"), cells)
+
+
+def in_memory_features(network, cells, precision):
+    return networks.predict(network.trunk, cells.pixels).astype(precision)[np.newaxis]
+
+
+def norms(model):
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from norms(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            yield layer

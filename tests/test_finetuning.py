@@ -1,31 +1,17 @@
-from types import SimpleNamespace
+"""Training the tail."""
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import few, in_memory_features, network_of, norms
 
-from allhelpers import architectures, finetuning, loading, pretrained, runs
+from allhelpers import architectures, checkpoints, finetuning, loading, models, networks, pretrained, runs, trunk
+from allhelpers import settings as settings_module
 from allhelpers.errors import InputError
 
 NAMES = tuple(architectures.ARCHITECTURES)
 RANDOM = pretrained.Weights("random")
-
-
-def few(cells, count=24, valid=8):
-    """A few cells of both classes, so that training end to end stays quick."""
-    table = cells.table.sort_values("file", key=lambda s: s.map(hash_free_order)).iloc[: count + valid]
-    split = ["train"] * count + ["valid"] * valid
-    pixels = np.asarray(cells.pixels[table.index])
-    return loading.Cells(table.assign(split=split).reset_index(drop=True), pixels, cells.notes, f"few-{count}")
-
-
-def hash_free_order(file):
-    """Image number first: patients and classes alternate."""
-    return file.rsplit("/", 1)[1].split("_")[2].zfill(4) + file
-
-
-def network_of(name, settings, cells):
-    return finetuning.build(architectures.get(name), settings, RANDOM, cells)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,50 +20,18 @@ def test_cached_training_equals_training_end_to_end(name, cells, make_settings):
     settings = make_settings(epochs=2, batch_size=4, learning_rate=1e-3)
     whole = network_of(name, settings, some)
     frozen = whole.trunk.get_weights()
-    expected = finetuning.train(whole, finetuning.OrientedPixels(some.pixels), some, settings, model=whole.full)
+    expected = finetuning.train(whole, trunk.OrientedPixels(some.pixels), some, settings, model=whole.full)
     for precision, tolerance in (("float32", 1e-4), ("float16", 1e-2)):
         cached = network_of(name, settings, some)
         history = finetuning.train(cached, in_memory_features(cached, some, precision), some, settings)
         np.testing.assert_allclose(history["loss"], expected["loss"], atol=1e-3)
         np.testing.assert_allclose(
-            finetuning.predict(cached.full, some.pixels), finetuning.predict(whole.full, some.pixels), atol=tolerance
+            networks.predict(cached.full, some.pixels), networks.predict(whole.full, some.pixels), atol=tolerance
         )
         for network in (cached, whole):  # frozen weights and batch-norm statistics, to the bit
             for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
                 np.testing.assert_array_equal(before, after)
     assert expected["loss"].iloc[0] != expected["loss"].iloc[1]
-
-
-def in_memory_features(network, cells, precision):
-    return finetuning.predict(network.trunk, cells.pixels).astype(precision)[np.newaxis]
-
-
-@pytest.mark.parametrize("unfreeze", ["none", "default", "block_12"])
-def test_full_model_is_tail_after_trunk(unfreeze, cells, make_settings):
-    some = few(cells)
-    network = network_of("mobilenet", make_settings(unfreeze=unfreeze), some)
-    features = finetuning.predict(network.trunk, some.pixels)
-    np.testing.assert_allclose(
-        finetuning.predict(network.full, some.pixels), finetuning.predict(network.tail, features), atol=1e-6
-    )
-
-
-def norms(model):
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from norms(layer)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
-
-
-@pytest.mark.parametrize(("choice", "trained"), [("tail", 3), ("frozen", 0), ("all", 53)])
-def test_batch_norm_setting_of_resnet50(choice, trained, cells, make_settings):
-    network = network_of("resnet50", make_settings(batch_norm=choice), few(cells))
-    layers = {layer.name: layer for model in (network.trunk, network.tail) for layer in norms(model)}
-    assert len(layers) == 53
-    assert sum(layer.trainable for layer in layers.values()) == trained
-    convolutions = [w.path for w in network.tail.trainable_weights if w.path.endswith("kernel") and "conv5" in w.path]
-    assert {path.split("/")[-2] for path in convolutions} == {f"conv5_block3_{k}_conv" for k in (1, 2, 3)}
 
 
 def test_trained_batch_norm_moves_its_statistics_and_frozen_does_not(cells, make_settings):
@@ -93,13 +47,6 @@ def test_trained_batch_norm_moves_its_statistics_and_frozen_does_not(cells, make
     assert moved == {"tail": True, "frozen": False}
 
 
-def test_number_of_trained_parameters(cells, make_settings):
-    head = network_of("mobilenet", make_settings(unfreeze="none"), few(cells)).parameters()
-    assert head == {"total": 3_228_864 + 2_050, "trained": 2_050}
-    vgg = finetuning.build(architectures.get("vgg16"), make_settings(), None).parameters()
-    assert vgg == {"total": 14_714_688 + 1_026, "trained": 3 * (9 * 512 * 512 + 512) + 1_026}
-
-
 def test_eight_cells_can_be_learnt_by_heart(cells, make_settings):
     some = few(cells, count=8)
     settings = make_settings(unfreeze="block_12", epochs=60, batch_size=8, learning_rate=0.01)
@@ -113,30 +60,13 @@ def test_random_weights_learn_the_sample(name, make_settings):
     settings = make_settings(sample_cells=320, unfreeze="none", epochs=300, learning_rate=0.001)
     cells = loading.prepare(settings)
     network = network_of(name, settings, cells)
-    features = finetuning.compute_features(network, cells, settings)
+    features = trunk.compute_features(network, cells, settings)
     finetuning.train(network, features, cells, settings)
     held_back = np.concatenate([cells.rows("valid"), cells.rows("test")])
-    probabilities = finetuning.predict(network.tail, features[0][held_back])
+    probabilities = networks.predict(network.tail, features[0][held_back])
     right = (probabilities.argmax(axis=1) == cells.labels()[held_back].argmax(axis=1)).sum()
     # 140 held-back cells; guessing gets 88 or more right in one of 600 tries
     assert 88 <= right < 140
-
-
-def test_orientations_are_the_eight_symmetries_of_a_square():
-    picture = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
-    seen = {finetuning.orient(picture, k).tobytes() for k in range(finetuning.ORIENTATIONS)}
-    assert len(seen) == 8
-    np.testing.assert_array_equal(finetuning.orient(picture, 0), picture)
-
-
-def test_each_orientation_has_its_own_features(cells, make_settings, tmp_path):
-    some = few(cells, count=4, valid=2)
-    settings = make_settings(orientations=8, features="float32", cache_folder=str(tmp_path))
-    network = network_of("mobilenet", settings, some)
-    features = finetuning.compute_features(network, some, settings)
-    assert features.shape == (8, 6, 7, 7, 1024)
-    turned = finetuning.predict(network.trunk, finetuning.orient(some.pixels, 5))
-    np.testing.assert_allclose(features[5], turned, atol=1e-5)
 
 
 def test_order_of_an_epoch_depends_on_seed_and_epoch_alone(make_settings):
@@ -148,27 +78,6 @@ def test_order_of_an_epoch_depends_on_seed_and_epoch_alone(make_settings):
     assert set(first[1]) <= set(range(8))
 
 
-def test_features_are_computed_once(cells, make_settings, tmp_path, monkeypatch):
-    some, settings = few(cells, count=4, valid=2), make_settings(unfreeze="none", cache_folder=str(tmp_path))
-    network = network_of("mobilenet", settings, some)
-    before = np.array(finetuning.compute_features(network, some, settings))
-
-    def never(*_, **__):
-        raise AssertionError("computed again")
-
-    monkeypatch.setattr(finetuning, "_run_trunk", never)
-    np.testing.assert_array_equal(finetuning.compute_features(network, some, settings), before)
-    with pytest.raises(AssertionError):  # other weights are other features
-        finetuning.compute_features(network_of("mobilenet", make_settings(seed=7), some), some, settings)
-
-
-def test_features_too_large_for_half_precision_are_refused():
-    with pytest.raises(InputError, match="features = float32"):
-        finetuning._check_range(np.array([1e5], np.float32), "float16")
-    with pytest.raises(InputError, match="not finite"):
-        finetuning._check_range(np.array([np.nan], np.float32), "float32")
-
-
 def test_loss_that_is_not_finite_stops_training(cells, make_settings):
     some = few(cells)
     settings = make_settings(unfreeze="none", learning_rate=1e30, epochs=3)
@@ -178,62 +87,15 @@ def test_loss_that_is_not_finite_stops_training(cells, make_settings):
         finetuning.train(network, features, some, settings)
 
 
-@pytest.fixture(scope="module")
-def trained(cells, make_settings, tmp_path_factory):
-    """A saved model and the folder of its run."""
-    settings, folder = make_settings(unfreeze="none"), tmp_path_factory.mktemp("mobilenet")
-    network = network_of("mobilenet", settings, cells)
-    model = finetuning.save(network, folder)
-    record = finetuning.describe(network, RANDOM, settings, [], "hash", runs.Clock())
-    runs.write_json(folder / "parameters.json", {**record, "model": model})
-    return SimpleNamespace(network=network, folder=folder)
-
-
-def test_saved_model_takes_plain_pixels_without_this_project(trained, cells):
-    plain = keras.models.load_model(trained.folder / "model.keras")
-    assert plain.input.dtype == "uint8"
-    np.testing.assert_allclose(
-        plain.predict(cells.pixels[:4], verbose=0),
-        finetuning.predict(trained.network.full, cells.pixels[:4]),
-        atol=1e-6,
-    )
-
-
-def test_loaded_model_predicts_the_same(trained, cells):
-    loaded = finetuning.load(trained.folder)
-    np.testing.assert_array_equal(
-        finetuning.predict(loaded.full, cells.pixels[:8]), finetuning.predict(trained.network.full, cells.pixels[:8])
-    )
-
-
-def test_changed_or_foreign_model_is_refused(trained, tmp_path):
-    with pytest.raises(InputError, match="parameters.json beside it"):
-        finetuning.load(tmp_path / "model.keras")
-    (tmp_path / "parameters.json").write_bytes((trained.folder / "parameters.json").read_bytes())
-    (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes() + b"x")
-    with pytest.raises(InputError, match="SHA-256 differs"):
-        finetuning.load(tmp_path)
-
-
-def test_pixels_are_turned_when_they_are_read(cells):
-    pixels = np.asarray(cells.pixels[:4])
-    eight = np.stack([finetuning.orient(pixels, k) for k in range(8)])
-    lazy = finetuning.OrientedPixels(pixels)
-    assert lazy.shape == eight.shape
-    np.testing.assert_array_equal(lazy[3], eight[3])
-    np.testing.assert_array_equal(lazy[5, [2, 0]], eight[5, [2, 0]])
-    np.testing.assert_array_equal(lazy[np.array([7, 0]), np.array([1, 3])], eight[[7, 0], [1, 3]])
-
-
 @pytest.mark.parametrize("unfreeze", ["default", "all"])
 def test_probabilities_are_averaged_over_orientations(unfreeze, cells, make_settings, tmp_path):
     some = few(cells, count=4, valid=3)
     settings = make_settings(unfreeze=unfreeze, average=4, features="float32", cache_folder=str(tmp_path))
     network = network_of("mobilenet", settings, some)
-    features = finetuning.compute_features(network, some, settings)
+    features = trunk.compute_features(network, some, settings)
     table = finetuning.predict_cells(network, features, some)
     held_back = some.pixels[some.rows("valid")]
-    each = [finetuning.predict(network.full, finetuning.orient(held_back, k))[:, 0] for k in range(4)]
+    each = [networks.predict(network.full, trunk.orient(held_back, k))[:, 0] for k in range(4)]
     np.testing.assert_allclose(table["p_all"], np.mean(each, axis=0), atol=1e-4)
     assert np.ptp(each, axis=0).max() > 1e-3  # orientations do differ
 
@@ -245,7 +107,7 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(cell
         network = network_of("mobilenet", settings, some)
         history = finetuning.train(network, in_memory_features(network, some, "float32"), some, settings)
         assert history["val_loss"].isna().all() == refit
-        probabilities = finetuning.predict(network.full, some.pixels[some.rows("valid")])
+        probabilities = networks.predict(network.full, some.pixels[some.rows("valid")])
         told = finetuning.predict_cells(network, in_memory_features(network, some, "float32"), some)
         assert len(told) == (0 if refit else 8)
         trained[refit] = (probabilities * some.labels()[some.rows("valid")]).sum(axis=1).mean()
@@ -270,23 +132,111 @@ def test_step_size_is_constant_or_falls_to_zero(make_settings):
     assert steps == pytest.approx([0.1, 0.05, 0.0], abs=1e-6)
 
 
-def test_dropout_and_inertia_of_batch_norm_are_set(cells, make_settings):
-    network = network_of("mobilenet", make_settings(dropout=0.3, norm_momentum=0.9), few(cells))
-    assert network.tail.get_layer("dropout").rate == 0.3
-    assert {layer.momentum for layer in norms(network.tail)} == {0.9}
-    assert network.parameters() == network_of("mobilenet", make_settings(), few(cells)).parameters()
+class StoppedError(Exception):
+    """Stands for a kernel that dies."""
 
 
-def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_path):
-    changes = {"unfreeze": "none", "average": 4, "crop": 300, "input_size": 96, "epochs": 1}
-    settings = make_settings(**changes)
-    cells = loading.prepare(settings)
-    network = network_of("mobilenet", settings, cells)
-    features = finetuning.compute_features(network, cells, settings)
-    expected = finetuning.predict_cells(network, features, cells).iloc[:5]
-    record = finetuning.describe(network, RANDOM, settings, [], "hash", runs.Clock())
-    runs.write_json(tmp_path / "parameters.json", {**record, "model": finetuning.save(network, tmp_path)})
-    source = loading.open_images(settings)
-    files = [source.path / file for file in expected["file"]]
-    classified = finetuning.classify(finetuning.load(tmp_path), files)
-    np.testing.assert_allclose(classified["p_all"], expected["p_all"], atol=1e-4)
+def recipe(make_settings, **changes):
+    chosen = {"unfreeze": "none", "epochs": 6, "dropout": 0.2, "schedule": "cosine", "batch_size": 8}
+    return make_settings(**{**chosen, **changes})
+
+
+def train_in(folder, some, settings, stop_after=None, monkeypatch=None):
+    """Train in a run's folder, as the notebooks do; optionally die after an epoch."""
+    network = network_of("mobilenet", settings, some)
+    features = in_memory_features(network, some, "float32")
+    if stop_after:
+        write = runs.write_csv
+
+        def dies(path, table):
+            write(path, table)
+            if len(table) == stop_after:
+                raise StoppedError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "write_csv", dies)
+            with pytest.raises(StoppedError):
+                finetuning.train(network, features, some, settings, folder)
+        return None, None
+    return network, finetuning.train(network, features, some, settings, folder)
+
+
+@pytest.mark.parametrize("patience", [0, 5])
+def test_training_that_was_stopped_ends_as_one_that_was_not(cells, make_settings, tmp_path, monkeypatch, patience):
+    some, settings = few(cells), recipe(make_settings, patience=patience)
+    monkeypatch.setattr(checkpoints, "MOST_SHARE", np.inf)  # keep every epoch
+    expected, history = train_in(tmp_path / "whole", some, settings)
+    for stop_after in (2, 5):
+        train_in(tmp_path / "stopped", some, settings, stop_after, monkeypatch)
+    resumed, resumed_history = train_in(tmp_path / "stopped", some, settings)
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    pd.testing.assert_frame_equal(resumed_history[columns], history[columns], check_exact=True)
+    for one, two in zip(expected.full.get_weights(), resumed.full.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert len(pd.read_csv(tmp_path / "stopped" / "history.csv")) == 6
+
+
+def test_checkpoint_of_other_cells_or_damaged_is_not_used_and_the_user_told(
+    cells, make_settings, tmp_path, monkeypatch, capsys
+):
+    some, settings = few(cells), recipe(make_settings)
+    train_in(tmp_path, some, settings, 2, monkeypatch)
+    assert len(train_in(tmp_path, few(cells, count=20), settings)[1]) == 6
+    assert "other cells or weights: training begins anew" in capsys.readouterr().out
+    checkpoints.path_in(tmp_path).write_bytes(b"PK\x03\x04 half a file")
+    assert len(train_in(tmp_path, some, settings)[1]) == 6
+    assert "cannot be used" in capsys.readouterr().out
+
+
+def test_patience_stops_and_leaves_the_best_epoch(cells, make_settings, tmp_path):
+    some = few(cells)
+    settings = recipe(make_settings, learning_rate=0.3, schedule="constant", epochs=200, patience=3)
+    network, history = train_in(tmp_path, some, settings)
+    best = finetuning.best_epoch(history)
+    assert len(history) == best + 4 < 200
+    valid = some.rows("valid")
+    probabilities = networks.predict(network.full, some.pixels[valid])
+    loss = float(keras.losses.CategoricalCrossentropy()(some.labels()[valid], probabilities))
+    assert loss == pytest.approx(history["val_loss"].iloc[best - 1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "over"),
+    [([], 0, False), ([3, 2, 1], 3, False), ([1, 2, 3], 1, False), ([1, 2, 3, 4], 1, True), ([2, 1, 1, 1], 2, False)],
+)
+def test_patience_of_two_epochs(losses, best, over, make_settings):
+    history = [{"epoch": k + 1, "val_loss": loss} for k, loss in enumerate(losses)]
+    assert finetuning.best_epoch(history) == best
+    assert finetuning.is_over(history, make_settings(patience=2, epochs=10)) == over
+    assert finetuning.is_over(history, make_settings(patience=0, epochs=4)) == (len(losses) == 4)
+
+
+def test_training_that_has_ended_is_not_repeated(cells, make_settings, tmp_path, capsys):
+    some, settings = few(cells), recipe(make_settings)
+    network, history = train_in(tmp_path, some, settings)
+    record = models.describe(network, some, [], "hash", runs.Clock())
+    models.finish(network, tmp_path, pd.DataFrame({"file": ["a"]}), {}, record)
+    assert not checkpoints.path_in(tmp_path).exists()
+    again, same = train_in(tmp_path, some, settings)
+    assert "it is not repeated" in capsys.readouterr().out
+    assert same["loss"].tolist() == pytest.approx(history["loss"].tolist())
+    for one, two in zip(network.full.get_weights(), again.full.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_results_of_other_settings_are_named_and_replaced_only_when_asked(cells, make_settings, tmp_path, monkeypatch):
+    some, settings = few(cells), recipe(make_settings, run_folder=str(tmp_path))
+    folder = models.claim(tmp_path, "mobilenet", settings)
+    train_in(folder, some, settings, 2, monkeypatch)
+    assert models.claim(tmp_path, "mobilenet", settings) == folder
+    changed = settings.model_copy(update={"epochs": 7, "momentum": 0.5, "cache_folder": "elsewhere"})
+    with pytest.raises(InputError, match=r"other settings \(epochs, momentum\).*overwrite = True"):
+        models.claim(tmp_path, "mobilenet", changed)
+    assert checkpoints.path_in(folder).exists()
+    models.claim(tmp_path, "mobilenet", changed.model_copy(update={"overwrite": True}))
+    assert list(folder.iterdir()) == []
+
+
+def test_patience_without_validation_cells_is_refused():
+    with pytest.raises(InputError, match="patience needs validation cells"):
+        settings_module.validate(settings_module.TrainingSettings, {"patience": 2, "refit": True})

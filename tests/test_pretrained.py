@@ -155,3 +155,24 @@ def test_real_weights_fit_and_other_architectures_refuse_them(name):
     assert not np.array_equal(before, backbone.get_weights()[0])
     with pytest.raises(InputError, match="block1_conv1"):
         pretrained.load(VGG16.build(), path)
+
+
+@pytest.mark.parametrize("kind", ["soft link", "external link", "external values", "endless"])
+def test_weights_file_that_points_elsewhere_is_refused(tmp_path, kind):
+    """Such a file could make its reader open any file on the machine."""
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as stream:
+        stream.attrs["layer_names"] = ["a"]
+        group = stream.create_group("a")
+        group.attrs["weight_names"] = ["w"]
+        if kind == "soft link":
+            group["w"] = h5py.SoftLink("/b")
+        elif kind == "external link":
+            group["w"] = h5py.ExternalLink("/etc/passwd", "/")
+        elif kind == "external values":
+            group.create_dataset("w", (4,), "u1", external=[("/etc/passwd", 0, 4)])
+        else:
+            group["w"] = group
+    backbone = architectures.get("mobilenet").build(96)
+    with pytest.raises(InputError, match="points to other files"):
+        pretrained.load(backbone, path)

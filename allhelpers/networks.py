@@ -1,0 +1,178 @@
+"""A backbone with a new head, cut into trunk and tail.
+
+The backbone is cut at the last frozen layer. Below is the *trunk*: frozen, in inference mode, a pure function of the
+pixels. Above is the *tail*: the unfrozen blocks and a new softmax head. The full model, pixels in and probabilities
+out, shares the layers of both: nothing is copied after training.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from . import architectures, pretrained
+from .manifest import CLASSES
+from .settings import TrainingSettings
+
+# Cells per forward pass: on a CPU 16 are as quick as 32, and VGG16 then stays under 3 GB of memory.
+FORWARD_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Network:
+    """A backbone with a new head, cut into trunk and tail.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    settings : TrainingSettings
+        What it was built for.
+    source : pretrained.Weights or None
+        Where the backbone's weights come from.
+    cut : str
+        Layer at which the backbone is cut, ``"pooled"`` or ``"pixels"``.
+    trunk, tail, full : keras.Model
+        Pixels to features, features to probabilities, and pixels to probabilities; ``full`` shares all layers.
+    """
+
+    architecture: architectures.Architecture
+    settings: TrainingSettings
+    source: pretrained.Weights | None
+    cut: str
+    trunk: keras.Model
+    tail: keras.Model
+    full: keras.Model
+
+    def parameters(self):
+        """Count the model's numbers.
+
+        Returns
+        -------
+        dict of str to int
+            ``total`` and ``trained``.
+        """
+        trained = sum(int(np.prod(w.shape)) for w in self.tail.trainable_weights)
+        return {"total": self.full.count_params(), "trained": trained}
+
+
+def build(architecture, settings, source, cells=None):
+    """Build a network: backbone, new head, cut.
+
+    The head is what the paper describes: global average pooling and one fully connected layer with softmax.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    settings : TrainingSettings
+    source : pretrained.Weights or None
+        ``None`` where weights will be loaded afterwards.
+    cells : loading.Cells, optional
+        On a few of whose training cells random weights are calibrated.
+
+    Returns
+    -------
+    Network
+    """
+    cut = _cut(architecture, settings)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(settings.seed)
+    backbone = architecture.build(settings.input_size)
+    pixels = keras.Input((settings.input_size, settings.input_size, 3), dtype="uint8", name="pixels")
+    preprocessed = architectures.preprocess(architecture, pixels)
+    if source and source.source == "random":
+        chosen = np.random.default_rng(settings.seed).permutation(cells.rows("train"))[: pretrained.CALIBRATION_CELLS]
+        sight = keras.Model(pixels, preprocessed)
+        pretrained.draw_random(backbone, sight.predict_on_batch(cells.pixels[np.sort(chosen)]))
+    elif source:
+        pretrained.load(backbone, source.path)
+    trunk, tail = _divide(backbone, pixels, preprocessed, cut, settings)
+    _freeze(architecture, trunk, tail, backbone, settings)
+    full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
+    return Network(architecture, settings, source, cut, trunk, tail, full)
+
+
+def _cut(architecture, settings):
+    """Batch normalisation that is trained everywhere leaves no frozen part below it."""
+    cut = architecture.cut(settings.unfreeze)
+    return "pixels" if settings.batch_norm == "all" else cut
+
+
+def _divide(backbone, pixels, preprocessed, cut, settings):
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")
+    head = _head(settings)
+    if cut == "pooled":
+        trunk = keras.Model(pixels, pool(backbone(preprocessed)), name="trunk")
+        features = keras.Input(trunk.output.shape[1:], name="features")
+        return trunk, keras.Model(features, head(features), name="tail")
+    if cut == "pixels":
+        trunk = keras.Model(pixels, pixels, name="trunk")
+        return trunk, keras.Model(pixels, head(pool(backbone(preprocessed))), name="tail")
+    features = backbone.get_layer(cut).output
+    below = keras.Model(backbone.input, features, name="frozen_blocks")
+    trunk = keras.Model(pixels, below(preprocessed), name="trunk")
+    return trunk, keras.Model(features, head(pool(backbone.output)), name="tail")
+
+
+def _head(settings):
+    """The fully connected layer with softmax, with dropout before it where the settings ask for it."""
+    dense = keras.layers.Dense(len(CLASSES), activation="softmax", dtype="float32", name="probabilities")
+    if not settings.dropout:
+        return dense
+    dropout = keras.layers.Dropout(settings.dropout, name="dropout")
+    return lambda pooled: dense(dropout(pooled))
+
+
+def _freeze(architecture, trunk, tail, backbone, settings):
+    """Decide for every layer whether it is trained; a frozen batch normalisation also keeps its statistics."""
+    trunk.trainable = False
+    is_norm = {layer.name: isinstance(layer, keras.layers.BatchNormalization) for layer in backbone.layers}
+    above = _layers_above(architecture, backbone, settings.unfreeze)
+    if tail.input.dtype == "uint8":  # the cut is at the pixels: the tail holds the whole backbone
+        for layer in backbone.layers:
+            layer.trainable = layer.name in above
+    for layer in backbone.layers:
+        if is_norm[layer.name]:
+            layer.momentum = settings.norm_momentum
+            if settings.batch_norm != "tail":
+                layer.trainable = settings.batch_norm == "all"
+
+
+def _layers_above(architecture, backbone, unfreeze):
+    """Names of the backbone's layers above the cut that ``unfreeze`` asks for."""
+    cut = architecture.cut(unfreeze)
+    if cut == "pooled":
+        return set()
+    if cut == "pixels":
+        return {layer.name for layer in backbone.layers}
+    below = keras.Model(backbone.input, backbone.get_layer(cut).output)
+    return {layer.name for layer in backbone.layers} - {layer.name for layer in below.layers}
+
+
+def predict(model, inputs):
+    """Outputs of a model in inference mode, batch by batch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A trunk, a tail, or a full model, whose outputs are probabilities in the order of `manifest.CLASSES`.
+    inputs : array of shape (n, ...)
+
+    Returns
+    -------
+    ndarray of shape (n, ...), float32
+    """
+    outputs = np.empty((len(inputs), *model.output.shape[1:]), np.float32)
+    for start in range(0, len(inputs), FORWARD_BATCH):
+        batch = inputs[start : start + FORWARD_BATCH]
+        # The last batch is filled up: one shape only, so that TensorFlow compiles the model once.
+        filled = np.concatenate([batch, np.repeat(batch[-1:], FORWARD_BATCH - len(batch), axis=0)])
+        outputs[start : start + len(batch)] = model.predict_on_batch(filled)[: len(batch)]
+    return outputs
+
+
+def device():
+    """What computes: the name of the first GPU, or ``"CPU"``."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"

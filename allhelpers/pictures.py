@@ -1,0 +1,125 @@
+"""One picture file: the gate that it must pass, and its pixels."""
+
+import hashlib
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .errors import InputError
+
+INPUT_SIZE = 224  # pixels; the paper's
+PICTURE_SIZE = 450  # pixels; the official files'
+SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
+FORMATS = ("BMP", "PNG", "JPEG")
+# First bytes of the formats that are decoded; nothing else reaches a decoder.
+SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+MOST_BYTES = 64 * 1024**2  # a cell's picture has 0.6 MB; a larger file is a mistake or an attack
+MOST_PIXELS = 4096**2  # likewise: a small file can claim a huge picture
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own sentence says what is wrong
+
+
+class UnusableError(InputError):
+    """One picture does not pass the gate."""
+
+
+def read(path):
+    """Bytes of a picture file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    UnusableError
+        If it cannot be read, or is far too large for one cell.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UnusableError(f"{path} is larger than {MOST_BYTES >> 20} MiB, too large for a cell: remove it.")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableError(f"{path} cannot be read ({error.strerror}): check the file and its permissions.") from error
+
+
+def decode(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, picture_size=PICTURE_SIZE, sha256=None):
+    """Decode one picture and resize it.
+
+    Resizing is by pixel area (``cv2.INTER_AREA``), which averages where it shrinks and so does not alias.
+
+    Parameters
+    ----------
+    content : bytes
+        A BMP, PNG or JPEG file.
+    name : str
+        For error messages.
+    size : int
+        Height and width of the result, in pixels.
+    crop : int
+        Side of the central square that is kept, in pixels of the picture; a smaller picture is kept whole.
+    picture_size : int
+        Height and width that the picture must have, in pixels; 0: any.
+    sha256 : str, optional
+        What the file's SHA-256 must be.
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3), uint8
+        RGB, 0..255.
+
+    Raises
+    ------
+    UnusableError
+        If the content is not the listed file, empty, of another format, damaged, of another size, not in 8-bit
+        colour, or all black.
+    """
+    if not content:
+        raise UnusableError(f"{name} is an empty file: copy or download it again.")
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise UnusableError(f"{name} is not the file that the manifest lists (SHA-256 differs): download it again.")
+    _check_header(content, name, picture_size)
+    picture = _pixels(content, name)
+    top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
+    picture = picture[top : top + crop, left : left + crop]
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)[..., ::-1]
+
+
+def _check_header(content, name, picture_size):
+    """Format and size, before any pixel is decoded."""
+    if not content.startswith(SIGNATURES):
+        raise UnusableError(f"{name} is not a BMP, PNG or JPEG picture: convert or remove it.")
+    try:
+        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
+    except Image.DecompressionBombError as error:
+        raise UnusableError(f"{name} claims far too many pixels for a cell: remove it.") from error
+    except Exception as error:  # Pillow raises errors of many kinds for headers that make no sense
+        raise UnusableError(f"{name} is damaged and cannot be decoded: download it again or remove it.") from error
+    if width * height > MOST_PIXELS:
+        raise UnusableError(f"{name} claims {width:,} x {height:,} pixels, too many for a cell: remove it.")
+    if picture_size and (width, height) != (picture_size, picture_size):
+        raise UnusableError(
+            f"{name} is {width} x {height} pixels, not {picture_size} x {picture_size}: remove it, or say which size "
+            "your pictures have (picture_size; 0: any)."
+        )
+
+
+def _pixels(content, name):
+    """The picture as BGR, if it is whole, in 8-bit colour and not black."""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise UnusableError(f"{name} is damaged and cannot be decoded: download it again or remove it.")
+    if picture.dtype != np.uint8:
+        raise UnusableError(f"{name} has {8 * picture.itemsize} bits per channel, not 8: convert or remove it.")
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        kind = {2: "grey"}.get(picture.ndim, "with transparency")
+        raise UnusableError(f"{name} is {kind}, not a picture in colour (RGB): convert or remove it.")
+    if not picture.any():
+        raise UnusableError(f"{name} is all black, there is no cell in it: remove it.")
+    return picture

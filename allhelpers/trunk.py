@@ -1,0 +1,121 @@
+"""The frozen part of a network runs once over all cells; what it gives is kept.
+
+Features at the cut are computed once and memory-mapped; every epoch trains the tail on them. That is the same
+mathematics as training the whole network with its lower part frozen, without repeating the frozen part in every epoch.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from . import caching, networks
+from .errors import InputError
+
+ORIENTATIONS = 8  # a square has 4 rotations, each with its reflection
+
+
+def orient(pixels, orientation):
+    """Rotate by quarter turns, and reflect from 4 on: the 8 symmetries of a square, none of which changes a label.
+
+    Parameters
+    ----------
+    pixels : array of shape (n, size, size, 3)
+    orientation : int
+        0 (as it is) to 7.
+
+    Returns
+    -------
+    ndarray of the same shape
+    """
+    turned = np.rot90(pixels, orientation % 4, axes=(1, 2))
+    return np.ascontiguousarray(turned[:, :, ::-1] if orientation >= 4 else turned)
+
+
+class OrientedPixels:
+    """Pixels as features of a network without a frozen part: turned when they are read, not kept eight times.
+
+    Parameters
+    ----------
+    pixels : array of shape (cells, size, size, 3), uint8
+    """
+
+    def __init__(self, pixels):
+        self.pixels, self.dtype, self.shape = pixels, pixels.dtype, (ORIENTATIONS, *pixels.shape)
+
+    def __getitem__(self, index):
+        """As an array of shape (orientations, cells, ...) would give: ``[orientation]`` or ``[orientation, rows]``."""
+        orientation, rows = index if isinstance(index, tuple) else (index, slice(None))
+        if np.ndim(orientation) == 0:
+            return orient(self.pixels[rows], orientation)
+        pairs = zip(rows, orientation, strict=True)
+        return np.concatenate([orient(self.pixels[row : row + 1], turn) for row, turn in pairs])
+
+
+def feature_precision(network, settings):
+    """Precision in which features are kept: half, except for pooled ones, which are small."""
+    if settings.features != "auto":
+        return settings.features
+    return "float32" if network.cut == "pooled" else "float16"
+
+
+def features_key(network, cells_key, orientations, precision):
+    """Identify features by everything that decides them; the trunk by its weights' very values.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    values = hashlib.sha256()
+    for array in network.trunk.get_weights():
+        values.update(np.ascontiguousarray(array).data)
+    recipe = [cells_key, network.architecture.name, network.cut, values.hexdigest(), orientations, precision]
+    recipe.append(keras.mixed_precision.dtype_policy().name)
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+
+
+def compute_features(network, cells, settings):
+    """Run the trunk once over all cells, or open what an earlier run has left.
+
+    Parameters
+    ----------
+    network : networks.Network
+    cells : loading.Cells
+    settings : TrainingSettings
+
+    Returns
+    -------
+    ndarray of shape (orientations, cells, ...), or OrientedPixels where nothing is frozen
+        Features at the cut, memory-mapped; ``features[0]`` belongs to the cells as they are.
+    """
+    if network.cut == "pixels":
+        return OrientedPixels(cells.pixels)
+    orientations, precision = max(settings.orientations, settings.average), feature_precision(network, settings)
+    key = features_key(network, cells.key, orientations, precision)
+    path = Path(settings.cache_folder) / "features" / f"{network.architecture.name}-{key[:32]}.npy"
+    pixels, shape = cells.pixels, network.trunk.output.shape[1:]
+
+    def compute(start, stop):
+        """Rows of all orientations, one orientation after the other."""
+        rows = np.arange(start, stop)
+        parts = [
+            orient(pixels[rows[rows // len(pixels) == orientation] % len(pixels)], orientation)
+            for orientation in range(start // len(pixels), (stop - 1) // len(pixels) + 1)
+        ]
+        computed = networks.predict(network.trunk, np.concatenate(parts))
+        _check_range(computed, precision)
+        return computed
+
+    title = f"{network.architecture.title}: frozen part"
+    flat = caching.filled(path, key, (orientations * len(pixels), *shape), precision, compute, title)
+    return flat.reshape(orientations, len(pixels), *shape)
+
+
+def _check_range(computed, precision):
+    if not np.isfinite(computed).all():
+        raise InputError("The frozen part gave values that are not finite: check the weights file.")
+    if precision == "float16" and np.abs(computed).max() > np.finfo(np.float16).max:
+        raise InputError("Features are too large for half precision: set features = float32.")

@@ -1,0 +1,159 @@
+"""A trained model as files."""
+
+import io
+import zipfile
+from types import SimpleNamespace
+
+import h5py
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import network_of
+
+from allhelpers import (
+    architectures,
+    finetuning,
+    loading,
+    models,
+    networks,
+    pretrained,
+    runs,
+    sources,
+    trunk,
+)
+from allhelpers.errors import InputError
+
+NAMES = tuple(architectures.ARCHITECTURES)
+RANDOM = pretrained.Weights("random")
+
+
+@pytest.fixture(scope="module")
+def trained(cells, make_settings, tmp_path_factory):
+    """A saved model and the folder of its run."""
+    settings, folder = make_settings(unfreeze="none"), tmp_path_factory.mktemp("mobilenet")
+    network = network_of("mobilenet", settings, cells)
+    finish(network, folder, cells)
+    return SimpleNamespace(network=network, folder=folder)
+
+
+def finish(network, folder, cells):
+    record = models.describe(network, cells, [], "hash", runs.Clock())
+    models.finish(network, folder, pd.DataFrame({"file": ["a"]}), {}, record)
+
+
+def test_saved_model_takes_plain_pixels_without_this_project(trained, cells):
+    plain = keras.models.load_model(trained.folder / "model.keras")
+    assert plain.input.dtype == "uint8"
+    np.testing.assert_allclose(
+        plain.predict(cells.pixels[:4], verbose=0),
+        networks.predict(trained.network.full, cells.pixels[:4]),
+        atol=1e-6,
+    )
+
+
+def test_loaded_model_predicts_the_same(trained, cells):
+    loaded = models.load(trained.folder)
+    np.testing.assert_array_equal(
+        networks.predict(loaded.full, cells.pixels[:8]), networks.predict(trained.network.full, cells.pixels[:8])
+    )
+
+
+def test_changed_or_foreign_model_is_refused(trained, tmp_path):
+    with pytest.raises(InputError, match="parameters.json beside it"):
+        models.load(tmp_path / "model.keras")
+    (tmp_path / "parameters.json").write_bytes((trained.folder / "parameters.json").read_bytes())
+    (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes() + b"x")
+    with pytest.raises(InputError, match="SHA-256 differs"):
+        models.load(tmp_path)
+
+
+def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_path):
+    changes = {"unfreeze": "none", "average": 4, "crop": 300, "input_size": 96, "epochs": 1}
+    settings = make_settings(**changes)
+    cells = loading.prepare(settings)
+    network = network_of("mobilenet", settings, cells)
+    features = trunk.compute_features(network, cells, settings)
+    expected = finetuning.predict_cells(network, features, cells).iloc[:5]
+    finish(network, tmp_path, cells)
+    source = sources.open_images(settings)
+    files = [source.path / file for file in expected["file"]]
+    classified = models.classify(models.load(tmp_path), files)
+    np.testing.assert_allclose(classified["p_all"], expected["p_all"], atol=1e-4)
+
+
+PAYLOAD = b"cos\nsystem\n(S'touch %s'\ntR."  # a pickle that runs a command when it is loaded
+
+
+def forge(trained, folder, write):
+    """A model file of an attacker, with a record that fits it."""
+    record = runs.read_json(trained.folder / "parameters.json")
+    write(folder / "model.keras")
+    record["model"]["sha256"] = runs.sha256(folder / "model.keras")
+    runs.write_json(folder / "parameters.json", record)
+    return folder
+
+
+def with_pickle(path):
+    path.write_bytes(PAYLOAD % str(path.parent / "executed").encode())
+
+
+def with_lambda_layer(path):
+    """A Keras file whose description, if it were followed, would run code."""
+    inputs, target = keras.Input((2,)), str(path.parent / "executed")
+    touch = keras.layers.Lambda(lambda x: (open(target, "w").close(), x)[1], output_shape=(2,))
+    keras.Model(inputs, touch(inputs)).save(path)
+    (path.parent / "executed").unlink(missing_ok=True)
+
+
+def with_more_members(path):
+    with zipfile.ZipFile(path, "w") as stream:
+        for name in (*models.MEMBERS, "assets/evil.py"):
+            stream.writestr(name, b"")
+
+
+def with_bomb(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as stream:
+        for name in models.MEMBERS:
+            stream.writestr(name, bytes(1 << 22))
+
+
+def with_external_link(path):
+    content = io.BytesIO()
+    with h5py.File(content, "w") as stream:
+        stream["layers"] = h5py.ExternalLink("/etc/passwd", "/")
+    with zipfile.ZipFile(path, "w") as stream:
+        for name in models.MEMBERS:
+            stream.writestr(name, content.getvalue() if name.endswith("h5") else b"{}")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (with_pickle, "it is no Keras file"),
+        (with_lambda_layer, "does not hold the weights of mobilenet"),
+        (with_more_members, "something else than weights"),
+        (with_bomb, "far more than its size"),
+        (with_external_link, "points to other files"),
+    ],
+)
+def test_forged_model_is_refused_and_nothing_of_it_is_executed(trained, tmp_path, write, message):
+    with pytest.raises(InputError, match=message):
+        models.load(forge(trained, tmp_path, write))
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '"text"', "{}", '{"model": 1}', '{"model": {"sha256": 1}}'])
+def test_record_that_makes_no_sense_is_refused(trained, tmp_path, record):
+    (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes())
+    (tmp_path / "parameters.json").write_text(record)
+    with pytest.raises(InputError, match="not the record of a finished run"):
+        models.load(tmp_path)
+
+
+def test_recorded_settings_that_make_no_sense_are_refused(trained, tmp_path):
+    record = runs.read_json(trained.folder / "parameters.json")
+    (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes())
+    runs.write_json(tmp_path / "parameters.json", {**record, "settings": {"epochs": "many", "lambda": "import os"}})
+    with pytest.raises(InputError, match="not a setting|cannot be used"):
+        models.load(tmp_path)
