@@ -1,5 +1,7 @@
 # make run     the whole line on the synthetic sample: five notebooks, comparison, report
 # make test    unit tests and all notebooks
+# make test-all    the slow tests too: thirty kills, hostile inputs, the notebooks under Colab's versions
+# make test-colab    the notebooks under the package versions of Colab's runtimes, where their Python is installed
 # make lint    style of code and notebooks
 # make publish REPOSITORY=owner/name    write the repository's address into notebooks and README
 
@@ -8,13 +10,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test lint publish
+.PHONY: run test test-all test-colab lint publish
 
 run: $(VENV)/.installed
 	$(BIN)/python -m allhelpers run --settings settings/sample.yaml --output runs/sample --overwrite
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.installed test-colab
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+test-colab: $(VENV)/.installed
+	$(BIN)/python tools/test_colab.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -245,7 +245,10 @@ def run_audit(options):
     """``audit``: one sentence per finding, and tables."""
     from . import audit, loading, manifest, runs, sources
 
-    given = settings.validate(settings.DataSettings, _given(options, settings.DataSettings))
+    values = _given(options, settings.DataSettings)
+    if options.output:  # lists of missing or rejected pictures go there too
+        values["run_folder"] = str(options.output)
+    given = settings.validate(settings.DataSettings, values)
     if options.images:
         cells = loading.prepare(given)
         table = loading.read_manifest(given, sources.open_images(given))

@@ -1,8 +1,21 @@
 """The one exception for everything that the user can put right."""
 
+MOST_LETTERS = 1000
+
 
 class InputError(ValueError):
-    """Something given by the user cannot be used; the message says what, where, and what to do."""
+    """Something given by the user cannot be used; the message says what, where, and what to do.
+
+    Parameters
+    ----------
+    message : str
+        A sentence. What it quotes may be of any length; beyond `MOST_LETTERS` its middle is left out.
+    """
+
+    def __init__(self, message):
+        if len(message) > MOST_LETTERS:
+            message = f"{message[: MOST_LETTERS // 2]} ... {message[-MOST_LETTERS // 2 :]}"
+        super().__init__(message)
 
 
 def listing(names, shown=5):
