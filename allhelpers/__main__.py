@@ -228,6 +228,11 @@ def make_manifest(options):
     table = splitting.add_splits(read(options.source), options.seed)
     runs.write_csv(options.output, table)
     print(f"{len(table):,} cells of {table['subject'].nunique()} patients: {options.output}")
+    left_out = manifest.left_out(options.source, table) if options.source.is_dir() else []
+    if len(left_out):
+        listed = options.output.with_name("rejected.csv")
+        runs.write_csv(listed, left_out)
+        print(f"{len(left_out):,} pictures have no official name or label and are left out: {listed}")
 
 
 def _add_audit(commands):

@@ -130,6 +130,26 @@ def from_folder(folder):
     return _tidy(pd.DataFrame(rows), folder)
 
 
+def left_out(folder, table):
+    """Pictures under a folder that its manifest does not list.
+
+    Parameters
+    ----------
+    folder : str or Path
+    table : DataFrame
+        From `from_folder`.
+
+    Returns
+    -------
+    DataFrame
+        Columns file and reason.
+    """
+    folder, listed = Path(folder), set(table["file"])
+    files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".bmp"]
+    reason = f"neither an official name (UID_*_all.bmp, UID_*_hem.bmp) nor a row of {PRELIMINARY_TABLE}"
+    return pd.DataFrame([{"file": file, "reason": reason} for file in files if file not in listed])
+
+
 def _training_row(path, folder):
     name = OFFICIAL_NAME.fullmatch(path.name)
     label, parent = name["label"].lower(), path.parent.name.lower()

@@ -1,12 +1,16 @@
 """Papermill over the notebooks: the same notebooks as by hand, one after the other, into one run folder."""
 
+import hashlib
 import itertools
 import logging
 import os
 import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
 from . import RESEARCH_ONLY, architectures, pretrained, runs, settings
 from .errors import InputError, listing
@@ -46,7 +50,28 @@ def run(values, output=None, overwrite=False):
     notes = _notes(common, per_name)
     for line in [*notes, RESEARCH_ONLY]:
         print(f"* {line}", flush=True)
-    _claim(folder, _recorded(common, per_name), overwrite)
+    with _alone(folder):
+        _claim(folder, _recorded(common, per_name), overwrite)
+        _run_steps(common, per_name, folder)
+    return folder
+
+
+@contextmanager
+def _alone(folder):
+    """Refuse to run twice in one folder at the same time; the lock goes with the process."""
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"allhelpers-{name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"Another process is running in {folder}: wait for it, or choose another --output.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run_steps(common, per_name, folder):
     chosen = {"run_folder": str(folder), **_paths(common)}
     steps = [("1_data_split", _only(settings.DataSettings, chosen))]
     steps += [(f"2_{name}", _only(settings.TrainingSettings, {**chosen, **own})) for name, own in per_name.items()]
@@ -60,7 +85,6 @@ def run(values, output=None, overwrite=False):
             continue
         _execute(notebook, parameters, folder, label)
         anything_new = True
-    return folder
 
 
 def is_finished(notebook, parameters, folder):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -237,3 +238,43 @@ def test_manifest_command_makes_the_manifest_of_a_folder(tmp_path):
     table = manifest.read(tmp_path / "m.csv")
     assert len(table) == 192
     assert table["paper_split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 52}
+    assert not (tmp_path / "rejected.csv").exists()
+
+
+def test_manifest_command_lists_pictures_that_it_leaves_out(tmp_path):
+    sample.draw(tmp_path / "cells", 192)
+    (tmp_path / "cells" / "holiday.BMP").write_bytes(b"BM")
+    done = allhelpers("manifest", "cells", "--output", "m.csv", cwd=tmp_path)
+    assert "1 pictures have no official name or label and are left out: rejected.csv" in done.stdout
+    assert pd.read_csv(tmp_path / "rejected.csv")["file"].tolist() == ["holiday.BMP"]
+
+
+def test_two_processes_in_one_run_folder_are_refused(tmp_path):
+    with pipeline._alone(tmp_path / "run"), pytest.raises(InputError, match="Another process is running"):
+        pipeline.run(QUICK, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_notebook_is_finished_only_with_its_parameters_code_and_files(finished, tmp_path):
+    folder, _ = finished
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    notebooks = {path.stem: path for path in (copy / "notebooks").glob("*.ipynb")}
+    parameters = nbformat.read(notebooks["3_comparison"], 4).metadata.papermill.parameters
+    assert pipeline.is_finished("3_comparison", parameters, copy)
+    assert not pipeline.is_finished("3_comparison", {**parameters, "split": "patient"}, copy)
+    (copy / "report.html").unlink()
+    assert not pipeline.is_finished("3_comparison", parameters, copy)
+    text = notebooks["2_mobilenet"].read_text()
+    parameters = nbformat.read(notebooks["2_mobilenet"], 4).metadata.papermill.parameters
+    assert pipeline.is_finished("2_mobilenet", parameters, copy)
+    for odd in (text[: len(text) // 2], "", text.replace("finetuning.train", "finetuning.other")):
+        notebooks["2_mobilenet"].write_text(odd)
+        assert not pipeline.is_finished("2_mobilenet", parameters, copy)
+
+
+def test_same_seed_gives_the_same_predictions_on_another_cache(finished, tmp_path):
+    folder, _ = finished
+    again = pipeline.run({**QUICK, "cache_folder": str(tmp_path / "cache")}, tmp_path / "again")
+    for name in ("predictions.csv", "metrics.json"):
+        assert (again / "mobilenet" / name).read_bytes() == (folder / "mobilenet" / name).read_bytes()
