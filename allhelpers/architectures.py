@@ -15,6 +15,8 @@ from .errors import InputError
 # Means of the ImageNet training pictures in RGB order, on the scale 0..255 (Simonyan & Zisserman 2014, as in
 # keras.applications.imagenet_utils, mode "caffe").
 IMAGENET_MEAN_RGB = (123.68, 116.779, 103.939)
+# Means and deviations as torchvision has them, on the scale 0..1 (the same module's mode "torch").
+TORCH_MEAN_RGB, TORCH_DEVIATION_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
 
@@ -29,17 +31,24 @@ class Architecture:
         Name in settings and file names; name in figures and tables.
     builder : str
         ``"module:function"`` of the Keras builder (imported only when a model is built).
-    preprocessing : {"tf", "caffe"}
-        ``"tf"``: ``x / 127.5 - 1``; ``"caffe"``: RGB to BGR, minus the ImageNet means.
-    blocks : tuple of (str, str)
-        Blocks from the input to the top: their names, and the layer whose output ends the block. No connection
-        crosses these layers, so the backbone may be cut at each of them.
+    preprocessing : {"tf", "caffe", "torch"}
+        ``"tf"``: ``x / 127.5 - 1``; ``"caffe"``: RGB to BGR, minus the ImageNet means; ``"torch"``: ``x / 255``, minus
+        torchvision's means, divided by its deviations.
+    blocks : tuple of (str, str or tuple of str)
+        Blocks from the input to the top: their names, and the layer whose output ends the block; or several layers of
+        one height and width, where a block reads more than its predecessor. No connection crosses these layers, so
+        the backbone may be cut at each of them.
     trained_block : str
         The lowest block that is trained by default, with all above it.
     weights_url : str
         Keras's own ImageNet file without the classification layer.
     weights_md5 : str or None
         The MD5 that Keras itself checks; ``None`` where Keras records none.
+    input_size : int
+        Height and width of the pictures that it was made for, in pixels.
+    converter : str or None
+        Where ``weights_url`` is not Keras's: ``"module:function"`` that downloads it and writes the HDF5 file whose
+        path it is given.
     """
 
     name: str
@@ -50,11 +59,14 @@ class Architecture:
     trained_block: str
     weights_url: str
     weights_md5: str | None = None
+    input_size: int = 224
+    converter: str | None = None
 
     @property
     def weights_file(self):
-        """Name of Keras's own ImageNet file in Keras's cache folder."""
-        return self.weights_url.rsplit("/", 1)[1]
+        """Name of the ImageNet file in Keras's cache folder."""
+        name = self.weights_url.rsplit("/", 1)[1]
+        return f"{name.rsplit('.', 1)[0]}_notop.h5" if self.converter else name
 
     def build(self, input_size=224):
         """Build the Keras backbone without its classification layer, with random weights.
@@ -68,8 +80,7 @@ class Architecture:
         -------
         keras.Model
         """
-        module, function = self.builder.split(":")
-        builder = getattr(importlib.import_module(module), function)
+        builder = find(self.builder)
         return builder(weights=None, include_top=False, input_shape=(input_size, input_size, 3))
 
     def cut(self, unfreeze):
@@ -83,9 +94,9 @@ class Architecture:
 
         Returns
         -------
-        str
-            Name of the layer whose output is the cut; ``"pixels"`` below the first block, ``"pooled"`` above the
-            last one.
+        str or tuple of str
+            Name of the layer whose output is the cut, or of several; ``"pixels"`` below the first block, ``"pooled"``
+            above the last one.
         """
         names = [block for block, _ in self.blocks]
         if unfreeze == "none":
@@ -98,6 +109,12 @@ class Architecture:
             )
         below = names.index(lowest) - 1
         return "pixels" if below < 0 else self.blocks[below][1]
+
+
+def find(place):
+    """Import what ``"module:function"`` names."""
+    module, function = place.split(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def preprocess(architecture, pixels):
@@ -122,6 +139,10 @@ def preprocess(architecture, pixels):
 
     if architecture.preprocessing == "tf":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="to_plus_minus_one")(pixels)
+    if architecture.preprocessing == "torch":
+        scale = [1 / 255 / deviation for deviation in TORCH_DEVIATION_RGB]
+        offset = [-mean / deviation for mean, deviation in zip(TORCH_MEAN_RGB, TORCH_DEVIATION_RGB, strict=True)]
+        return keras.layers.Rescaling(scale, offset=offset, name="standardise")(pixels)
     offset = [-mean for mean in IMAGENET_MEAN_RGB]
     centred = keras.layers.Rescaling(1.0, offset=offset, name="subtract_imagenet_mean")(pixels)
     return keras.ops.flip(centred, axis=-1)  # RGB to BGR, the order that OpenCV and so Caffe used

@@ -261,7 +261,7 @@ def decode(table, members, source, settings):
         For the first picture that does not pass the gate.
     """
     key = pixels_key(table, settings)
-    size = settings.input_size
+    size = settings.size
     with ThreadPoolExecutor() as pool:
 
         def compute(start, stop):
@@ -275,7 +275,7 @@ def decode(table, members, source, settings):
 
 def pixels_key(table, settings):
     """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits."""
-    recipe = {"size": settings.input_size, "crop": settings.crop, "interpolation": "area"}
+    recipe = {"size": settings.size, "crop": settings.crop, "interpolation": "area"}
     recipe |= {"picture_size": settings.picture_size, "cells": table["sha256"].tolist()}
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
@@ -290,7 +290,7 @@ def _decode_row(row, table, members, source, settings):
 
 
 def _decode(content, name, settings, sha256=None):
-    geometry = {"size": settings.input_size, "crop": settings.crop, "picture_size": settings.picture_size}
+    geometry = {"size": settings.size, "crop": settings.crop, "picture_size": settings.picture_size}
     return pictures.decode(content, name, **geometry, sha256=sha256)
 
 

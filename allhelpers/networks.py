@@ -30,8 +30,8 @@ class Network:
         What it was built for.
     source : pretrained.Weights or None
         Where the backbone's weights come from.
-    cut : str
-        Layer at which the backbone is cut, ``"pooled"`` or ``"pixels"``.
+    cut : str or tuple of str
+        Layer, or layers, at which the backbone is cut, ``"pooled"`` or ``"pixels"``.
     trunk, tail, full : keras.Model
         Pixels to features, features to probabilities, and pixels to probabilities; ``full`` shares all layers.
     """
@@ -39,7 +39,7 @@ class Network:
     architecture: architectures.Architecture
     settings: TrainingSettings
     source: pretrained.Weights | None
-    cut: str
+    cut: str | tuple
     trunk: keras.Model
     tail: keras.Model
     full: keras.Model
@@ -78,8 +78,8 @@ def build(architecture, settings, source, cells=None):
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(settings.seed)
-    backbone = architecture.build(settings.input_size)
-    pixels = keras.Input((settings.input_size, settings.input_size, 3), dtype="uint8", name="pixels")
+    backbone = architecture.build(settings.size)
+    pixels = keras.Input((settings.size, settings.size, 3), dtype="uint8", name="pixels")
     preprocessed = architectures.preprocess(architecture, pixels)
     if source and source.source == "random":
         chosen = np.random.default_rng(settings.seed).permutation(cells.rows("train"))[: pretrained.CALIBRATION_CELLS]
@@ -109,10 +109,23 @@ def _divide(backbone, pixels, preprocessed, cut, settings):
     if cut == "pixels":
         trunk = keras.Model(pixels, pixels, name="trunk")
         return trunk, keras.Model(pixels, head(pool(backbone(preprocessed))), name="tail")
-    features = backbone.get_layer(cut).output
-    below = keras.Model(backbone.input, features, name="frozen_blocks")
+    ends = _outputs(backbone, cut)
+    if len(ends) == 1:
+        below = keras.Model(backbone.input, ends[0], name="frozen_blocks")
+        trunk = keras.Model(pixels, below(preprocessed), name="trunk")
+        return trunk, keras.Model(ends[0], head(pool(backbone.output)), name="tail")
+    below = keras.Model(backbone.input, keras.layers.Concatenate(name="features")(ends), name="frozen_blocks")
     trunk = keras.Model(pixels, below(preprocessed), name="trunk")
-    return trunk, keras.Model(features, head(pool(backbone.output)), name="tail")
+    above = keras.Model(ends, backbone.output, name="trained_blocks")
+    features = keras.Input(trunk.output.shape[1:], name="features")
+    borders = np.cumsum([end.shape[-1] for end in ends])[:-1].tolist()
+    parts = keras.ops.split(features, borders, axis=-1)
+    return trunk, keras.Model(features, head(pool(above(parts))), name="tail")
+
+
+def _outputs(backbone, cut):
+    """What crosses the cut: the outputs of one layer or of several."""
+    return [backbone.get_layer(name).output for name in ((cut,) if isinstance(cut, str) else cut)]
 
 
 def _head(settings):
@@ -146,7 +159,7 @@ def _layers_above(architecture, backbone, unfreeze):
         return set()
     if cut == "pixels":
         return {layer.name for layer in backbone.layers}
-    below = keras.Model(backbone.input, backbone.get_layer(cut).output)
+    below = keras.Model(backbone.input, _outputs(backbone, cut))
     return {layer.name for layer in backbone.layers} - {layer.name for layer in below.layers}
 
 

@@ -13,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import runs
+from . import architectures, runs
 from .errors import InputError, listing
 
 RANDOM_NOTE = "random weights: this shows the pipeline, not transfer learning"
@@ -162,6 +162,10 @@ def fetch(architecture, weights):
     """
     if weights.source != "imagenet" or weights.path:
         return weights
+    if architecture.converter:
+        path = keras_cache() / architecture.weights_file
+        architectures.find(architecture.converter)(architecture.weights_url, path)
+        return Weights("imagenet", path)
     import keras
 
     try:
@@ -200,8 +204,8 @@ def load(backbone, path):
             stored = _stored_shapes(stream)
     except (OSError, KeyError) as error:
         raise InputError(f"{path} is not a Keras weights file in HDF5 layout: give a *_notop.h5 file.") from error
-    # Keras matches by order; its older files carry other names, so names only decide where they are the same.
-    if len(stored) == len(layers) and not set(stored) & set(layers):
+    # Keras matches layers by order; names differ where Keras numbers layers, and in its older files.
+    if len(stored) == len(layers):
         stored = dict(zip(layers, stored.values(), strict=True))
     missing = [name for name in layers if name not in stored]
     if missing:

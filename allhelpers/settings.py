@@ -25,6 +25,8 @@ from .architectures import get as get_architecture
 from .errors import InputError
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
+PAPERS_SIZE = 224  # pixels
+LEAST_SIZE = 64
 SAMPLE = "sample"
 # Settings that say where things are; what lies there is told by its content.
 PLACES = (
@@ -52,13 +54,27 @@ class DataSettings(BaseModel):
     crop: int = Field(
         450, ge=64, le=450, description="side of the central square that is kept, of the picture's 450 pixels"
     )
-    input_size: int = Field(224, ge=64, le=450, description="side to which that square is resized, in pixels")
+    input_size: int = Field(
+        0, ge=0, le=450, description="side to which that square is resized, in pixels; 0: what the network was made for"
+    )
 
     @field_validator("split")
     @classmethod
     def _known_split(cls, split):
         splitting.parse(split)
         return split
+
+    @field_validator("input_size")
+    @classmethod
+    def _large_enough(cls, size):
+        if 0 < size < LEAST_SIZE:
+            raise InputError(f"input_size = {size} is too small for these networks: choose {LEAST_SIZE} to 450, or 0.")
+        return size
+
+    @property
+    def size(self):
+        """Side of the decoded cells, in pixels."""
+        return self.input_size or PAPERS_SIZE
 
     @property
     def synthetic(self):
@@ -191,7 +207,7 @@ def _sentence(kind, problem):
     return f"{name} = {problem['input']!r} cannot be used: {problem['msg']} ({name}: {help_text})."
 
 
-def from_notebook(kind, namespace):
+def from_notebook(kind, namespace, architecture=None):
     """Validate what a notebook's parameters cell, and papermill's, have defined.
 
     Every lower-case name that is bound to a plain value counts as a setting, so that a misspelt parameter, which
@@ -203,6 +219,8 @@ def from_notebook(kind, namespace):
         One of the classes of this module.
     namespace : dict
         The notebook's ``globals()``.
+    architecture : Architecture, optional
+        Whose own input size is meant where none is set.
 
     Returns
     -------
@@ -219,6 +237,8 @@ def from_notebook(kind, namespace):
         for name, value in namespace.items()
         if name.islower() and not name.startswith("_") and type(value) in plain
     }
+    if architecture and not values.get("input_size"):
+        values["input_size"] = architecture.input_size
     return validate(kind, values)
 
 
