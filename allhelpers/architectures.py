@@ -34,9 +34,10 @@ class Architecture:
     preprocessing : {"tf", "caffe", "torch"}
         ``"tf"``: ``x / 127.5 - 1``; ``"caffe"``: RGB to BGR, minus the ImageNet means; ``"torch"``: ``x / 255``, minus
         torchvision's means, divided by its deviations.
-    blocks : tuple of (str, str or tuple of str)
+    blocks : tuple of (str, str or tuple of str or None)
         Blocks from the input to the top: their names, and the layer whose output ends the block; or several layers of
-        one height and width, where a block reads more than its predecessor. No connection crosses these layers, so
+        one height and width, where a block reads more than its predecessor; ``None``: the top, where Keras gives the last
+        layer a new name in every session. No connection crosses these layers, so
         the backbone may be cut at each of them.
     trained_block : str
         The lowest block that is trained by default, with all above it.
@@ -49,6 +50,8 @@ class Architecture:
     converter : str or None
         Where ``weights_url`` is not Keras's: ``"module:function"`` that downloads it and writes the HDF5 file whose
         path it is given.
+    kept_as : str or None
+        Name of the file in Keras's cache folder, where it is not that of ``weights_url``.
     """
 
     name: str
@@ -61,12 +64,12 @@ class Architecture:
     weights_md5: str | None = None
     input_size: int = 224
     converter: str | None = None
+    kept_as: str | None = None
 
     @property
     def weights_file(self):
         """Name of the ImageNet file in Keras's cache folder."""
-        name = self.weights_url.rsplit("/", 1)[1]
-        return f"{name.rsplit('.', 1)[0]}_notop.h5" if self.converter else name
+        return self.kept_as or self.weights_url.rsplit("/", 1)[1]
 
     def build(self, input_size=224):
         """Build the Keras backbone without its classification layer, with random weights.

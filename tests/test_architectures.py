@@ -45,7 +45,7 @@ def test_no_connection_crosses_a_block_boundary(name, backbones):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_last_block_ends_at_the_top(name, backbones):
-    assert architectures.get(name).blocks[-1][1] == backbones[name].layers[-1].name
+    assert architectures.get(name).blocks[-1][1] in (None, backbones[name].layers[-1].name)
 
 
 @pytest.mark.parametrize("name", NAMES)
