@@ -36,9 +36,9 @@ class Architecture:
         torchvision's means, divided by its deviations.
     blocks : tuple of (str, str or tuple of str or None)
         Blocks from the input to the top: their names, and the layer whose output ends the block; or several layers of
-        one height and width, where a block reads more than its predecessor; ``None``: the top, where Keras gives the last
-        layer a new name in every session. No connection crosses these layers, so
-        the backbone may be cut at each of them.
+        one height and width, where a block reads more than its predecessor; ``None`` at the top, where Keras gives
+        the last layer a new name in every session. No connection crosses these layers, so the backbone may be cut at
+        each of them.
     trained_block : str
         The lowest block that is trained by default, with all above it.
     weights_url : str
