@@ -220,6 +220,17 @@ ARCHITECTURES = {
             weights_url=f"{KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
             weights_md5="4d473c1dd8becc155b73f8504c6f6626",
         ),
+        Architecture(
+            name="inceptionv3",
+            title="InceptionV3",
+            builder="keras.applications:InceptionV3",
+            preprocessing="tf",
+            blocks=tuple((f"mixed{k}", f"mixed{k}") for k in range(11)),
+            trained_block="mixed10",
+            weights_url=f"{KERAS_FILES}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            weights_md5="bcbd6486424b2319ff4ef7d526e38f63",
+            input_size=299,
+        ),
     )
 }
 

@@ -78,6 +78,13 @@ def test_cut_follows_what_is_unfrozen():
     assert resnet.cut("default") == resnet.cut("conv5_block3") == "conv5_block2_out"
 
 
+def test_inceptionv3_reads_larger_pictures_and_is_cut_between_mixed_blocks():
+    inception = architectures.get("inceptionv3")
+    assert inception.input_size == 299
+    assert inception.cut("default") == "mixed9"
+    assert inception.cut("all") == inception.cut("mixed0") == "pixels"
+
+
 def test_unknown_block_and_architecture_name_the_choices():
     with pytest.raises(InputError, match="block_13"):
         architectures.get("mobilenet").cut("block_14")
