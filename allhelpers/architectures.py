@@ -6,6 +6,7 @@ subtracted is the most likely cause of the published ResNet50 result of 51.4 %.
 """
 
 import importlib
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,6 +189,17 @@ def _resnet50_blocks():
     return (("conv1", "pool1_pool"), *((name, f"{name}_out") for name in names))
 
 
+def _nasnet_cells():
+    """Twelve normal cells, each of which reads the two before it; a reduction cell belongs to the next normal one."""
+    ends = [("reduction_concat_stem_2", 0, 1, 2, 3), ("reduction_concat_reduce_4", 5, 6, 7, 8)]
+    ends += [("reduction_concat_reduce_8", 9, 10, 11, 12)]
+    blocks = []
+    for reduction, *cells in ends:
+        layers = [reduction, *(f"normal_concat_{cell}" for cell in cells)]
+        blocks += [(f"cell_{cell}", pair) for cell, pair in zip(cells, itertools.pairwise(layers), strict=True)]
+    return (*blocks[:-1], ("cell_12", None))
+
+
 ARCHITECTURES = {
     entry.name: entry
     for entry in (
@@ -230,6 +242,17 @@ ARCHITECTURES = {
             weights_url=f"{KERAS_FILES}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
             weights_md5="bcbd6486424b2319ff4ef7d526e38f63",
             input_size=299,
+        ),
+        Architecture(
+            name="nasnetmobile",
+            title="NASNetMobile",
+            builder="keras.applications:NASNetMobile",
+            preprocessing="tf",
+            blocks=_nasnet_cells(),
+            trained_block="cell_12",
+            weights_url=f"{KERAS_FILES}/nasnet/NASNet-mobile-no-top.h5",
+            weights_md5="1ed92395b5b598bdda52abe5c0dbfd63",
+            kept_as="nasnet_mobile_no_top.h5",
         ),
     )
 }

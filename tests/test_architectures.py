@@ -85,6 +85,13 @@ def test_inceptionv3_reads_larger_pictures_and_is_cut_between_mixed_blocks():
     assert inception.cut("all") == inception.cut("mixed0") == "pixels"
 
 
+def test_nasnet_is_cut_through_the_two_cells_that_the_next_one_reads():
+    nasnet = architectures.get("nasnetmobile")
+    assert nasnet.cut("default") == ("normal_concat_10", "normal_concat_11")
+    assert nasnet.cut("cell_6") == ("reduction_concat_reduce_4", "normal_concat_5")
+    assert nasnet.cut("cell_9") == ("normal_concat_7", "normal_concat_8")
+
+
 def test_unknown_block_and_architecture_name_the_choices():
     with pytest.raises(InputError, match="block_13"):
         architectures.get("mobilenet").cut("block_14")

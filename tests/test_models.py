@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import h5py
@@ -57,6 +58,17 @@ def test_loaded_model_predicts_the_same(trained, cells):
     np.testing.assert_array_equal(
         networks.predict(loaded.full, cells.pixels[:8]), networks.predict(trained.network.full, cells.pixels[:8])
     )
+
+
+def test_model_with_a_cut_through_several_layers_is_saved_and_loaded(cells, make_settings, tmp_path):
+    settings = make_settings(input_size=96)
+    network = network_of("nasnetmobile", settings, replace(cells, pixels=cells.pixels[:, :96, :96]))
+    finish(network, tmp_path, cells)
+    pixels = cells.pixels[:8, 60:156, 60:156]
+    expected = networks.predict(network.full, pixels)
+    np.testing.assert_allclose(networks.predict(models.load(tmp_path).full, pixels), expected, atol=1e-6)
+    plain = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(plain.predict(pixels, verbose=0), expected, atol=1e-5)
 
 
 def test_changed_or_foreign_model_is_refused(trained, tmp_path):
