@@ -254,6 +254,17 @@ ARCHITECTURES = {
             weights_md5="1ed92395b5b598bdda52abe5c0dbfd63",
             kept_as="nasnet_mobile_no_top.h5",
         ),
+        Architecture(
+            name="alexnet",
+            title="AlexNet",
+            builder="allhelpers.alexnet:AlexNet",
+            preprocessing="torch",
+            blocks=tuple((f"conv{k}", f"conv{k}{'_pool' if k in (1, 2, 5) else ''}") for k in range(1, 6)),
+            trained_block="conv5",
+            weights_url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            converter="allhelpers.alexnet:convert",
+            kept_as="alexnet_torchvision_notop.h5",
+        ),
     )
 }
 
