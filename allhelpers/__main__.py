@@ -147,7 +147,7 @@ def _print_comparison(folder):
 
     table = pd.read_csv(folder / "comparison.csv")
     columns = ["architecture", "weights", "epochs", "test_correct", "test_cells", "test_accuracy", "low", "high"]
-    print(table[[*columns, "seconds"]].to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    print(table[[*columns, "seconds"]].to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3f}"))
     for note in comparison.notes_of(table):
         print(f"* {note}")
     print(f"* low, high: 95 % Wilson interval. {RESEARCH_ONLY}")

@@ -12,8 +12,10 @@ import pandas as pd
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from . import architectures, baselines, evaluation, runs
+from . import baselines, evaluation, runs
 from .errors import InputError
+from .methods import NAMES, notebook_of
+from .methods import title as title_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 PAPER_RESULTS = RESULTS / "paper.csv"
@@ -24,7 +26,7 @@ COMPARED = ("auroc", "weighted_f1")
 
 def title(method):
     """Name of a network or baseline in figures and tables."""
-    return baselines.TITLES.get(method) or architectures.get(method).title
+    return baselines.TITLES.get(method) or title_of(method)
 
 
 def compare(run_folder, names):
@@ -51,26 +53,22 @@ def compare(run_folder, names):
 
 
 def _row(run_folder, name):
-    folder, architecture = run_folder / name, architectures.get(name)
+    folder, notebook = run_folder / name, notebook_of(name)
     if not (folder / "metrics.json").is_file():
-        raise InputError(f"{folder} holds no finished result of {architecture.title}: run notebook 2_{name} first.")
+        raise InputError(f"{folder} holds no finished result of {title(name)}: run notebook {notebook} first.")
     record, metrics = (runs.read_json(folder / f) for f in ("parameters.json", "metrics.json"))
     if record["manifest_sha256"] != runs.sha256(run_folder / "manifest.csv"):
-        raise InputError(f"{folder} was computed on other cells than {run_folder}/manifest.csv: run 2_{name} again.")
-    last = pd.read_csv(folder / "history.csv").iloc[-1]
+        raise InputError(f"{folder} was computed on other cells than {run_folder}/manifest.csv: run {notebook} again.")
+    last = _last_epoch(folder)
     test, settings = metrics["test"]["accuracy"], record["settings"]
     return {
         "architecture": name,
-        "weights": record["weights"]["label"],
-        "unfreeze": settings["unfreeze"],
-        "batch_norm": settings["batch_norm"],
+        "weights": record.get("weights", {}).get("label"),
+        "unfreeze": settings.get("unfreeze"),
+        "batch_norm": settings.get("batch_norm"),
         "split": settings["split"],
         "seed": settings["seed"],
-        "epochs": int(last["epoch"]),
-        "train_accuracy": last["accuracy"],
-        "valid_accuracy": last["val_accuracy"],
-        "train_loss": last["loss"],
-        "valid_loss": last["val_loss"],
+        **last,
         "test_correct": test["correct"],
         "test_cells": test["cells"],
         "test_accuracy": test["value"],
@@ -79,11 +77,21 @@ def _row(run_folder, name):
         **_metric_columns(metrics["test"]),
         "test_patients": sum(metrics["test"]["patients"].values()),
         "seconds": sum(record["seconds"].values()),
-        "parameters": record["parameters"]["total"],
-        "trained": record["parameters"]["trained"],
-        "megabytes": record["model"]["megabytes"],
+        "parameters": record.get("parameters", {}).get("total"),
+        "trained": record.get("parameters", {}).get("trained"),
+        "megabytes": record.get("model", {}).get("megabytes"),
         "notes": "; ".join(metrics["notes"]),
     }
+
+
+def _last_epoch(folder):
+    """The end of a network's training; nothing for methods that are not trained in epochs."""
+    columns = {"epoch": "epochs", "accuracy": "train_accuracy", "val_accuracy": "valid_accuracy"}
+    columns |= {"loss": "train_loss", "val_loss": "valid_loss"}
+    if not (folder / "history.csv").is_file():
+        return dict.fromkeys(columns.values())
+    last = pd.read_csv(folder / "history.csv").iloc[-1]
+    return {ours: int(last[its]) if its == "epoch" else last[its] for its, ours in columns.items()}
 
 
 def _metric_columns(metrics):
@@ -191,7 +199,7 @@ def predictions_of(run_folder, names):
     found = {}
     for name, path in paths.items():
         if not path.is_file():
-            notebook = "1_data_split" if name in baselines.METHODS else f"2_{name}"
+            notebook = "1_data_split" if name in baselines.METHODS else notebook_of(name)
             raise InputError(f"{path} does not exist: run notebook {notebook} first.")
         found[name] = _test_rows(path)
     return found
@@ -242,8 +250,8 @@ def summarise(run_folders):
     return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
 
 
-def networks_of(run_folder):
-    """Networks whose results lie in a run folder, in the order of `architectures.ARCHITECTURES`.
+def finished_in(run_folder):
+    """Methods whose results lie in a run folder, in the order of `methods.NAMES`.
 
     Parameters
     ----------
@@ -258,7 +266,7 @@ def networks_of(run_folder):
     InputError
         If there is none.
     """
-    names = [name for name in architectures.ARCHITECTURES if (Path(run_folder) / name / "metrics.json").is_file()]
+    names = [name for name in NAMES if (Path(run_folder) / name / "metrics.json").is_file()]
     if not names:
         raise InputError(f"{run_folder} holds no finished result: give folders of finished runs.")
     return names
@@ -283,7 +291,7 @@ def tested(run_folders):
     """
     found = {}
     for folder in map(Path, run_folders):
-        for name in networks_of(folder):
+        for name in finished_in(folder):
             found.setdefault(name, []).append(_test_rows(folder / name / "predictions.csv"))
     return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from . import RESEARCH_ONLY, architectures, pretrained, runs, settings
+from . import RESEARCH_ONLY, architectures, methods, pretrained, runs, settings
 from .errors import InputError, listing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +74,11 @@ def _alone(folder):
 def _run_steps(common, per_name, folder):
     chosen = {"run_folder": str(folder), **_paths(common)}
     steps = [("1_data_split", _only(settings.DataSettings, chosen))]
-    steps += [(f"2_{name}", _only(settings.TrainingSettings, {**chosen, **own})) for name, own in per_name.items()]
+    networks = {name: own for name, own in per_name.items() if name not in methods.CLASSICAL}
+    steps += [(f"2_{name}", _only(settings.TrainingSettings, {**chosen, **own})) for name, own in networks.items()]
+    if classifiers := [name for name in per_name if name in methods.CLASSICAL]:
+        parameters = {**chosen, **per_name[classifiers[0]], "classifiers": ",".join(classifiers)}
+        steps += [("2_classical", _only(settings.ClassicalSettings, parameters))]
     steps += [("3_comparison", _only(settings.ComparisonSettings, chosen))]
     anything_new = False
     for number, (notebook, parameters) in enumerate(steps, 1):
@@ -105,7 +109,7 @@ def is_finished(notebook, parameters, folder):
         ``False`` also where its parameters or its code cells were others, or where a file that it left is gone.
     """
     target = _executed(folder, notebook)
-    if not target.is_file() or not all((folder / name).is_file() for name in _outputs(notebook)):
+    if not target.is_file() or not all((folder / name).is_file() for name in _outputs(notebook, parameters)):
         return False
     executed, record = _read_notebook(target), {}
     if executed is not None:
@@ -116,8 +120,10 @@ def is_finished(notebook, parameters, folder):
     return _code(executed) == _code(_read_notebook(NOTEBOOKS / f"{notebook}.ipynb"))
 
 
-def _outputs(notebook):
+def _outputs(notebook, parameters):
     """Files that a finished notebook has left in the run folder."""
+    if notebook == "2_classical":
+        return [f"{name}/metrics.json" for name in parameters["classifiers"].split(",")]
     if notebook.startswith("2_"):
         name = notebook.removeprefix("2_")
         return [f"{name}/{file}" for file in ("predictions.csv", "metrics.json", "parameters.json", "model.keras")]
@@ -248,6 +254,9 @@ def _plan(values):
     per_name = {}
     for name in base.names:
         picked = settings.per_architecture(own, name)
+        if name in methods.CLASSICAL:
+            per_name[name] = _only(settings.ClassicalSettings, picked)
+            continue
         checked = settings.validate(settings.TrainingSettings, {**_only(settings.DataSettings, common), **picked})
         architecture = architectures.get(name)
         architecture.cut(checked.unfreeze)
@@ -294,7 +303,7 @@ def _paths(common):
 
 def _notes(common, per_name):
     data = _data(common)
-    random = [architectures.get(name).title for name, own in per_name.items() if own["weights"] == "random"]
+    random = [architectures.get(name).title for name, own in per_name.items() if own.get("weights") == "random"]
     notes = [f"{pretrained.RANDOM_NOTE} ({', '.join(random)})"] if random else []
     return notes + ([settings.SYNTHETIC_NOTE] if data.synthetic else [])
 

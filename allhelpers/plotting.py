@@ -16,6 +16,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 CLASS_COLOURS = dict(zip(CLASSES, (ORANGE, BLUE), strict=True))
 SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
 WIDTH = 9.0  # inches
+SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
 
 
 def _figure(height, columns=1, rows=1, width=WIDTH, **options):
@@ -523,4 +524,60 @@ def cells_per_patient(table):
         ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=5 if len(counts) > 30 else 7)
         ax.set(title=f"{CLASS_TITLES[label]}: {len(counts)} patients", xlabel="patient")
     axes[0].set_ylabel("cells")
+    return figure
+
+
+def feature_distributions(measured, cells, shown=SHOWN_FEATURES):
+    """Distribution of some measured features in each class.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        From `classical.features`.
+    cells : loading.Cells
+    shown : tuple of str
+        Six features.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _figure(4.4, columns=3, rows=2)
+    for ax, name in zip(axes.ravel(), shown, strict=True):
+        bins = np.histogram_bin_edges(measured[name], 40)
+        for label, colour in CLASS_COLOURS.items():
+            values = measured.loc[(cells.table["label"] == label).to_numpy(), name]
+            ax.hist(values, bins, color=colour, alpha=0.6, label=CLASS_TITLES[label])
+        ax.set(xlabel=name.replace("_", " "), ylabel="cells")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(CLASSES))
+    figure.suptitle(cells.kind, fontsize=10)
+    return figure
+
+
+def importance(table, title="", shown=15):
+    """The features that a classifier leans on most.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `classical.importance`.
+    title : str
+    shown : int
+
+    Returns
+    -------
+    Figure
+    """
+    table = table.head(shown)
+    groups = dict(zip(("shape and size", "colour", "texture"), (GREEN, ORANGE, BLUE), strict=True))
+    figure, ax = _figure(0.9 + 0.24 * len(table), width=7.0)
+    for group, colour in groups.items():
+        rows = table[table["group"] == group]
+        ax.barh(rows.index, rows["importance"], xerr=rows["deviation"], color=colour, label=group, capsize=2)
+    ax.set_yticks(range(len(table)), table["feature"].str.replace("_", " "), fontsize=8)
+    ax.set(xlabel="fall of weighted F1 on the validation cells when it is shuffled", ylim=(len(table) - 0.5, -0.5))
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    ax.legend(fontsize=8, loc="lower right")
+    ax.grid(axis="x", alpha=0.3)
+    figure.suptitle(title, fontsize=10)
     return figure

@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from . import RESEARCH_ONLY, architectures, comparison, evaluation, plotting, runs, splitting
+from . import RESEARCH_ONLY, comparison, evaluation, methods, plotting, runs, splitting
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -34,7 +34,7 @@ def write(run_folder, names):
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     data = runs.read_json(run_folder / "data.json")
     predictions = comparison.predictions_of(run_folder, names)
-    methods, pairs = comparison.methods(predictions), comparison.pairs(predictions)
+    table, pairs = comparison.methods(predictions), comparison.pairs(predictions)
     page = template.render(
         warning=RESEARCH_ONLY,
         notes=comparison.notes_of(compared),
@@ -45,11 +45,11 @@ def write(run_folder, names):
         sentences=[comparison.sentence(row) for _, row in compared.iterrows()],
         table=_as_html(comparison.beside_paper(compared).reset_index()),
         accuracy_figure=_embed(plotting.accuracy_with_intervals(compared, comparison.paper_results())),
-        methods=_as_html(_short(methods)),
-        methods_figure=_embed(plotting.methods(methods, compared)),
+        methods=_as_html(_short(table)),
+        methods_figure=_embed(plotting.methods(table, compared)),
         verdicts=[comparison.verdict(row) for _, row in pairs.iterrows()],
         differences_figure=_embed(plotting.differences(pairs)),
-        not_beating_area=[comparison.title(name) for name in methods.loc[methods["beats_area"].eq(False), "method"]],
+        not_beating_area=[comparison.title(name) for name in table.loc[table["beats_area"].eq(False), "method"]],
         cost_figure=_embed(plotting.cost(compared)),
         sections=[_section(run_folder, name) for name in names],
         versions=runs.versions(),
@@ -59,34 +59,40 @@ def write(run_folder, names):
     return path
 
 
-def _short(methods):
+def _short(compared):
     """The metrics that a reader looks for first, each with its interval in words."""
-    table = pd.DataFrame({"method": methods["method"].map(comparison.title)})
+    table = pd.DataFrame({"method": compared["method"].map(comparison.title)})
     for metric in ("accuracy", "weighted_f1", "auroc", "brier_score", "patient_accuracy"):
-        limits = methods[[metric, f"{metric}_low", f"{metric}_high"]].astype(float).to_numpy()
+        limits = compared[[metric, f"{metric}_low", f"{metric}_high"]].astype(float).to_numpy()
         table[evaluation.title(metric)] = [f"{v:.3f} ({low:.3f} to {high:.3f})" for v, low, high in limits]
     return table
 
 
 def _section(run_folder, name):
-    folder, title = run_folder / name, architectures.get(name).title
+    folder, title = run_folder / name, methods.title(name)
     record = runs.read_json(folder / "parameters.json")
     predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str})
     test = predictions[predictions["split"] == "test"]
     return {
         "title": title,
-        "weights": record["weights"]["label"],
+        "weights": record.get("weights", {}).get("label"),
+        "chosen": record.get("chosen"),
         "settings": record["settings"],
         "seconds": record["seconds"],
         "device": record["device"],
         "metrics": _as_html(
             evaluation.table_of_metrics(runs.read_json(folder / "metrics.json")).rename_axis("metric").reset_index()
         ),
-        "curves": _embed(plotting.learning_curves(pd.read_csv(folder / "history.csv"), title)),
+        "curves": _curves(folder / "history.csv", title),
         "confusion": _embed(plotting.confusion_matrix(test, f"{title}: test cells")),
         "ranking": _embed(plotting.ranking_curves(test, f"{title}: test cells")),
         "patients": _embed(plotting.patients(test, f"{title}: test cells")),
     }
+
+
+def _curves(path, title):
+    """Learning curves, of a method that is trained in epochs."""
+    return _embed(plotting.learning_curves(pd.read_csv(path), title)) if path.is_file() else None
 
 
 def _as_html(table):

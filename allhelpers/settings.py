@@ -19,9 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from . import splitting
-from .architectures import ARCHITECTURES
-from .architectures import get as get_architecture
+from . import methods, splitting
 from .errors import InputError
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
@@ -151,14 +149,36 @@ class CollapseSettings(DataSettings):
         return [int(seed) for seed in self.seeds.split(",")]
 
 
-class ComparisonSettings(DataSettings):
-    """Which results are compared."""
+class ClassicalSettings(DataSettings):
+    """Which classical classifiers are trained."""
 
-    architectures: str = Field(",".join(PAPERS_THREE), description="names, separated by commas")
+    classifiers: str = Field("svm,knn,mlp", description="svm, knn and mlp, or some of them, separated by commas")
+    refit: bool = Field(False, description="train on the validation cells too, once the settings have been chosen")
 
     @property
     def names(self):
-        """The architectures as a list of names."""
+        """The classifiers as a list of names."""
+        return [name.strip() for name in self.classifiers.split(",")]
+
+    @field_validator("classifiers")
+    @classmethod
+    def _only_classical(cls, classifiers):
+        odd = [name for name in classifiers.split(",") if name.strip() not in methods.CLASSICAL]
+        if odd:
+            raise InputError(f"{odd[0]!r} is not a classical classifier: choose from {', '.join(methods.CLASSICAL)}.")
+        return classifiers
+
+
+class ComparisonSettings(DataSettings):
+    """Which results are compared."""
+
+    architectures: str = Field(
+        ",".join(PAPERS_THREE), description=f"networks and classifiers, separated by commas: {', '.join(methods.NAMES)}"
+    )
+
+    @property
+    def names(self):
+        """The methods as a list of names."""
         return [name.strip() for name in self.architectures.split(",")]
 
 
@@ -193,7 +213,7 @@ def validate(kind, values):
     except ValidationError as error:
         raise InputError(_sentence(kind, error.errors()[0])) from None
     for name in getattr(settings, "names", []):
-        get_architecture(name)
+        methods.check(name)
     return settings
 
 
@@ -282,7 +302,7 @@ def parse_value(kind, name, text):
     """
     pairs = [pair.partition("=") for pair in text.split(",")]
     several = kind is RunSettings and name in PER_ARCHITECTURE
-    if several and all(key in ARCHITECTURES and equals for key, equals, _ in pairs):
+    if several and all(key in methods.NAMES and equals for key, equals, _ in pairs):
         return {key: _scalar(kind, name, value) for key, _, value in pairs}
     return _scalar(kind, name, text)
 
@@ -325,7 +345,7 @@ def per_architecture(values, architecture):
             raise InputError(f"{name} takes one value, not one per architecture.")
         else:
             for key in value:
-                get_architecture(key)
+                methods.check(key)
             if architecture in value:
                 picked[name] = value[architecture]
     return picked

@@ -164,7 +164,7 @@ def table(done):
     """
     rows = []
     for one in done:
-        found = comparison.compare(one.folder, comparison.networks_of(one.folder))
+        found = comparison.compare(one.folder, comparison.finished_in(one.folder))
         here = {"variant": one.variant, **{k: v for k, v in one.point.items() if k not in found}}
         rows.append(pd.DataFrame([here] * len(found)).join(found))
     return pd.concat(rows, ignore_index=True)

@@ -34,7 +34,7 @@ def keep(name, title, command, folders):
 
 def rows_of(folder):
     """Networks of a run, then the baselines on the same cells."""
-    names = comparison.networks_of(folder)
+    names = comparison.finished_in(folder)
     table = comparison.compare(folder, names)
     records = [runs.read_json(folder / name / "parameters.json") for name in names]
     table["device"] = [record["device"] for record in records]

@@ -1,0 +1,56 @@
+"""Every method by its name: networks, and the classical classifiers that the paper's literature names."""
+
+from . import architectures
+from .errors import InputError
+
+CLASSICAL = {"svm": "support vector machine", "knn": "k-nearest neighbours", "mlp": "feed-forward network"}
+NAMES = (*architectures.ARCHITECTURES, *CLASSICAL)
+
+
+def title(name):
+    """Name of a method in figures and tables.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> title("svm")
+    'support vector machine'
+    """
+    return CLASSICAL.get(name) or architectures.get(name).title
+
+
+def notebook_of(name):
+    """The notebook that trains a method.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+        Without folder and suffix.
+    """
+    return "2_classical" if name in CLASSICAL else f"2_{name}"
+
+
+def check(name):
+    """Refuse what is no method.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    InputError
+    """
+    if name not in NAMES:
+        raise InputError(f"{name!r} is not an architecture or classifier: choose from {', '.join(NAMES)}.")
