@@ -1,4 +1,5 @@
-"""The command line: ``python -m allhelpers run | sweep | summary | predict | manifest | audit | collapse``."""
+"""The command line: ``python -m allhelpers run | sweep | summary | predict | manifest | audit |
+collapse | choices``."""
 
 import argparse
 import os
@@ -51,6 +52,7 @@ def build_parser():
     _add_manifest(commands)
     _add_audit(commands)
     _add_collapse(commands)
+    _add_choices(commands)
     return parser
 
 
@@ -290,6 +292,31 @@ def run_collapse(options):
     kind = settings.CollapseSettings
     notebook = pipeline.study("4_resnet50_collapse", kind, _given(options, kind), options.output)
     print(pd.read_csv(notebook.parent.parent / "collapse_summary.csv").to_string(index=False))
+    print(f"{notebook}. {RESEARCH_ONLY}")
+
+
+def _add_choices(commands):
+    command = commands.add_parser(
+        "choices", help="optimisers, step sizes and activations compared", epilog=RESEARCH_ONLY,
+        description="Execute notebook 4_optimisers_and_activations: heads on the features of one frozen network, "
+        "several seeds each.",
+    )  # fmt: skip
+    command.set_defaults(command=run_choices)
+    folder = "run folder (default: runs/4_optimisers_and_activations)"
+    command.add_argument("--output", type=Path, metavar="FOLDER", help=folder)
+    _add_settings(command, settings.ChoicesSettings)
+
+
+def run_choices(options):
+    """``choices``: the executed notebook, and its summaries on the terminal."""
+    import pandas as pd
+
+    from . import pipeline
+
+    kind = settings.ChoicesSettings
+    notebook = pipeline.study("4_optimisers_and_activations", kind, _given(options, kind), options.output)
+    for choice in ("optimisers", "activations"):
+        print(pd.read_csv(notebook.parent.parent / f"{choice}_summary.csv").to_string(index=False))
     print(f"{notebook}. {RESEARCH_ONLY}")
 
 

@@ -152,10 +152,7 @@ def study(cells, found, settings):
 
 def _train_head(cells, training, testing, settings, seed):
     recipe = TrainingSettings(epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed, unfreeze="none")
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input(training.shape[1:])
-    head = keras.Model(inputs, keras.layers.Dense(len(CLASSES), activation="softmax")(inputs))
-    network = networks.Network(architectures.get("resnet50"), recipe, None, "pooled", None, head, None)
+    network = networks.head_alone(architectures.get("resnet50"), recipe, training.shape[-1])
     history = finetuning.train(network, training[np.newaxis], cells, recipe)
     predictions = finetuning.predict_cells(network, testing[np.newaxis], cells)
     test = predictions[predictions["split"] == "test"]

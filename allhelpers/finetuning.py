@@ -63,7 +63,7 @@ def balanced_shares(table, balance):
     return (shares / shares.sum()).to_numpy()
 
 
-def train(network, features, cells, settings, folder=None, model=None):
+def train(network, features, cells, settings, folder=None, model=None, quiet=False):
     """Train the tail on features; a training that was stopped goes on, one that has ended is only opened.
 
     Parameters
@@ -77,6 +77,8 @@ def train(network, features, cells, settings, folder=None, model=None):
         Of the architecture's results: gets history.csv and, until `models.finish`, checkpoint.npz.
     model : keras.Model, optional
         What to train instead of the tail; with the full model and pixels as features this is training end to end.
+    quiet : bool
+        Without a bar.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def train(network, features, cells, settings, folder=None, model=None):
     kept = _checkpoint(folder, network, identity, trainer)
     kept.restore()
     title = f"{network.architecture.title}: training"
-    with tqdm(total=settings.epochs, initial=len(kept.history), desc=title, unit="epoch") as bar:
+    with tqdm(total=settings.epochs, initial=len(kept.history), desc=title, unit="epoch", disable=quiet) as bar:
         while not is_over(kept.history, settings):
             began, epoch = time.perf_counter(), len(kept.history)
             order, orientation = epoch_order(train_rows, epoch, settings, shares)
@@ -185,6 +187,27 @@ def step_size(settings, cells):
     return keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
 
 
+def optimizer(settings, cells):
+    """The optimiser of the settings; all but the step size, and SGD's momentum, is Keras's default.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    cells : int
+        Training cells, which decide the steps of a schedule.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+    """
+    rate = step_size(settings, cells)
+    if settings.optimiser == "sgd":
+        return keras.optimizers.SGD(rate, momentum=settings.momentum)
+    kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
+    kinds |= {"adagrad": keras.optimizers.Adagrad, "ftrl": keras.optimizers.Ftrl}
+    return kinds[settings.optimiser](rate)
+
+
 class _Trainer:
     """Mini-batch SGD whose loop over batches runs inside TensorFlow, without Python between two steps.
 
@@ -193,7 +216,7 @@ class _Trainer:
 
     def __init__(self, model, settings, cells):
         self.model, self.batch_size = model, settings.batch_size
-        self.optimizer = keras.optimizers.SGD(step_size(settings, cells), momentum=settings.momentum)
+        self.optimizer = optimizer(settings, cells)
         self.optimizer.build(model.trainable_variables)
         # The state of dropout's random numbers is among the model's variables.
         self.variables = [*model.variables, *self.optimizer.variables]

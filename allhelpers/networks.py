@@ -129,12 +129,40 @@ def _outputs(backbone, cut):
 
 
 def _head(settings):
-    """The fully connected layer with softmax, with dropout before it where the settings ask for it."""
-    dense = keras.layers.Dense(len(CLASSES), activation="softmax", dtype="float32", name="probabilities")
-    if not settings.dropout:
-        return dense
-    dropout = keras.layers.Dropout(settings.dropout, name="dropout")
-    return lambda pooled: dense(dropout(pooled))
+    """The fully connected layer with softmax; before it a hidden layer and dropout where the settings ask for them."""
+    layers = []
+    if settings.hidden:
+        layers.append(keras.layers.Dense(settings.hidden, activation=settings.activation, name="hidden"))
+    if settings.dropout:
+        layers.append(keras.layers.Dropout(settings.dropout, name="dropout"))
+    layers.append(keras.layers.Dense(len(CLASSES), activation="softmax", dtype="float32", name="probabilities"))
+
+    def head(outputs):
+        for layer in layers:
+            outputs = layer(outputs)
+        return outputs
+
+    return head
+
+
+def head_alone(architecture, settings, channels):
+    """A new head on pooled features that are there already; it has no trunk and no full model.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    settings : TrainingSettings
+    channels : int
+        Of the features.
+
+    Returns
+    -------
+    Network
+    """
+    keras.utils.set_random_seed(settings.seed)
+    features = keras.Input((channels,), name="features")
+    tail = keras.Model(features, _head(settings)(features), name="tail")
+    return Network(architecture, settings, None, "pooled", None, tail, None)
 
 
 def _freeze(architecture, trunk, tail, backbone, settings):

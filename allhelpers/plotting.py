@@ -581,3 +581,42 @@ def importance(table, title="", shown=15):
     ax.grid(axis="x", alpha=0.3)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def choices(found, curves, choice, note=""):
+    """Validation by step size, and the training loss of each choice at its best step size.
+
+    Parameters
+    ----------
+    found, curves : DataFrame
+        From `choices.compare_optimisers` or `choices.compare_activations`.
+    choice : {"optimiser", "activation"}
+    note : str
+        What the cells are.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _figure(3.6, columns=2)
+    names = list(dict.fromkeys(found[choice]))
+    palette = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+    if found["learning_rate"].nunique() > 1:
+        sns.lineplot(found, x="learning_rate", y="valid_f1", hue=choice, palette=palette, marker="o", errorbar="sd",
+                     ax=axes[0], legend=False)  # fmt: skip
+        axes[0].set(xscale="log", xlabel="step size")
+    else:
+        sns.stripplot(found, x=choice, y="valid_f1", hue=choice, palette=palette, ax=axes[0], legend=False)
+        axes[0].set_xlabel("")
+    axes[0].set(ylabel="weighted F1, validation")
+    means = found.groupby([choice, "learning_rate"])["valid_f1"].mean()
+    best = {name: means[name].idxmax() for name in names}
+    shown = curves[curves["learning_rate"] == curves[choice].map(best)]
+    sns.lineplot(shown, x="epoch", y="loss", hue=choice, palette=palette, errorbar="sd", ax=axes[1])
+    axes[1].set(ylabel="training loss at the best step size")
+    axes[1].get_legend().remove()
+    for ax in axes:
+        ax.grid(alpha=0.3)
+    figure.legend(*axes[1].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(names))
+    figure.suptitle(note, fontsize=10)
+    return figure

@@ -19,10 +19,12 @@ from pydantic import (
     model_validator,
 )
 
-from . import methods, splitting
+from . import architectures, methods, splitting
 from .errors import InputError
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
+OPTIMISERS = ("sgd", "adam", "rmsprop", "adagrad", "ftrl")
+ACTIVATIONS = ("relu", "tanh", "elu", "sigmoid", "softplus", "softsign")  # the six of the paper's literature
 PAPERS_SIZE = 224  # pixels
 LEAST_SIZE = 64
 SAMPLE = "sample"
@@ -90,12 +92,15 @@ class TrainingSettings(DataSettings):
     )
     epochs: PositiveInt = Field(100, description="how often the training cells are seen")
     batch_size: PositiveInt = Field(32, description="cells per step")
-    learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+    optimiser: Literal[OPTIMISERS] = Field("sgd", description="algorithm that takes the steps")
+    learning_rate: PositiveFloat = Field(1e-4, description="step size of the optimiser")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="of the step size: constant, or cosine (to zero)"
     )
     orientations: Literal[1, 8] = Field(1, description="1, or 8: each epoch sees a random rotation or reflection")
+    hidden: int = Field(0, ge=0, description="units of a hidden layer in the head; 0: none, as in the paper")
+    activation: Literal[ACTIVATIONS] = Field("relu", description="of that hidden layer")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of pooled features that each step leaves out")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label that is spread over the classes")
     balance: Literal["none", "class", "patient"] = Field(
@@ -142,6 +147,44 @@ class CollapseSettings(DataSettings):
     )
     epochs: PositiveInt = Field(100, description="how often the training cells are seen")
     learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+
+    @property
+    def seed_list(self):
+        """The seeds as numbers."""
+        return [int(seed) for seed in self.seeds.split(",")]
+
+
+class ChoicesSettings(DataSettings):
+    """The study of optimisers and activations on the features of one frozen network."""
+
+    architecture: str = Field("mobilenet", description="whose frozen features are used")
+    weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
+    epochs: PositiveInt = Field(30, description="how often the training cells are seen")
+    learning_rates: str = Field("0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas")
+    seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
+    hidden: PositiveInt = Field(64, description="units of the hidden layer whose activations are compared")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, architecture):
+        architectures.get(architecture)
+        return architecture
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _numbers(cls, rates):
+        try:
+            usable = all(float(rate) > 0 for rate in rates.split(","))
+        except ValueError:
+            usable = False
+        if not usable:
+            raise InputError(f"learning_rates = {rates!r} cannot be used: give positive numbers, separated by commas.")
+        return rates
+
+    @property
+    def rates(self):
+        """The step sizes as numbers."""
+        return [float(rate) for rate in self.learning_rates.split(",")]
 
     @property
     def seed_list(self):

@@ -24,7 +24,8 @@ MOST_LINES = 12
 
 def kind_of(path):
     """The settings class of a notebook's parameters."""
-    return settings.ClassicalSettings if path.stem == "2_classical" else KINDS[path.stem[0]]
+    own = {"2_classical": settings.ClassicalSettings, "4_optimisers_and_activations": settings.ChoicesSettings}
+    return own.get(path.stem) or KINDS[path.stem[0]]
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -46,8 +47,9 @@ def headings(path):
 
 
 def test_every_stage_has_its_notebooks():
+    studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
     assert {path.stem for path in PATHS} == {
-        "1_data_split", "3_comparison", "4_resnet50_collapse", *map(methods.notebook_of, methods.NAMES),
+        "1_data_split", "3_comparison", *studies, *map(methods.notebook_of, methods.NAMES),
     }  # fmt: skip
 
 
@@ -123,7 +125,8 @@ def test_notebook_runs_under_nbval(notebook, run_folder, cache):
     if kind_of(notebook) is settings.TrainingSettings:
         values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01}
     if notebook.stem.startswith("4_"):
-        values |= {"weights": "random", "epochs": 2, "pool": 160, "seeds": "1,2"}
+        values |= {"weights": "random", "epochs": 2, "seeds": "1,2"}
+        values |= {"pool": 160} if kind_of(notebook) is settings.CollapseSettings else {"learning_rates": "0.001,0.1"}
     copy = run_folder / notebook.name
     papermill.execute_notebook(notebook, copy, values, prepare_only=True, progress_bar=False)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-c", os.devnull]
