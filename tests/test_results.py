@@ -37,5 +37,5 @@ def test_random_weights_claim_nothing(tool, run_folder):
     network = rows[rows["architecture"] == "mobilenet"].iloc[0]
     assert network["weights"] == "random"
     assert pd.isna(network[[*tool.TESTED, "weighted_f1", "auroc", "auroc_low"]]).all()
-    assert "not measured" in tool.network_row(network)
+    assert "not measured" in tool.method_row(network)
     assert rows[rows["architecture"] == "area"]["auroc"].notna().all()

@@ -1,6 +1,7 @@
 """Keep finished runs as data, and make the README's tables and figure from what is kept.
 
     python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv, then rewrite
+    python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER    keep a sweep's variants.csv likewise
     python tools/results.py                                         rewrite the README's tables and results/*.png only
 
 One row per network (or baseline), split and seed. Rows on random weights keep their times and sizes but claim nothing:
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
 
-from allhelpers import architectures, baselines, comparison, evaluation, plotting, runs, settings  # noqa: E402
+from allhelpers import architectures, baselines, comparison, evaluation, plotting, runs  # noqa: E402
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
 FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
@@ -47,7 +48,7 @@ def rows_of(folder):
     )  # fmt: skip
     metrics = [f"{metric}{end}" for metric in evaluation.METRICS for end in ("", "_low", "_high")]
     table.loc[table["weights"] == "random", FINAL + TESTED + metrics + ["beats_area"]] = None
-    partial = table["weights"].str.contains("_neutral_")  # all but the last block: see the README
+    partial = table["weights"].str.contains("_neutral_", na=False)  # all but the last block: see the README
     table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
     return pd.concat([table, trivial], ignore_index=True)
 
@@ -58,27 +59,21 @@ def value(row, metric):
     return "" if pd.isna(number) else f"{number:.3f} ({low:.3f} to {high:.3f})"
 
 
+def text(found, form=""):
+    """A value in words, or nothing."""
+    return "" if pd.isna(found) else format(found, form)
+
+
 COLUMNS = ("", "weights", "split", "epochs", "accuracy (Wilson)", "weighted F1 (patients)", "AUROC (patients)", "min")
 
 
-def missing_networks(by_picture):
-    """The paper's networks that no kept table of this kind of test has measured."""
-    measured = comparison.measured()
-    same_kind = measured[measured["split"].eq("paper") == by_picture]
-    done = set(same_kind.loc[same_kind["weighted_f1"].notna(), "architecture"])
-    return [network for network in settings.PAPERS_THREE if network not in done]
-
-
-def markdown(name, table, summary):
-    """One README table, with the command that made it and the one for what is missing."""
+def markdown(table, summary):
+    """One README table, with the command that made it."""
     by_picture = (table["split"] == "paper").all()
     columns = [*COLUMNS, "paper"] if by_picture else COLUMNS
     lines = [f"**{table['title'].iloc[0]}; tested by {'picture' if by_picture else 'patient'}**", "", line(columns)]
     lines.append(line(["---"] * len(columns)))
-    lines += [line(network_row(row)[: len(columns)]) for row in table.to_dict("records")]
-    missing = missing_networks(by_picture)
-    absent = [network for network in missing if network not in set(table["architecture"])]
-    lines += [line([comparison.title(n), "", "", "", "not measured", *[""] * (len(columns) - 5)]) for n in absent]
+    lines += [line(method_row(row)[: len(columns)]) for row in table.to_dict("records")]
     for row in [] if summary is None else summary.to_dict("records"):
         lines += [
             "",
@@ -87,16 +82,48 @@ def markdown(name, table, summary):
             f"{value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on average, together {value(row, 'auroc')}; "
             f"{row['patients']} patients.",
         ]
-    lines += ["", "```", table["command"].iloc[0]]
-    if missing:
-        recipe = "recipe" if name.startswith("recipe") else "paper"
-        splits = ",".join(dict.fromkeys(table["split"]))
-        lines += [
-            f"# not measured here, for want of weights: {', '.join(map(comparison.title, missing))}",
-            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures {','.join(missing)} "
-            f"--images FOLDER --split {splits}",
-        ]
+    return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
+
+
+RECIPES = {"by picture": ("paper", "paper"), "by patient": ("recipe", "fold_0:fold_1,fold_1:fold_0")}
+
+
+def missing():
+    """Networks that no kept table has measured, with the commands that would."""
+    measured = comparison.measured()
+    measured = measured[measured["weighted_f1"].notna()]
+    done = {
+        "by picture": set(measured.loc[measured["split"] == "paper", "architecture"]),
+        "by patient": set(measured.loc[measured["split"] != "paper", "architecture"]),
+    }
+    lacking = {kind: [name for name in architectures.ARCHITECTURES if name not in done[kind]] for kind in done}
+    names = [name for name in architectures.ARCHITECTURES if any(name in lacks for lacks in lacking.values())]
+    lines = ["**Not measured, for want of weights**", "", line(["", *(f"tested {kind}" for kind in RECIPES)])]
+    lines.append(line(["---"] * (1 + len(RECIPES))))
+    for name in names:
+        states = ["not measured" if name in lacking[kind] else "above" for kind in RECIPES]
+        lines.append(line([comparison.title(name), *states]))
+    lines += ["", "```"]
+    for kind, (recipe, split) in RECIPES.items():
+        lines.append(
+            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures {','.join(lacking[kind])} "
+            f"--images FOLDER --split {split}"
+        )
     return "\n".join([*lines, "```"])
+
+
+def ablation():
+    """What each part of the recipe brings, from results/ablation.csv; empty where there is none."""
+    path = RESULTS / "ablation.csv"
+    if not path.is_file():
+        return ""
+    table = pd.read_csv(path)
+    heads = ["", "weighted F1 (patients)", "AUROC (patients)", "gain in weighted F1", "gain in AUROC"]
+    lines = [f"**{table['title'].iloc[0]}**", "", line(heads), line(["---"] * len(heads))]
+    for row in table.to_dict("records"):
+        gains = [value(row, f"{metric}_gain") if row[f"{metric}_gain"] else "" for metric in ("weighted_f1", "auroc")]
+        lines.append(line([row["variant"], value(row, "weighted_f1"), value(row, "auroc"), *gains]))
+    return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
 
 
 def line(cells):
@@ -104,13 +131,13 @@ def line(cells):
     return "| " + " | ".join(cells) + " |"
 
 
-def network_row(row):
-    """Cells of one network's or baseline's row."""
-    name, network = row["architecture"], row["architecture"] in architectures.ARCHITECTURES
+def method_row(row):
+    """Cells of one method's or baseline's row."""
+    name, trained = row["architecture"], row["architecture"] not in baselines.METHODS
     title, accuracy = comparison.title(name), "not measured"
     if pd.notna(row["weighted_f1"]):
         accuracy = f"{row['accuracy']:.1%}"
-        if network:
+        if trained:
             accuracy = (
                 f"{row['test_correct']:.0f} of {row['test_cells']:.0f}, {accuracy} "
                 f"({row['low']:.1%} to {row['high']:.1%})"
@@ -118,9 +145,9 @@ def network_row(row):
             title += "" if row["beats_area"] in (True, "True") else " *(no better than the area)*"
     paper = comparison.paper_results().set_index("architecture")["test_accuracy"]
     return [
-        title, row["weights"] if network else "", row["split"], f"{row['epochs']:.0f}" if network else "", accuracy,
-        value(row, "weighted_f1"), value(row, "auroc"), f"{row['seconds'] / 60:.1f}" if network else "",
-        f"{paper[name]:.1%}" if network else "",
+        title, text(row["weights"]), row["split"], text(row["epochs"], ".0f"), accuracy,
+        value(row, "weighted_f1"), value(row, "auroc"), f"{row['seconds'] / 60:.1f}" if trained else "",
+        f"{paper[name]:.1%}" if name in paper else "",
     ]  # fmt: skip
 
 
@@ -129,8 +156,8 @@ def block():
     tables = []
     for path in comparison.kept_results():
         summary = path.with_name(f"{path.stem}_summary.csv")
-        tables.append(markdown(path.stem, pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None))
-    return f"{BEGIN}\n\n" + "\n\n".join(tables) + f"\n\n{END}"
+        tables.append(markdown(pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None))
+    return f"{BEGIN}\n\n" + "\n\n".join(filter(None, [*tables, missing(), ablation()])) + f"\n\n{END}"
 
 
 def rewrite_readme():
@@ -143,13 +170,23 @@ def rewrite_readme():
         plotting.split_gap(measured).savefig(RESULTS / "split_gap.png", dpi=110)
 
 
+def keep_sweep(name, title, command, folder):
+    """Write results/NAME.csv from a sweep's variants."""
+    table = pd.read_csv(Path(folder) / "variants.csv").assign(title=title, command=command)
+    runs.write_csv(RESULTS / f"{name}.csv", table)
+
+
 def main(arguments):
     """Keep runs if some are given; then rewrite the README."""
-    if arguments and len(arguments) < 4:
-        print('error: python tools/results.py [NAME "TITLE" "COMMAND" RUN ...]', file=sys.stderr)
+    of_sweep = arguments[:1] == ["--sweep"]
+    given = arguments[1:] if of_sweep else arguments
+    if given and len(given) < 4:
+        print('error: python tools/results.py [[--sweep] NAME "TITLE" "COMMAND" FOLDER ...]', file=sys.stderr)
         return 1
-    if arguments:
-        keep(*arguments[:3], arguments[3:])
+    if of_sweep:
+        keep_sweep(*given)
+    elif given:
+        keep(*given[:3], given[3:])
     rewrite_readme()
     return 0
 
