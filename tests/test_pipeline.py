@@ -182,6 +182,14 @@ def test_predict_agrees_with_the_runs_own_predictions(finished, cache, tmp_path)
     assert pd.read_csv(tmp_path / "out.csv")["p_all"].tolist() == pytest.approx(predictions["p_all"].tolist(), abs=1e-4)
 
 
+def test_folder_that_cannot_be_written_is_one_sentence(finished, tmp_path):
+    folder, _ = finished
+    pictures = sample.draw(tmp_path / "new", 16)
+    (tmp_path / "taken").write_text("a file, not a folder")
+    done = allhelpers("predict", folder / "mobilenet", pictures, "--output", "taken/out.csv", cwd=tmp_path)
+    refused(done, "taken", "cannot be used")
+
+
 def test_predict_refuses_what_is_no_model(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"PK")
     refused(allhelpers("predict", "model.keras", "x.bmp", cwd=tmp_path), "x.bmp does not exist")
