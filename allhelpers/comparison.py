@@ -19,7 +19,7 @@ from .methods import title as title_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 PAPER_RESULTS = RESULTS / "paper.csv"
-OTHER_TABLES = ("paper", "ablation", "collapse", "collapse_summary")  # in the same folder, with other columns
+OTHER_TABLES = ("paper", "ablation", "collapse", "optimisers", "activations")  # in the same folder, with other columns
 SIGNIFICANCE = 0.05
 COMPARED = ("auroc", "weighted_f1")
 
