@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 
 from . import RESEARCH_ONLY, comparison, evaluation
 from .manifest import CLASS_TITLES, CLASSES, POSITIVE
+from .settings import SYNTHETIC_NOTE
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 CLASS_COLOURS = dict(zip(CLASSES, (ORANGE, BLUE), strict=True))
@@ -386,7 +387,7 @@ def accuracy_with_intervals(compared, paper=None):
 
 
 def _sample_note(compared):
-    synthetic = compared["notes"].str.contains("synthetic").any()
+    synthetic = compared["notes"].str.contains(SYNTHETIC_NOTE, regex=False).any()
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
 
 

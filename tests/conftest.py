@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from allhelpers import architectures, baselines, evaluation, loading, networks, pretrained, runs
-from allhelpers.settings import TrainingSettings
+from allhelpers.settings import SYNTHETIC_NOTE, TrainingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -59,7 +59,7 @@ def predictions():
     return pd.concat([test.assign(p_all=p_all), valid], ignore_index=True)
 
 
-def write_run(folder, predictions, name="mobilenet", notes=("synthetic cells: drawn by a program",)):
+def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     """Leave a finished run of one architecture, as the notebooks do."""
     cells = predictions[["file", "subject", "split", "label"]].assign(fold="", part="training", sha256="x")
     runs.write_csv(folder / "manifest.csv", cells)
