@@ -1,4 +1,5 @@
 import time
+from urllib.parse import urlsplit
 
 import h5py
 import keras
@@ -64,22 +65,27 @@ def test_file_in_kerass_cache_that_fails_kerass_hash_is_not_used(tmp_path):
 
 
 def test_network_that_hangs_is_given_up_within_seconds(monkeypatch):
+    def answer_late(*_, **__):
+        time.sleep(30)
+        raise OSError
+
     monkeypatch.setattr(pretrained, "NETWORK_PATIENCE", 0.2)
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(30))
+    monkeypatch.setattr("urllib.request.urlopen", answer_late)
     assert not pretrained.reachable(MOBILENET.weights_url)
 
 
-def test_server_is_asked_once(monkeypatch):
+def test_each_server_is_asked_once(monkeypatch):
     asked = []
 
-    def refuse(*_, **__):
-        asked.append(1)
+    def refuse(address, **_):
+        asked.append(address)
         raise OSError
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    for architecture in architectures.ARCHITECTURES.values():
-        assert not pretrained.reachable(architecture.weights_url)
-    assert len(asked) == 1
+    addresses = [each.weights_url for each in architectures.ARCHITECTURES.values()]
+    for address in 2 * addresses:
+        assert not pretrained.reachable(address)
+    assert sorted(asked) == sorted({f"https://{urlsplit(each).netloc}" for each in addresses})
 
 
 def test_failed_download_is_one_sentence(monkeypatch):
