@@ -1,11 +1,13 @@
 """One picture file: the gate that it must pass, and its pixels."""
 
+import functools
 import hashlib
 import io
 
 import cv2
 import numpy as np
 from PIL import Image
+from scipy import sparse
 
 from .errors import InputError
 
@@ -17,6 +19,8 @@ FORMATS = ("BMP", "PNG", "JPEG")
 SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 MOST_BYTES = 64 * 1024**2  # a cell's picture has 0.6 MB; a larger file is a mistake or an attack
 MOST_PIXELS = 4096**2  # likewise: a small file can claim a huge picture
+WINDOW = 16  # pixels of the result
+LEAST_OVERLAP = 1e-3  # of a pixel; OpenCV leaves less out (computeResizeAreaTab in its resize.cpp)
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own sentence says what is wrong
 
@@ -88,7 +92,63 @@ def decode(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, picture_size=PICTU
     picture = _pixels(content, name)
     top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
     picture = picture[top : top + crop, left : left + crop]
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)[..., ::-1]
+    return resize(picture, size)[..., ::-1]
+
+
+def resize(picture, size):
+    """Resize by pixel area, exactly as ``cv2.resize`` with ``cv2.INTER_AREA``, passing over the black around a cell.
+
+    Pixels of the result are weighted sums of rows and of columns, and most of a cell's picture is black: summing over
+    the rectangle that is not, with sparse weights, takes a third of OpenCV's time.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (height, width, 3), uint8
+    size : int
+        Height and width of the result, in pixels.
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3), uint8
+
+    Examples
+    --------
+    >>> resize(np.full((450, 450, 3), 7, np.uint8), 224).mean()
+    np.float64(7.0)
+    """
+    height, width = picture.shape[:2]
+    if min(height, width) <= size or height % size == width % size == 0:  # OpenCV has other rules for these
+        return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    left, top, columns, rows = cv2.boundingRect(picture.reshape(height, 3 * width))
+    across, x, source_x = _area_weights(width, size, left // 3, -(-(left + columns) // 3))
+    down, y, source_y = _area_weights(height, size, top, top + rows)
+    seen = cv2.transpose(picture[source_y, source_x]).astype(np.float32)
+    narrow = across @ seen.reshape(len(seen), -1)
+    narrow = cv2.transpose(narrow.reshape(-1, source_y.stop - source_y.start, 3))
+    small = down @ narrow.reshape(len(narrow), -1)
+    result = np.zeros((size, size, 3), np.uint8)
+    result[y, x] = np.rint(small).reshape(y.stop - y.start, x.stop - x.start, 3)
+    return result
+
+
+def _area_weights(before, after, start, stop):
+    """Weights for source pixels ``start`` to ``stop``, and the slices of result and of source that they join."""
+    step = WINDOW * before / after  # windows of whole steps, so that few matrices serve all cells
+    first, last = int(start / step) * WINDOW, min(after, (int(stop / step) + 1) * WINDOW)
+    return _area_window(before, after, first, last)
+
+
+@functools.cache
+def _area_window(before, after, first, last):
+    """Rows ``first`` to ``last`` of the weights: how much of each source pixel lies in a result pixel."""
+    scale = before / after
+    left, source = np.arange(first, last)[:, np.newaxis] * scale, np.arange(before)
+    right = np.minimum(left + scale, before)
+    overlap = np.minimum(right, source + 1) - np.maximum(left, source)
+    weights = np.where(overlap > LEAST_OVERLAP, overlap / (right - left), 0).astype(np.float32)
+    used = np.flatnonzero(weights.any(axis=0))
+    sources = slice(int(used[0]), int(used[-1]) + 1)
+    return sparse.csr_array(weights[:, sources]), slice(first, last), sources
 
 
 def _check_header(content, name, picture_size):

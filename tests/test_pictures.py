@@ -78,3 +78,23 @@ def test_file_that_is_far_too_large_or_cannot_be_read_is_refused(tmp_path, monke
         pictures.read(tmp_path / "a.bmp")
     with pytest.raises(InputError, match="cannot be read"):
         pictures.read(tmp_path / "gone.bmp")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [
+        (450, 450, 224),
+        (450, 450, 299),
+        (300, 300, 160),
+        (448, 448, 224),
+        (200, 200, 224),
+        (310, 451, 96),
+        (20, 300, 64),
+    ],
+)
+@pytest.mark.parametrize("cell", [(slice(None), slice(None)), (slice(5, 15), slice(9, 17)), (slice(0, 0), slice(0, 0))])
+def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[cell] = np.random.default_rng(0).integers(0, 256, picture[cell].shape)
+    expected = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(pictures.resize(picture, size), expected)
