@@ -31,8 +31,8 @@ lint: $(VENV)/.installed
 publish:
 	$(PYTHON) tools/publish.py $(REPOSITORY)
 
-$(VENV)/.installed: requirements.txt
+$(VENV)/.installed: requirements.txt requirements-fast.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements-fast.txt
 	touch $@

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from . import architectures, checkpoints, loading, networks, pretrained, runs, trunk
+from . import architectures, checkpoints, engines, loading, networks, pretrained, runs, trunk
 from .errors import InputError, listing
 from .manifest import CLASSES
 from .settings import PLACES, TrainingSettings, validate
@@ -156,6 +156,7 @@ def describe(network, cells, notes, manifest_sha256, clock):
         "parameters": network.parameters(),
         "manifest_sha256": manifest_sha256,
         "device": networks.device(),
+        "engine": "none: nothing is frozen" if network.cut == "pixels" else engines.choose(network.settings.engine),
         "versions": runs.versions(),
         "seconds": clock.seconds,
     }

@@ -33,7 +33,7 @@ from pathlib import Path
 
 RECORDED_PACKAGES = (
     "tensorflow", "keras", "numpy", "pandas", "opencv-python-headless", "opencv-python", "scikit-learn",
-    "matplotlib", "papermill",
+    "matplotlib", "papermill", "openvino",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from .errors import InputError
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 OPTIMISERS = ("sgd", "adam", "rmsprop", "adagrad", "ftrl")
+ENGINES = ("auto", "keras", "keras-float16", "openvino", "openvino-bfloat16")
 ACTIVATIONS = ("relu", "tanh", "elu", "sigmoid", "softplus", "softsign")  # the six of the paper's literature
 PAPERS_SIZE = 224  # pixels
 LEAST_SIZE = 64
@@ -115,6 +116,9 @@ class TrainingSettings(DataSettings):
         0, ge=0, description="stop when validation has not improved for so many epochs, and keep the best; 0: never"
     )
     features: Literal["auto", "float16", "float32"] = Field("auto", description="precision of cached features")
+    engine: Literal[ENGINES] = Field(
+        "auto", description="what computes the frozen part; auto: the quickest that is there"
+    )
     deterministic: bool = Field(False, description="the same results to the bit on one machine; slower on a GPU")
 
     @model_validator(mode="after")

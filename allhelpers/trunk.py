@@ -4,6 +4,7 @@ Features at the cut are computed once and memory-mapped; every epoch trains the 
 mathematics as training the whole network with its lower part frozen, without repeating the frozen part in every epoch.
 """
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import caching, networks
+from . import caching, engines
 from .errors import InputError
 
 ORIENTATIONS = 8  # a square has 4 rotations, each with its reflection
@@ -61,7 +62,7 @@ def feature_precision(network, settings):
     return "float32" if network.cut == "pooled" else "float16"
 
 
-def features_key(network, cells_key, orientations, precision):
+def features_key(network, cells_key, orientations, precision, engine):
     """Identify features by everything that decides them; the trunk by its weights' very values.
 
     Returns
@@ -73,7 +74,7 @@ def features_key(network, cells_key, orientations, precision):
     for array in network.trunk.get_weights():
         values.update(np.ascontiguousarray(array).data)
     recipe = [cells_key, network.architecture.name, network.cut, values.hexdigest(), orientations, precision]
-    recipe.append(keras.mixed_precision.dtype_policy().name)
+    recipe += [engine, keras.mixed_precision.dtype_policy().name]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 
@@ -94,9 +95,11 @@ def compute_features(network, cells, settings):
     if network.cut == "pixels":
         return OrientedPixels(cells.pixels)
     orientations, precision = max(settings.orientations, settings.average), feature_precision(network, settings)
-    key = features_key(network, cells.key, orientations, precision)
+    engine = engines.choose(settings.engine)
+    key = features_key(network, cells.key, orientations, precision, engine)
     path = Path(settings.cache_folder) / "features" / f"{network.architecture.name}-{key[:32]}.npy"
     pixels, shape = cells.pixels, network.trunk.output.shape[1:]
+    forward = functools.cache(lambda: engines.forward(engine, network.trunk))  # made when there is something to do
 
     def compute(start, stop):
         """Rows of all orientations, one orientation after the other."""
@@ -105,7 +108,7 @@ def compute_features(network, cells, settings):
             orient(pixels[rows[rows // len(pixels) == orientation] % len(pixels)], orientation)
             for orientation in range(start // len(pixels), (stop - 1) // len(pixels) + 1)
         ]
-        computed = networks.predict(network.trunk, np.concatenate(parts))
+        computed = forward()(np.concatenate(parts))
         _check_range(computed, precision)
         return computed
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import few, network_of
 
-from allhelpers import architectures, networks, pretrained, trunk
+from allhelpers import architectures, engines, networks, pretrained, trunk
 from allhelpers.errors import InputError
 
 NAMES = tuple(architectures.ARCHITECTURES)
@@ -20,7 +20,7 @@ def test_orientations_are_the_eight_symmetries_of_a_square():
 
 def test_each_orientation_has_its_own_features(cells, make_settings, tmp_path):
     some = few(cells, count=4, valid=2)
-    settings = make_settings(orientations=8, features="float32", cache_folder=str(tmp_path))
+    settings = make_settings(orientations=8, engine="keras", features="float32", cache_folder=str(tmp_path))
     network = network_of("mobilenet", settings, some)
     features = trunk.compute_features(network, some, settings)
     assert features.shape == (8, 6, 7, 7, 1024)
@@ -36,7 +36,7 @@ def test_features_are_computed_once(cells, make_settings, tmp_path, monkeypatch)
     def never(*_, **__):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(networks, "predict", never)
+    monkeypatch.setattr(engines, "forward", never)
     np.testing.assert_array_equal(trunk.compute_features(network, some, settings), before)
     with pytest.raises(AssertionError):  # other weights are other features
         trunk.compute_features(network_of("mobilenet", make_settings(seed=7), some), some, settings)
