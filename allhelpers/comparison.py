@@ -52,6 +52,23 @@ def compare(run_folder, names):
     return pd.DataFrame([_row(Path(run_folder), name) for name in names])
 
 
+def stages(run_folder, names):
+    """Where the time of each method went.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    names : list of str
+
+    Returns
+    -------
+    DataFrame
+        Seconds; one row per method, one column per stage (decoding, frozen part, training ...), 0 where it has none.
+    """
+    seconds = {name: runs.read_json(Path(run_folder) / name / "parameters.json")["seconds"] for name in names}
+    return pd.DataFrame(seconds).T.fillna(0)
+
+
 def _row(run_folder, name):
     folder, notebook = run_folder / name, notebook_of(name)
     if not (folder / "metrics.json").is_file():

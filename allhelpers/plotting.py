@@ -391,28 +391,38 @@ def _sample_note(compared):
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
 
 
-def cost(compared):
-    """Time, parameters and size of each architecture.
+def cost(compared, stages):
+    """Time by stage, parameters and size of each method.
 
     Parameters
     ----------
     compared : DataFrame
         From `comparison.compare`.
+    stages : DataFrame
+        From `comparison.stages`.
 
     Returns
     -------
     Figure
     """
-    figure, axes = _figure(2.4, columns=3, sharey=True)
+    figure, (time, *others) = _figure(2.8, columns=3, sharey=True)
     titles = compared["architecture"].map(comparison.title)
-    units = {"seconds": "whole notebook (s)", "parameters": "parameters (millions)", "megabytes": "model file (MB)"}
-    for ax, (column, label) in zip(axes, units.items(), strict=True):
+    done = 0
+    for stage, colour in zip(stages, sns.color_palette("colorblind", stages.shape[1]), strict=True):
+        bars = time.barh(titles, stages[stage], left=done, color=colour, label=stage)
+        done = done + stages[stage].to_numpy()
+    time.bar_label(bars, [f"{total:.3g}" for total in done], padding=2, fontsize=8)
+    time.set_xlabel("whole notebook (s)")
+    figure.legend(loc="outside lower center", ncols=stages.shape[1], fontsize=8, frameon=False)
+    units = {"parameters": "parameters (millions)", "megabytes": "model file (MB)"}
+    for ax, (column, label) in zip(others, units.items(), strict=True):
         values = compared[column] / (1e6 if column == "parameters" else 1)
         bars = ax.barh(titles, values, color=BLUE)
         ax.bar_label(bars, fmt="%.3g", padding=2, fontsize=8)
         ax.set_xlabel(label)
         ax.margins(x=0.2)
-    axes[0].invert_yaxis()
+    time.set_xlim(0, 1.2 * done.max())
+    time.invert_yaxis()
     return figure
 
 

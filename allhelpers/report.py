@@ -50,7 +50,7 @@ def write(run_folder, names):
         verdicts=[comparison.verdict(row) for _, row in pairs.iterrows()],
         differences_figure=_embed(plotting.differences(pairs)),
         not_beating_area=[comparison.title(name) for name in table.loc[table["beats_area"].eq(False), "method"]],
-        cost_figure=_embed(plotting.cost(compared)),
+        cost_figure=_embed(plotting.cost(compared, comparison.stages(run_folder, names))),
         sections=[_section(run_folder, name) for name in names],
         versions=runs.versions(),
     )
