@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -95,15 +96,25 @@ def _fill(path, wanted, compute, title):
                 _write_header(stream, wanted)
             del sums[_checked_chunks(stream, wanted, sums, header, row_bytes) :]
             with tqdm(total=rows, initial=len(sums) * chunk, desc=title, unit="cell") as bar:
-                for start in range(len(sums) * chunk, rows, chunk):
-                    stop = min(start + chunk, rows)
-                    content = np.ascontiguousarray(compute(start, stop), dtype=wanted["dtype"])
+
+                def keep(start, content):
                     stream.seek(header + start * row_bytes)
                     stream.write(content.data)
                     stream.flush()
                     sums.append(zlib.crc32(content.data))
                     runs.write_json(progress, {**wanted, "crc32": sums})
-                    bar.update(stop - start)
+                    bar.update(len(content))
+
+                # One chunk is written while the next is computed.
+                with ThreadPoolExecutor(1) as writer:
+                    written = None
+                    for start in range(len(sums) * chunk, rows, chunk):
+                        content = np.ascontiguousarray(compute(start, min(start + chunk, rows)), dtype=wanted["dtype"])
+                        if written:
+                            written.result()
+                        written = writer.submit(keep, start, content)
+                if written:
+                    written.result()
             stream.truncate(header + rows * row_bytes)
     except OSError as error:
         problem = f"{path} cannot be written ({error.strerror}): make room on the disk and run again."

@@ -6,6 +6,7 @@ layout will do.
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,15 +259,23 @@ def decode(table, members, source, settings):
     Raises
     ------
     UnusableError
-        For the first picture that does not pass the gate.
+        If a picture does not pass the gate.
     """
     key = pixels_key(table, settings)
     size = settings.size
-    with ThreadPoolExecutor() as pool:
+    listed, workers = list(zip(members, table["sha256"], strict=True)), os.cpu_count()
+    with ThreadPoolExecutor(workers) as pool:
 
         def compute(start, stop):
-            rows = range(start, stop)
-            return np.stack(list(pool.map(lambda row: _decode_row(row, table, members, source, settings), rows)))
+            decoded = np.empty((stop - start, size, size, 3), np.uint8)
+
+            def place(rows):
+                for row in rows:
+                    member, sha256 = listed[row]
+                    decoded[row - start] = _decode(source.read(member), member, settings, sha256)
+
+            list(pool.map(place, [range(start + k, stop, workers) for k in range(workers)]))
+            return decoded
 
         shape = (len(table), size, size, 3)
         pixels = caching.filled(_pixels_path(key, settings), key, shape, np.uint8, compute, "decoding cells")

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import os
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ WINDOW = 16  # pixels of the result
 LEAST_OVERLAP = 1e-3  # of a pixel; OpenCV leaves less out (computeResizeAreaTab in its resize.cpp)
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own sentence says what is wrong
+cv2.setNumThreads(1)  # cells are decoded side by side, and one is too small to be divided
 
 
 class UnusableError(InputError):
@@ -46,9 +48,10 @@ def read(path):
         If it cannot be read, or is far too large for one cell.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UnusableError(f"{path} is larger than {MOST_BYTES >> 20} MiB, too large for a cell: remove it.")
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as stream:
+            if os.fstat(stream.fileno()).st_size > MOST_BYTES:
+                raise UnusableError(f"{path} is larger than {MOST_BYTES >> 20} MiB, too large for a cell: remove it.")
+            return stream.read()
     except OSError as error:
         raise UnusableError(f"{path} cannot be read ({error.strerror}): check the file and its permissions.") from error
 
@@ -92,7 +95,7 @@ def decode(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, picture_size=PICTU
     picture = _pixels(content, name)
     top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
     picture = picture[top : top + crop, left : left + crop]
-    return resize(picture, size)[..., ::-1]
+    return cv2.cvtColor(resize(picture, size), cv2.COLOR_BGR2RGB)
 
 
 def resize(picture, size):
@@ -119,14 +122,17 @@ def resize(picture, size):
     height, width = picture.shape[:2]
     if min(height, width) <= size or height % size == width % size == 0:  # OpenCV has other rules for these
         return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    left, top, columns, rows = cv2.boundingRect(picture.reshape(height, 3 * width))
-    across, x, source_x = _area_weights(width, size, left // 3, -(-(left + columns) // 3))
-    down, y, source_y = _area_weights(height, size, top, top + rows)
+    result = np.zeros((size, size, 3), np.uint8)
+    rows = np.flatnonzero(picture.reshape(height, 3 * width).max(axis=1))
+    if not len(rows):
+        return result
+    columns = np.flatnonzero(picture[rows[0] : rows[-1] + 1].reshape(-1, 3 * width).max(axis=0)) // 3
+    across, x, source_x = _area_weights(width, size, columns[0], columns[-1] + 1)
+    down, y, source_y = _area_weights(height, size, rows[0], rows[-1] + 1)
     seen = cv2.transpose(picture[source_y, source_x]).astype(np.float32)
     narrow = across @ seen.reshape(len(seen), -1)
     narrow = cv2.transpose(narrow.reshape(-1, source_y.stop - source_y.start, 3))
     small = down @ narrow.reshape(len(narrow), -1)
-    result = np.zeros((size, size, 3), np.uint8)
     result[y, x] = np.rint(small).reshape(y.stop - y.start, x.stop - x.start, 3)
     return result
 
