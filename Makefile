@@ -2,6 +2,7 @@
 # make test    unit tests and all notebooks
 # make test-all    the slow tests too: thirty kills, hostile inputs, the notebooks under Colab's versions
 # make test-colab    the notebooks under the package versions of Colab's runtimes, where their Python is installed
+# make bench IMAGES=FOLDER    speed and memory on real cells, side by side with the paper's stack and Keras's guide
 # make lint    style of code and notebooks
 # make publish REPOSITORY=owner/name    write the repository's address into notebooks and README
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test test-all test-colab lint publish
+.PHONY: run test test-all test-colab bench lint publish
 
 run: $(VENV)/.installed
 	$(BIN)/python -m allhelpers run --settings settings/sample.yaml --output runs/sample --overwrite
@@ -23,6 +24,9 @@ test-all: $(VENV)/.installed test-colab
 
 test-colab: $(VENV)/.installed
 	$(BIN)/python tools/test_colab.py
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks --images $(IMAGES)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -169,7 +169,7 @@ def _freeze(architecture, trunk, tail, backbone, settings):
     """Decide for every layer whether it is trained; a frozen batch normalisation also keeps its statistics."""
     trunk.trainable = False
     is_norm = {layer.name: isinstance(layer, keras.layers.BatchNormalization) for layer in backbone.layers}
-    above = _layers_above(architecture, backbone, settings.unfreeze)
+    above = layers_above(architecture, backbone, settings.unfreeze)
     if tail.input.dtype == "uint8":  # the cut is at the pixels: the tail holds the whole backbone
         for layer in backbone.layers:
             layer.trainable = layer.name in above
@@ -180,8 +180,20 @@ def _freeze(architecture, trunk, tail, backbone, settings):
                 layer.trainable = settings.batch_norm == "all"
 
 
-def _layers_above(architecture, backbone, unfreeze):
-    """Names of the backbone's layers above the cut that ``unfreeze`` asks for."""
+def layers_above(architecture, backbone, unfreeze):
+    """Names of the backbone's layers above the cut.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    backbone : keras.Model
+    unfreeze : str
+        As in the settings.
+
+    Returns
+    -------
+    set of str
+    """
     cut = architecture.cut(unfreeze)
     if cut == "pooled":
         return set()

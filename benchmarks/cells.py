@@ -1,0 +1,67 @@
+"""The same real cells for everybody who is measured."""
+
+from pathlib import Path
+
+from allhelpers import loading, manifest, settings, sources
+
+PAPERS_CELLS = 6_036  # training cells of the paper
+SEED = 1
+
+
+def chosen(images, count):
+    """Cells of an official folder, the same for the same count.
+
+    Parameters
+    ----------
+    images : str or Path
+        A folder with the official files.
+    count : int
+        At most so many.
+
+    Returns
+    -------
+    table : DataFrame
+        Rows of the manifest, all of them for training.
+    members : Series
+        Each row's file.
+    source : sources.Folder
+    """
+    source = sources.open_images(settings.DataSettings(images=str(images)))
+    table = manifest.read(manifest.PROJECT_MANIFEST)
+    members = loading.match(table, source)
+    table = table[members.notna()].assign(split="train")
+    table = table.sample(min(count, len(table)), random_state=SEED)
+    return table.reset_index(drop=True), members[table.index].reset_index(drop=True), source
+
+
+def link(images, count, folder):
+    """Lay out cells as ``FOLDER/LABEL/FILE``, which Keras's loaders read.
+
+    Parameters
+    ----------
+    images : str or Path
+    count : int
+    folder : str or Path
+    """
+    table, members, _ = chosen(images, count)
+    for label, member in zip(table["label"], members, strict=True):
+        path = Path(folder) / label / Path(member).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(Path(member).resolve())
+
+
+def decoded(table, members, source, settings):
+    """Decode cells, or open what is decoded, for the project's own functions.
+
+    Parameters
+    ----------
+    table, members, source
+        From `chosen`.
+    settings : settings.DataSettings
+
+    Returns
+    -------
+    loading.Cells
+    """
+    pixels, key = loading.decode(table, members, source, settings)
+    return loading.Cells(table, pixels, [], key)

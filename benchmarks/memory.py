@@ -1,0 +1,40 @@
+"""Memory while a tail trains on features that are larger than it may hold: 14 x 14 x 512 in single precision."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from allhelpers import architectures, caching, finetuning, loading, networks
+from allhelpers.settings import TrainingSettings
+
+ARCHITECTURE = "vgg16"  # whose default cut has these features
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cells", type=int)
+    parser.add_argument("folder", help="of caches")
+    args = parser.parse_args()
+    settings = TrainingSettings(epochs=1, features="float32", cache_folder=args.folder, run_folder=args.folder)
+    network = networks.build(architectures.get(ARCHITECTURE), settings, None)
+    random, shape = np.random.default_rng(settings.seed), network.tail.input.shape[1:]
+    features = caching.filled(
+        Path(args.folder) / "features.npy",
+        "random numbers",
+        (args.cells, *shape),
+        "float32",
+        lambda start, stop: random.random((stop - start, *shape), np.float32),
+        "features",
+    )
+    labels = np.tile(["all", "hem"], args.cells)[: args.cells]
+    table = pd.DataFrame({"sha256": "", "split": "train", "label": labels})
+    cells = loading.Cells(table, features, [], "random numbers")
+    history = finetuning.train(network, features[np.newaxis], cells, settings, quiet=True)
+    print(json.dumps({"features_gb": features.nbytes / 1e9, "epoch": history["seconds"].iloc[0]}))
+
+
+if __name__ == "__main__":
+    main()

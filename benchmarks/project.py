@@ -1,0 +1,44 @@
+"""This project: from files to a trained network, with the paper's recipe, stage by stage."""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from allhelpers import architectures, finetuning, networks, pretrained, runs, trunk
+from allhelpers.settings import TrainingSettings
+from benchmarks import cells as benchmark_cells
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("images")
+    parser.add_argument("cells", type=int)
+    parser.add_argument("architecture")
+    parser.add_argument("unfreeze")
+    parser.add_argument("epochs", type=int)
+    parser.add_argument("folder", help="of caches")
+    parser.add_argument("--engine", default="auto")
+    args = parser.parse_args()
+    settings = TrainingSettings(
+        images=args.images,
+        unfreeze=args.unfreeze,
+        epochs=args.epochs,
+        engine=args.engine,
+        weights="random",
+        cache_folder=args.folder,
+    )
+    architecture, clock = architectures.get(args.architecture), runs.Clock()
+    with clock("decoding"):
+        cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
+    with clock("building"):
+        network = networks.build(architecture, settings, pretrained.locate(architecture, settings.weights), cells)
+    with clock("frozen part"):
+        features = trunk.compute_features(network, cells, settings)
+    with clock("training"), tempfile.TemporaryDirectory() as run_folder:
+        history = finetuning.train(network, features, cells, settings, Path(run_folder), quiet=True)
+    print(json.dumps({"cells": len(cells.table), "stages": clock.seconds, "epochs": history["seconds"].tolist()}))
+
+
+if __name__ == "__main__":
+    main()

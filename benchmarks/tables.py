@@ -1,0 +1,105 @@
+"""The README's tables of speed, made from results/speed/."""
+
+import pandas as pd
+
+from allhelpers import comparison, runs
+from benchmarks import cells
+from benchmarks.measuring import ROOT
+
+FOLDER = comparison.RESULTS / "speed"
+BEGIN, END = "<!-- speed: made by python -m benchmarks -->", "<!-- end of speed -->"
+PARTS = {"none": "head only", "default": "default part"}
+
+
+def block():
+    """All tables as they stand in the README; a part that has not been measured has none."""
+    kinds = {"stacks": stacks, "engines": engines, "loader": loader, "memory": memory, "growth": growth}
+    made = [make(pd.read_csv(FOLDER / f"{kind}.csv")) for kind, make in kinds.items() if _is_kept(kind)]
+    return "\n\n".join([BEGIN, machine(), *made, END])
+
+
+def _is_kept(kind):
+    return (FOLDER / f"{kind}.csv").is_file()
+
+
+def machine():
+    """What the figures were measured on."""
+    found = runs.read_json(FOLDER / "machine.json")
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return f"On {found['cores']} cores ({found['processor']}), {found['gpu'] or 'no GPU'}; {versions}."
+
+
+def stacks(table):
+    """100 epochs side by side."""
+    lines = [f"**100 epochs on {cells.PAPERS_CELLS:,} cells**", ""]
+    heads = ("", "trained", "who", "100 epochs", "cells/s", "memory", "paper's / this", "guide's / this", "epoch")
+    lines += [_line(heads), _line(["---"] * len(heads))]
+    for row in table.to_dict("records"):
+        ratios = [_times(row.get(f"{column}_of_{stack}")) for column, stack in RATIOS]
+        texts = [comparison.title(row["architecture"]), PARTS[row["part"]], row["stack"], duration(row["seconds"])]
+        lines.append(_line([*texts, f"{row['cells_per_second']:,.0f}", f"{row['memory_gb']:.1f} GB", *ratios]))
+    return "\n".join(lines)
+
+
+RATIOS = (("seconds", "paper's stack"), ("seconds", "today's guide"), ("epoch", "today's guide"))
+
+
+def engines(table):
+    """Who computes the frozen part."""
+    wide = table.pivot(index="engine", columns="architecture", values="cells_per_second")
+    wide = wide.reindex(index=table["engine"].unique(), columns=table["architecture"].unique())
+    heads = ("frozen part, cells per second", *map(comparison.title, wide.columns))
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    return "\n".join(lines + [_line([name, *(f"{value:.3g}" for value in row)]) for name, row in wide.iterrows()])
+
+
+def loader(table):
+    """From files to pixels."""
+    row = table.iloc[0]
+    return (
+        f"Loader, from the disk cache: {row['median']:,.0f} cells per second (median of five; best "
+        f"{row['best']:,.0f}); {row['cells']:,.0f} cells opened again in {row['again']:.2f} s."
+    )
+
+
+def memory(table):
+    """A tail on features larger than what it may hold."""
+    row = table.iloc[0]
+    return (
+        f"Memory: VGG16's default part trains on {row['cells']:,.0f} cells with {row['features_gb']:.1f} GB of "
+        f"features and holds {row['memory_gb']:.2f} GB beside the pages of files."
+    )
+
+
+def growth(table):
+    """Time and memory by the number of cells."""
+    stages = ["decoding", "building", "frozen part", "training"]
+    heads = ("head only, cold", "cells", *(f"{stage} (s)" for stage in stages), "whole process (s)", "memory")
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for row in table.to_dict("records"):
+        seconds = [f"{row[f'{stage}_s']:.1f}" for stage in stages] + [f"{row['seconds']:.0f}"]
+        texts = [comparison.title(row["architecture"]), f"{row['cells']:,.0f}", *seconds]
+        lines.append(_line([*texts, f"{row['memory_gb']:.1f} GB"]))
+    return "\n".join(lines)
+
+
+def duration(seconds):
+    """Seconds in the unit that suits them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _times(ratio):
+    return "" if ratio is None or pd.isna(ratio) else f"{ratio:,.3g}"
+
+
+def _line(texts):
+    return "| " + " | ".join(texts) + " |"
+
+
+def rewrite_readme():
+    """Replace the README's tables of speed."""
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")
