@@ -1,7 +1,8 @@
 """Where pictures come from: a folder, an archive, Kaggle, or the synthetic sample.
 
-A zip archive is read member by member and never unpacked. A tar archive, which cannot be read so, is unpacked into the
-cache by code that writes pictures and tables under that one folder and nothing else.
+A zip archive is read member by member and never unpacked; on a network drive, such as Colab's Google Drive, it is first
+copied as a whole, since thousands of small reads there take minutes. A tar archive, which cannot be read member by
+member, is unpacked into the cache by code that writes pictures and tables under that one folder and nothing else.
 """
 
 import hashlib
@@ -17,9 +18,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+import psutil
 from filelock import FileLock
 
-from . import pictures, sample
+from . import caching, pictures, runs, sample
 from .errors import InputError, listing
 
 KAGGLE_DATASET = "andrewmvd/leukemia-classification"
@@ -33,6 +35,8 @@ MOST_UNPACKED = 200 * 10**9  # bytes
 MOST_RATIO = 200  # of all unpacked bytes to the archive's own, ...
 SMALL = 10**6  # ... which counts as so many bytes at least
 COPY = 1024**2  # bytes that are copied at a time
+# File systems that live on another machine, as the operating system calls them; Colab's Google Drive is "fuse.drive".
+NETWORK = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre")
 
 
 def find_pictures(paths):
@@ -211,14 +215,64 @@ def open_images(settings):
     elif images == "kaggle" or images.startswith("kaggle:"):
         source = Folder(download_kaggle(images.partition(":")[2] or KAGGLE_DATASET))
     elif images.lower().endswith(".zip"):
-        source = ZipArchive(images)
+        source = ZipArchive(near(images, cache))
     elif images.lower().endswith(TAR_SUFFIXES):
         source = Folder(unpack_tar(images, cache / "unpacked" / _identity(Path(images))))
     else:
         source = Folder(images)
     if not source.members:
         raise InputError(f"There is no picture ({', '.join(pictures.SUFFIXES)}) in {source.path}: check the path.")
+    if isinstance(source, Folder) and is_far(source.path) and not is_far(cache):
+        print(f"{source.path} is on a network drive, where single files are slow: a zip of it would be copied at once.")
     return source
+
+
+def is_far(path):
+    """Whether a file lies on another machine.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    bool
+    """
+    path, mounts = Path(path).resolve(), psutil.disk_partitions(all=True)
+    holding = [mount for mount in mounts if path.is_relative_to(mount.mountpoint)]
+    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
+    return nearest is not None and nearest.fstype.lower().startswith(NETWORK)
+
+
+def near(path, cache):
+    """Copy an archive from a network drive into the cache, once; one that is no farther than the cache stays there.
+
+    Parameters
+    ----------
+    path : str or Path
+    cache : Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If it does not exist, or the disk has no room for it.
+    """
+    path = Path(path)
+    if not is_far(path) or is_far(cache):
+        return path
+    copy = Path(cache) / "archives" / f"{_identity(path)}{path.suffix}"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{copy}.lock"):
+        if not copy.is_file():
+            caching.require_space(copy.parent, path.stat().st_size)
+            print(f"copying {path.name} from the network drive ({path.stat().st_size / 1e9:.1f} GB)", flush=True)
+            with runs.atomic(copy) as partial:
+                shutil.copyfile(path, partial)
+    return copy
 
 
 def _identity(path):

@@ -6,10 +6,12 @@ import stat
 import tarfile
 import zipfile
 
+import psutil
 import pytest
 
 from allhelpers import loading, manifest, sources
 from allhelpers.errors import InputError
+from allhelpers.settings import DataSettings
 
 
 def zip_with(path, members):
@@ -127,3 +129,24 @@ def test_folder_takes_files_only(tmp_path):
 def test_missing_archive_is_refused(tmp_path, make_settings):
     with pytest.raises(InputError, match="does not exist"):
         sources.open_images(make_settings(images=str(tmp_path / "none.tar.gz")))
+
+
+def test_an_archive_on_a_network_drive_is_copied_once(tmp_path, monkeypatch, capsys):
+    (tmp_path / "drive").mkdir()
+    archive = zip_with(tmp_path / "drive" / "a.zip", [("a.bmp", b"cell")])
+    settings = DataSettings(images=str(archive), cache_folder=str(tmp_path / "cache"))
+    assert sources.open_images(settings).path == archive  # this machine's disk
+    drive = psutil.disk_partitions(all=True)[0]._replace(mountpoint=str(tmp_path / "drive"), fstype="fuse.drive")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [drive])
+    for _ in range(2):
+        source = sources.open_images(settings)
+        assert source.path.is_relative_to(tmp_path / "cache")
+        assert source.read(source.members[0]) == b"cell"
+    assert capsys.readouterr().out.count("copying a.zip") == 1
+
+
+def test_a_folder_on_a_network_drive_is_said_to_be_slow(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.bmp").write_bytes(b"cell")
+    monkeypatch.setattr(sources, "is_far", lambda path: path == tmp_path)
+    sources.open_images(DataSettings(images=str(tmp_path), cache_folder=str(tmp_path / "cache")))
+    assert "zip" in capsys.readouterr().out
