@@ -8,6 +8,11 @@ from benchmarks.measuring import ROOT
 
 FOLDER = comparison.RESULTS / "speed"
 BEGIN, END = "<!-- speed: made by python -m benchmarks -->", "<!-- end of speed -->"
+RATIOS = {
+    "times as fast as the paper's stack": "seconds_of_paper's stack",
+    "as today's guide": "seconds_of_today's guide",
+    "epoch, as today's guide": "epoch_of_today's guide",
+}
 PARTS = {"none": "head only", "default": "default part"}
 
 
@@ -32,16 +37,13 @@ def machine():
 def stacks(table):
     """100 epochs side by side."""
     lines = [f"**100 epochs on {cells.PAPERS_CELLS:,} cells**", ""]
-    heads = ("", "trained", "who", "100 epochs", "cells/s", "memory", "paper's / this", "guide's / this", "epoch")
+    heads = ("", "trained", "who", "100 epochs", "cells/s", "memory", *RATIOS)
     lines += [_line(heads), _line(["---"] * len(heads))]
     for row in table.to_dict("records"):
-        ratios = [_times(row.get(f"{column}_of_{stack}")) for column, stack in RATIOS]
+        ratios = [_figures(row.get(column)) for column in RATIOS.values()]
         texts = [comparison.title(row["architecture"]), PARTS[row["part"]], row["stack"], duration(row["seconds"])]
-        lines.append(_line([*texts, f"{row['cells_per_second']:,.0f}", f"{row['memory_gb']:.1f} GB", *ratios]))
+        lines.append(_line([*texts, _figures(row["cells_per_second"]), f"{row['memory_gb']:.1f} GB", *ratios]))
     return "\n".join(lines)
-
-
-RATIOS = (("seconds", "paper's stack"), ("seconds", "today's guide"), ("epoch", "today's guide"))
 
 
 def engines(table):
@@ -90,8 +92,11 @@ def duration(seconds):
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _times(ratio):
-    return "" if ratio is None or pd.isna(ratio) else f"{ratio:,.3g}"
+def _figures(number):
+    """A number to two digits or to the nearest whole; nothing for one that is missing."""
+    if number is None or pd.isna(number):
+        return ""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
 
 
 def _line(texts):

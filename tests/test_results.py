@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from allhelpers import architectures, comparison, evaluation
+from benchmarks import tables
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,10 @@ def tool():
 
 def test_tables_of_the_readme_are_made_from_the_kept_results(tool):
     assert tool.block() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_tables_of_speed_are_made_from_the_kept_measurements():
+    assert tables.block() in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_kept_figure_has_its_interval_its_versions_and_its_command():
