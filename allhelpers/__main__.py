@@ -1,4 +1,4 @@
-"""The command line: ``python -m allhelpers run | sweep | summary | predict | manifest | audit |
+"""The command line: ``python -m allhelpers run | sweep | summary | predict | export | manifest | audit |
 collapse | choices``."""
 
 import argparse
@@ -52,6 +52,7 @@ def build_parser():
     _add_sweep(commands)
     _add_summary(commands)
     _add_predict(commands)
+    _add_export(commands)
     _add_manifest(commands)
     _add_audit(commands)
     _add_collapse(commands)
@@ -211,6 +212,34 @@ def predict(options):
     table = models.classify(network, files)
     runs.write_csv(options.output, table)
     print(f"{len(table):,} pictures classified: {options.output}. {RESEARCH_ONLY}")
+
+
+def _add_export(commands):
+    command = commands.add_parser(
+        "export", help="a trained model for programs without Keras",
+        description="Write a trained model as ONNX, LiteRT or TensorFlow's SavedModel, with preprocessing (and the "
+        "averaging over orientations, if any) inside, and compare its probabilities with the model's own.",
+        epilog=f"example: python -m allhelpers export RUN/mobilenet --format onnx --pictures FOLDER. {RESEARCH_ONLY}",
+    )  # fmt: skip
+    command.set_defaults(command=export)
+    command.add_argument("model", metavar="MODEL", help="model.keras of a run, with parameters.json beside it")
+    command.add_argument("--format", required=True, choices=("onnx", "litert", "saved_model"))
+    command.add_argument("--output", type=Path, metavar="FILE", help="default: beside the model")
+    command.add_argument("--pictures", nargs="+", metavar="FILE|FOLDER",
+                         help="cells to compare on, the first 100 (default: 16 synthetic ones)")  # fmt: skip
+
+
+def export(options):
+    """``export``: the file, and how far its probabilities differ."""
+    from . import exporting, models, sources
+
+    network = models.load(options.model)
+    folder = Path(options.model)
+    folder = folder if folder.is_dir() else folder.parent
+    path = options.output or folder / f"{network.architecture.name}{exporting.SUFFIXES[options.format]}"
+    files = sources.find_pictures(options.pictures)[: exporting.COMPARED] if options.pictures else None
+    cells, difference = exporting.export(network, options.format, path, files)
+    print(f"{path}: probabilities of {cells} differ by {difference:.1e} at most. {RESEARCH_ONLY}")
 
 
 def _add_manifest(commands):

@@ -226,6 +226,23 @@ def _problem_of(members, path):
     return None
 
 
+def probabilities(network, pixels):
+    """Probabilities of some cells, averaged over orientations as in the network's settings.
+
+    Parameters
+    ----------
+    network : networks.Network
+    pixels : ndarray of shape (n, size, size, 3), uint8
+
+    Returns
+    -------
+    ndarray of shape (n, classes)
+        In the order of `manifest.CLASSES`.
+    """
+    orientations = range(network.settings.average)
+    return np.mean([networks.predict(network.full, trunk.orient(pixels, turn)) for turn in orientations], axis=0)
+
+
 def classify(network, files):
     """Classify picture files, prepared and averaged over orientations as in the network's settings.
 
@@ -239,14 +256,11 @@ def classify(network, files):
     DataFrame
         Columns file, p_all, p_hem, predicted.
     """
-    settings, probabilities = network.settings, []
+    settings, found = network.settings, []
     for start in tqdm(range(0, len(files), networks.FORWARD_BATCH), desc="classifying", unit="batch"):
         batch = files[start : start + networks.FORWARD_BATCH]
         pixels = architectures.check_pixels(np.stack([loading.decode_file(path, settings) for path in batch]))
-        turned = [
-            networks.predict(network.full, trunk.orient(pixels, orientation)) for orientation in range(settings.average)
-        ]
-        probabilities.append(np.mean(turned, axis=0))
-    table = pd.DataFrame(np.concatenate(probabilities), columns=[f"p_{label}" for label in CLASSES])
+        found.append(probabilities(network, pixels))
+    table = pd.DataFrame(np.concatenate(found), columns=[f"p_{label}" for label in CLASSES])
     table.insert(0, "file", [str(path) for path in files])
     return table.assign(predicted=[CLASSES[k] for k in table[["p_all", "p_hem"]].to_numpy().argmax(axis=1)])

@@ -1,0 +1,60 @@
+"""A trained model in other formats gives the same probabilities."""
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, few, network_of
+
+from allhelpers import exporting, models, runs, sample
+from allhelpers.errors import InputError
+from allhelpers.settings import PAPERS_THREE
+
+lacks_onnx = any(importlib.util.find_spec(name) is None for name in exporting.ONNX_PACKAGES)
+needs_onnx = pytest.mark.skipif(lacks_onnx, reason="ONNX's packages, which are optional, are not installed")
+KINDS = [pytest.param("onnx", marks=needs_onnx), "litert", "saved_model"]
+
+
+@pytest.mark.parametrize("name", PAPERS_THREE)
+@pytest.mark.parametrize("kind", KINDS)
+def test_exported_model_gives_the_same_probabilities(name, kind, cells, make_settings, tmp_path):
+    some = few(cells, count=8, valid=2)
+    network = network_of(name, make_settings(average=8 if name == "mobilenet" else 1), some)
+    path = tmp_path / f"model{exporting.SUFFIXES[kind]}"
+    compared, difference = exporting.export(network, kind, path)
+    assert compared == "16 synthetic cells"
+    assert difference < exporting.TOLERANCE
+    np.testing.assert_allclose(
+        exporting.run(path, kind, some.pixels), models.probabilities(network, some.pixels), atol=exporting.TOLERANCE
+    )
+    assert runs.read_json(tmp_path / f"{path.name}.json")["orientations_averaged_inside"] == network.settings.average
+
+
+def test_export_that_differs_leaves_nothing(cells, make_settings, tmp_path, monkeypatch):
+    network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
+    monkeypatch.setattr(exporting, "TOLERANCE", -1)
+    with pytest.raises(InputError, match="differ by"):
+        exporting.export(network, "saved_model", tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_to_onnx_says_what_to_install(cells, make_settings, tmp_path, monkeypatch):
+    network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
+    monkeypatch.setattr(exporting, "ONNX_PACKAGES", ("onnx", "no_such_package"))
+    with pytest.raises(InputError, match="needs no_such_package: pip install"):
+        exporting.export(network, "onnx", tmp_path / "model.onnx")
+
+
+@needs_onnx
+def test_example_runs_without_keras_and_agrees(cells, make_settings, tmp_path):
+    network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
+    exporting.export(network, "onnx", tmp_path / "model.onnx")
+    folder = sample.draw(tmp_path / "cells", exporting.SAMPLE)
+    picture = next(folder.rglob("*.bmp"))
+    command = [sys.executable, ROOT / "examples" / "run_onnx.py", tmp_path / "model.onnx", picture]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    expected = models.classify(network, [picture]).iloc[0]
+    assert said.strip() == f"{picture}: p(ALL) = {expected['p_all']:.3f}, p(HEM) = {expected['p_hem']:.3f}"
+    assert "keras" not in (ROOT / "examples" / "run_onnx.py").read_text().split('"""')[2]
