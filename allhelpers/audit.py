@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from . import baselines, splitting
 from .errors import listing
-from .manifest import CLASSES, POSITIVE
+from .manifest import classes, title
 
 HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 # Two pictures are called nearly identical up to this many different bits and this mean difference of colour values.
@@ -243,19 +243,21 @@ def _grey_values_apart(one, two):
     return float(np.abs(one[cell].astype(int) - two[cell]).mean()) if cell.any() else 0.0
 
 
-def area_auroc(areas):
-    """How well the area alone ranks ALL above normal cells.
+def area_auroc(areas, positive):
+    """How well the area alone ranks the cells of a class above all others.
 
     Parameters
     ----------
     areas : DataFrame
         Columns label and area.
+    positive : str
+        The class.
 
     Returns
     -------
     float
     """
-    return float(roc_auc_score(areas["label"] == POSITIVE, areas["area"]))
+    return float(roc_auc_score(areas["label"] == positive, areas["area"]))
 
 
 def _sentences(found, table):
@@ -285,10 +287,14 @@ def _sentences(found, table):
         )
     if found.areas is not None:
         means = found.areas.groupby("label")["area"].mean()
+        larger = means.idxmax()
         sentences.append(
-            f"The area of the cell alone ranks ALL above normal cells with AUROC {area_auroc(found.areas):.3f} (mean "
-            + ", ".join(f"{label.upper()} {means[label]:,.0f}" for label in CLASSES)
+            f"The area of the cell alone ranks {title(larger, short=True)} above other cells with AUROC "
+            f"{area_auroc(found.areas, larger):.3f} (mean "
+            + ", ".join(f"{title(label, short=True)} {means[label]:,.0f}" for label in classes(found.areas))
             + " pixels): a network has to beat that, and changing the size of cells in training would destroy a cue."
+            if found.areas["area"].nunique() > 1
+            else "All pictures are filled to their borders: the area of the cell tells nothing."
         )
         crossing = found.near[found.near["subject_1"] != found.near["subject_2"]]
         sentences.append(

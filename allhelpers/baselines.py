@@ -13,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from . import evaluation, runs
-from .manifest import CLASSES, POSITIVE
 
 TITLES = {"majority": "majority class", "area": "cell area alone"}
 FOLDER = "baselines"
@@ -37,7 +36,7 @@ def areas(pixels, chunk=256):
 
 
 def majority(cells):
-    """Give every cell the share of ALL among the training cells.
+    """Give every cell the shares of the classes among the training cells.
 
     Parameters
     ----------
@@ -45,8 +44,8 @@ def majority(cells):
 
     Returns
     -------
-    ndarray of shape (cells, 2)
-        Probabilities in the order of `manifest.CLASSES`.
+    ndarray of shape (cells, classes)
+        Probabilities in the order of ``cells.classes``.
     """
     return np.tile(cells.labels()[cells.rows("train")].mean(axis=0), (len(cells.table), 1))
 
@@ -60,15 +59,16 @@ def area(cells):
 
     Returns
     -------
-    ndarray of shape (cells, 2)
-        Probabilities in the order of `manifest.CLASSES`.
+    ndarray of shape (cells, classes)
+        Probabilities in the order of ``cells.classes``.
     """
     size = areas(cells.pixels)[:, np.newaxis]
     train = cells.rows("train")
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    model.fit(size[train], cells.table["label"].iloc[train] == POSITIVE)
-    p_all = model.predict_proba(size)[:, 1]
-    return np.stack([p_all if label == POSITIVE else 1 - p_all for label in CLASSES], axis=1)
+    model.fit(size[train], cells.labels()[train].argmax(axis=1))
+    probabilities = np.zeros((len(size), len(cells.classes)))
+    probabilities[:, model[-1].classes_] = model.predict_proba(size)
+    return probabilities
 
 
 METHODS = {"majority": majority, "area": area}

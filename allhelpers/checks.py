@@ -7,7 +7,7 @@ that is not finite does not get so far: it stops the training.
 import numpy as np
 
 from . import evaluation
-from .manifest import CLASS_TITLES, CLASSES
+from .manifest import title
 
 # Pooled features of ImageNet networks differ between cells by 11 to 16 % of their mean size (MobileNet, ResNet50;
 # calibrated random VGG16: 2.3 %), ResNet50's on pixels divided by 255 by 0.6 %. Measured on C-NMC cells.
@@ -65,7 +65,7 @@ def _missing_classes(cells):
     """Sides of the split without cells of a class."""
     for side in ("train", "valid", "test"):
         labels = set(cells.table.loc[cells.table["split"] == side, "label"])
-        missing = [CLASS_TITLES[label] for label in CLASSES if label not in labels]
+        missing = [title(label) for label in cells.classes if label not in labels]
         if labels and missing:
             yield (
                 f"the {side} cells hold no {' and no '.join(missing)}, so their figures say little: choose another "
@@ -90,7 +90,7 @@ def _one_class(predictions):
         called = evaluation.predicted_labels(group).unique()
         if len(called) == 1 and len(group) > 1:
             yield (
-                f"all {len(group)} {side} cells are called {CLASS_TITLES[called[0]]}: nothing has been learnt, or "
+                f"all {len(group)} {side} cells are called {title(called[0])}: nothing has been learnt, or "
                 "batch normalisation behaves otherwise than in training (try another learning_rate or batch_norm)"
             )
 

@@ -67,7 +67,7 @@ def _train_all(points, features, cells, architecture, settings):
     found, curves = [], []
     for point in tqdm(points, desc="heads", unit="head"):
         recipe = TrainingSettings(unfreeze="none", epochs=settings.epochs, **point)
-        network = networks.head_alone(architecture, recipe, features.shape[-1])
+        network = networks.head_alone(architecture, recipe, features.shape[-1], cells.classes)
         history = finetuning.train(network, features, cells, recipe, quiet=True)
         predictions = finetuning.predict_cells(network, features, cells)
         scores = {side: _weighted_f1(group) for side, group in predictions.groupby("split")}

@@ -23,7 +23,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from . import caching, evaluation, methods, runs
-from .manifest import CLASSES
 
 VERSION = 1  # of the features; a change makes earlier ones useless
 GREYS = 32  # levels of the co-occurrence matrix; level 0 is the background
@@ -209,7 +208,7 @@ def predict(model, measured, cells, refit):
     """
     rows = np.concatenate([cells.rows(side) for side in (("test",) if refit else ("valid", "test"))])
     probabilities = model.predict_proba(measured.iloc[rows])
-    order = [list(model.classes_).index(label) for label in CLASSES]
+    order = [list(model.classes_).index(label) for label in cells.classes]
     return evaluation.tabulate(cells, rows, probabilities[:, order])
 
 

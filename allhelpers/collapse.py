@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from . import architectures, comparison, evaluation, finetuning, loading, networks, pretrained, splitting
-from .manifest import CLASSES
 from .settings import TrainingSettings
 
 BATCH = 32  # the paper's; live batch normalisation depends on it
@@ -37,11 +36,13 @@ def pool(cells, size, seed):
     loading.Cells
         In an order in which the classes are mixed.
     """
-    by_class = [np.flatnonzero(cells.table["label"] == label) for label in CLASSES]
-    per_class = min(size // len(CLASSES), *map(len, by_class))
+    by_class = [np.flatnonzero(cells.table["label"] == label) for label in cells.classes]
+    per_class = min(size // len(cells.classes), *map(len, by_class))
     random = np.random.default_rng(seed)
     rows = random.permutation(np.concatenate([random.permutation(rows)[:per_class] for rows in by_class]))
-    return loading.Cells(cells.table.iloc[rows].reset_index(drop=True), cells.pixels[rows], cells.notes, cells.key)
+    return loading.Cells(
+        cells.table.iloc[rows].reset_index(drop=True), cells.pixels[rows], cells.notes, cells.key, cells.classes
+    )
 
 
 def features(cells, source, seed):
@@ -135,7 +136,7 @@ def study(cells, found, settings):
     rows = []
     for seed in settings.seed_list:
         split = splitting.paper_split(cells.table.assign(part="training"), seed)
-        drawn = loading.Cells(cells.table.assign(split=split), cells.pixels, cells.notes, cells.key)
+        drawn = loading.Cells(cells.table.assign(split=split), cells.pixels, cells.notes, cells.key, cells.classes)
         for preparation in PREPARATIONS:
             for norm in NORMS:
                 training, testing = found[preparation, norm], found[preparation, "stored"]
@@ -152,7 +153,7 @@ def study(cells, found, settings):
 
 def _train_head(cells, training, testing, settings, seed):
     recipe = TrainingSettings(epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed, unfreeze="none")
-    network = networks.head_alone(architectures.get("resnet50"), recipe, training.shape[-1])
+    network = networks.head_alone(architectures.get("resnet50"), recipe, training.shape[-1], cells.classes)
     history = finetuning.train(network, training[np.newaxis], cells, recipe)
     predictions = finetuning.predict_cells(network, testing[np.newaxis], cells)
     test = predictions[predictions["split"] == "test"]

@@ -329,8 +329,8 @@ def _summary(name, tables):
 
 
 def _test_rows(path):
-    table = pd.read_csv(path, dtype={"subject": str, "file": str}, keep_default_na=False)
-    return table[table["split"] == "test"].astype({"p_all": float})
+    table = pd.read_csv(path, dtype={"subject": str, "file": str, "label": str}, keep_default_na=False)
+    return table[table["split"] == "test"]
 
 
 def methods(predictions):

@@ -4,6 +4,9 @@ Everything here is computed from a table of predictions (``predictions.csv``), s
 
 Two kinds of interval stand side by side. Wilson's takes the cells as independent; the bootstrap resamples patients with
 all their cells, because cells of one patient resemble each other. The second is the honest one for new patients.
+
+With two classes, sensitivity, specificity, AUROC, average precision and calibration are about the positive class, which
+comes first; with more, each class is set against all others, and the mean over the classes is given.
 """
 
 import numpy as np
@@ -12,9 +15,8 @@ from sklearn import metrics as sk
 from statsmodels.stats.proportion import proportion_confint
 
 from . import RESEARCH_ONLY
-from .manifest import CLASSES, POSITIVE
+from .manifest import title as title_of_class
 
-THRESHOLD = 0.5
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 BOOTSTRAP_SEED = 0  # one seed for all, so that two methods are resampled alike and can be compared pairwise
@@ -48,19 +50,67 @@ def tabulate(cells, rows, probabilities):
     cells : loading.Cells
     rows : ndarray of int
         Row numbers in ``cells``.
-    probabilities : array of shape (len(rows), 2)
+    probabilities : array of shape (len(rows), classes)
 
     Returns
     -------
     DataFrame
-        Columns file, subject, split, label, p_all.
+        Columns file, subject, split, label, and ``p_<class>`` for each class, the positive one first.
     """
     table = cells.table.iloc[rows][["file", "subject", "split", "label"]].reset_index(drop=True)
-    return table.assign(p_all=probabilities[:, CLASSES.index(POSITIVE)].astype(float).round(6))
+    stated = np.asarray(probabilities, float).round(6).T
+    return table.assign(**{f"p_{label}": values for label, values in zip(cells.classes, stated, strict=True)})
+
+
+def classes_of(predictions):
+    """Classes of a table of predictions, in the order of its columns: the positive one first.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> classes_of(pd.DataFrame({"file": ["a"], "p_sick": [0.7], "p_healthy": [0.3]}))
+    ('sick', 'healthy')
+    """
+    return tuple(column.removeprefix("p_") for column in predictions if column.startswith("p_"))
+
+
+def scored(classes):
+    """The classes that each are set against all others: the positive one of two, every one of more.
+
+    Parameters
+    ----------
+    classes : tuple of str
+
+    Returns
+    -------
+    tuple of str
+    """
+    return classes[:1] if len(classes) == 2 else classes
+
+
+def stated(predictions):
+    """Probabilities as an array.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+
+    Returns
+    -------
+    ndarray of shape (cells, classes)
+    """
+    return predictions[[f"p_{label}" for label in classes_of(predictions)]].to_numpy(float)
 
 
 def predicted_labels(predictions):
-    """Class of each cell: ``"all"`` from a probability of one half.
+    """Class of each cell: the most probable one, of equals the first.
 
     Parameters
     ----------
@@ -70,8 +120,8 @@ def predicted_labels(predictions):
     -------
     Series of str
     """
-    negative = CLASSES[1 - CLASSES.index(POSITIVE)]
-    return predictions["p_all"].ge(THRESHOLD).map({True: POSITIVE, False: negative})
+    classes = np.array(classes_of(predictions), dtype=object)
+    return pd.Series(classes[stated(predictions).argmax(axis=1)], index=predictions.index, dtype=object)
 
 
 def confusion(predictions):
@@ -83,11 +133,12 @@ def confusion(predictions):
 
     Returns
     -------
-    DataFrame of shape (2, 2)
-        Rows: true class; columns: predicted class; in the order of `manifest.CLASSES`.
+    DataFrame of shape (classes, classes)
+        Rows: true class; columns: predicted class.
     """
-    matrix = sk.confusion_matrix(predictions["label"], predicted_labels(predictions), labels=CLASSES)
-    return pd.DataFrame(matrix, index=CLASSES, columns=CLASSES)
+    classes = list(classes_of(predictions))
+    matrix = sk.confusion_matrix(predictions["label"], predicted_labels(predictions), labels=classes)
+    return pd.DataFrame(matrix, index=classes, columns=classes)
 
 
 def proportion(correct, cells):
@@ -144,25 +195,26 @@ def per_patient(predictions):
     return table.sort_values(["label", "accuracy"])[["subject", "label", "cells", "correct", "accuracy"]]
 
 
-def calibration(predictions):
-    """Stated probability against observed frequency, in bins of equal width.
+def calibration(predictions, label):
+    """Stated probability of a class against its observed frequency, in bins of equal width.
 
     Parameters
     ----------
     predictions : DataFrame
+    label : str
 
     Returns
     -------
     DataFrame
-        One row per bin that holds cells: cells, stated (mean p_all), observed (share of ALL).
+        One row per bin that holds cells: cells, stated (mean probability), observed (share of the class).
     """
-    bins = _bins(predictions["p_all"])
-    table = predictions.assign(observed=predictions["label"] == POSITIVE).groupby(bins)
-    return table.agg(cells=("p_all", "size"), stated=("p_all", "mean"), observed=("observed", "mean"))
+    table = pd.DataFrame({"stated": predictions[f"p_{label}"], "observed": predictions["label"] == label})
+    bins = table.groupby(_bins(table["stated"].to_numpy()))
+    return bins.agg(cells=("stated", "size"), stated=("stated", "mean"), observed=("observed", "mean"))
 
 
-def _bins(p_all):
-    return np.minimum((p_all.to_numpy() * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+def _bins(probabilities):
+    return np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
 
 
 class _Patients:
@@ -171,14 +223,16 @@ class _Patients:
     def __init__(self, predictions):
         units = patients_of(predictions)
         self.names, self.unit = np.unique(units, return_inverse=True)
-        self.truth = predictions["label"].eq(POSITIVE).to_numpy()
-        self.p_all = predictions["p_all"].to_numpy(float)
-        self.classes = predictions["label"].map(CLASSES.index).to_numpy()
-        called = predicted_labels(predictions).map(CLASSES.index).to_numpy()
-        self.confusion = self._sum(np.eye(len(CLASSES) ** 2)[self.classes * len(CLASSES) + called])
-        self.squares = self._sum((self.p_all - self.truth) ** 2)
-        in_bin = np.eye(CALIBRATION_BINS)[_bins(predictions["p_all"])]
-        self.gaps = self._sum(in_bin * (self.p_all - self.truth)[:, np.newaxis])
+        classes, self.stated = classes_of(predictions), stated(predictions)
+        self.count, self.scored = len(classes), len(scored(classes))
+        self.classes = predictions["label"].map(classes.index).to_numpy(int)
+        self.truth = np.eye(self.count, dtype=bool)[self.classes]
+        called = self.stated.argmax(axis=1)
+        self.confusion = self._sum(np.eye(self.count**2)[self.classes * self.count + called])
+        errors = self.stated - self.truth
+        self.squares = self._sum((errors**2).sum(axis=1) / 2)  # with two classes: the square of either error
+        in_bin = np.eye(CALIBRATION_BINS)[_bins(self.stated)]
+        self.gaps = [self._sum(in_bin[:, k] * errors[:, k, np.newaxis]) for k in range(self.scored)]
 
     def _sum(self, per_cell):
         per_cell = per_cell.reshape(len(self.unit), -1).astype(float)
@@ -214,40 +268,43 @@ class _Patients:
         DataFrame of shape (n, metrics)
             NaN where a metric is not defined, as AUROC is without cells of both classes.
         """
-        matrix = (weights @ self.confusion).reshape(-1, len(CLASSES), len(CLASSES))
+        matrix = (weights @ self.confusion).reshape(-1, self.count, self.count)
         cells, right = matrix.sum(axis=(1, 2)), np.diagonal(matrix, axis1=1, axis2=2)
         support, called = matrix.sum(axis=2), matrix.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             recall = right / support
             f1 = np.where(support + called > 0, 2 * right / (support + called), 0)
-            accuracy_of_patient = self.confusion[:, :: len(CLASSES) + 1].sum(axis=1) / self.confusion.sum(axis=1)
+            others = cells[:, np.newaxis] - support
+            specificity = (others - called + right) / others
+            accuracy_of_patient = self.confusion[:, :: self.count + 1].sum(axis=1) / self.confusion.sum(axis=1)
             found = {
                 "accuracy": right.sum(axis=1) / cells,
-                "sensitivity": recall[:, CLASSES.index(POSITIVE)],
-                "specificity": recall[:, 1 - CLASSES.index(POSITIVE)],
+                "sensitivity": recall[:, : self.scored].mean(axis=1),
+                "specificity": specificity[:, : self.scored].mean(axis=1),
                 "balanced_accuracy": recall.mean(axis=1),
                 "weighted_f1": (support * f1).sum(axis=1) / cells,
                 "brier_score": (weights @ self.squares)[:, 0] / cells,
-                "calibration_error": np.abs(weights @ self.gaps).sum(axis=1) / cells,
+                "calibration_error": sum(np.abs(weights @ gaps).sum(axis=1) for gaps in self.gaps)
+                / cells
+                / self.scored,
                 "patient_accuracy": weights @ accuracy_of_patient / weights.sum(axis=1),
             }
-        auroc, average_precision = self._ranking(weights)
+        rankings = [self._ranking(weights, self.stated[:, k], self.truth[:, k]) for k in range(self.scored)]
+        auroc, average_precision = np.mean(rankings, axis=0)
         return pd.DataFrame({**found, "auroc": auroc, "average_precision": average_precision})[list(METRICS)]
 
-    def _ranking(self, weights):
-        """AUROC and average precision for each row of weights, as scikit-learn defines them.
+    def _ranking(self, weights, probabilities, truth):
+        """AUROC and average precision of one class for each row of weights, as scikit-learn defines them.
 
         Written out because scikit-learn takes one vector of weights per call: a thousand resamples in one go are
         about fifty times quicker. Ties count as one step of the curve.
         """
-        order = np.argsort(-self.p_all, kind="stable")
-        last_of_tie = np.append(np.flatnonzero(np.diff(self.p_all[order])), len(order) - 1)
+        order = np.argsort(-probabilities, kind="stable")
+        last_of_tie = np.append(np.flatnonzero(np.diff(probabilities[order])), len(order) - 1)
         results = []
         for some in np.array_split(weights, -(-len(weights) // 100)):  # 100 at a time, for the sake of memory
             per_cell = some[:, self.unit[order]]
-            true, false = (
-                np.cumsum(per_cell * side[order], axis=1)[:, last_of_tie] for side in (self.truth, ~self.truth)
-            )
+            true, false = (np.cumsum(per_cell * side[order], axis=1)[:, last_of_tie] for side in (truth, ~truth))
             steps = [np.diff(curve, axis=1, prepend=0) for curve in (true, false)]
             with np.errstate(invalid="ignore", divide="ignore"):
                 area = (steps[1] * (true - steps[0] / 2)).sum(axis=1) / (true[:, -1] * false[:, -1])
@@ -284,7 +341,7 @@ def measure(predictions, resamples=RESAMPLES):
     Parameters
     ----------
     predictions : DataFrame
-        Columns file, subject, label and p_all.
+        Columns file, subject, label and ``p_<class>`` of each class.
     resamples : int
         Of the bootstrap; 0 leaves it out.
 
@@ -292,21 +349,24 @@ def measure(predictions, resamples=RESAMPLES):
     -------
     dict
         For each of `METRICS` a dict with value; patients_low and patients_high (bootstrap of patients); and, for
-        proportions, low and high (Wilson), correct and cells. Sensitivity is the share of ALL cells that is called
-        ALL, specificity the share of normal cells that is called normal; probabilities in ``p_all`` are of ALL, which
-        is the positive class of AUROC and average precision. Weighted F1 is the challenge's metric: the F1 of both
-        classes, weighted by their cells. Brier score and expected calibration error (Naeini et al. 2015, 10 bins of
-        equal width) are 0 at best; resampling adds noise to every bin, so the interval of the calibration error leans
-        upwards and may lie above the value. And: patients, confusion_matrix.
+        proportions, low and high (Wilson), correct and cells. Sensitivity is the share of the positive class's cells
+        that is found, specificity the share of all other cells that is not called so; with more than two classes both
+        are means over the classes and have no Wilson interval. Weighted F1 is the challenge's metric: the F1 of all
+        classes, weighted by their cells. Brier score (half the squared distance, so that 1 is the worst with any
+        number of classes) and expected calibration error (Naeini et al. 2015, 10 bins of equal width) are 0 at best;
+        resampling adds noise to every bin, so the interval of the calibration error leans upwards and may lie above
+        the value. And: patients, confusion_matrix, classes (sensitivity, specificity and AUROC of each class against
+        all others).
     """
     patients = _Patients(predictions)
     values = patients.metrics(np.ones((1, len(patients.names)))).iloc[0]
     entries = {name: {"value": _number(value)} for name, value in values.items()}
     matrix = confusion(predictions)
-    right, negative = pd.Series(np.diag(matrix), CLASSES), CLASSES[1 - CLASSES.index(POSITIVE)]
-    entries["accuracy"] = proportion(right.sum(), len(predictions))
-    entries["sensitivity"] = proportion(right[POSITIVE], matrix.loc[POSITIVE].sum())
-    entries["specificity"] = proportion(right[negative], matrix.loc[negative].sum())
+    entries["accuracy"] = proportion(np.diag(matrix).sum(), len(predictions))
+    each = {label: _one_class(matrix, label, predictions) for label in matrix}
+    if len(each) == 2:
+        positive = each[matrix.columns[0]]
+        entries |= {name: dict(positive[name]) for name in ("sensitivity", "specificity")}
     if resamples:
         limits = bootstrap(predictions, resamples).quantile([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         for name, entry in entries.items():
@@ -314,8 +374,21 @@ def measure(predictions, resamples=RESAMPLES):
     per_class = predictions.assign(unit=patients_of(predictions)).groupby("label")["unit"].nunique()
     return {
         **entries,
-        "patients": {label: int(per_class.get(label, 0)) for label in CLASSES},
-        "confusion_matrix": {"rows_true_columns_predicted": list(CLASSES), "counts": matrix.to_numpy().tolist()},
+        "patients": {label: int(per_class.get(label, 0)) for label in matrix},
+        "confusion_matrix": {"rows_true_columns_predicted": list(matrix), "counts": matrix.to_numpy().tolist()},
+        "classes": each,
+    }
+
+
+def _one_class(matrix, label, predictions):
+    """One class against all others."""
+    truth, found, right = predictions["label"] == label, matrix[label].sum(), matrix.loc[label, label]
+    others = len(predictions) - truth.sum()
+    both = 0 < truth.sum() < len(truth)
+    return {
+        "sensitivity": proportion(right, truth.sum()),
+        "specificity": proportion(others - found + right, others),
+        "auroc": {"value": float(sk.roc_auc_score(truth, predictions[f"p_{label}"])) if both else None},
     }
 
 
@@ -364,6 +437,29 @@ def table_of_metrics(metrics, side="test"):
     return table.reindex(columns=columns).astype(float).astype({"correct": "Int64", "cells": "Int64"})
 
 
+def table_of_classes(metrics, side="test"):
+    """Each class against all others, as a table for a notebook.
+
+    Parameters
+    ----------
+    metrics : dict
+        From `evaluate`.
+    side : str
+
+    Returns
+    -------
+    DataFrame
+        One row per class: cells, sensitivity and specificity with Wilson's intervals (``_low``, ``_high``), auroc.
+    """
+    rows = {}
+    for label, entry in metrics[side]["classes"].items():
+        row = {"cells": entry["sensitivity"]["cells"]}
+        for name in ("sensitivity", "specificity"):
+            row |= {name: entry[name]["value"], f"{name}_low": entry[name]["low"], f"{name}_high": entry[name]["high"]}
+        rows[title_of_class(label)] = {**row, "auroc": entry["auroc"]["value"]}
+    return pd.DataFrame(rows).T.astype(float).astype({"cells": int})
+
+
 def sentence_of_patients(metrics, side="test"):
     """How many patients an interval rests on, with a warning where they are few.
 
@@ -378,7 +474,7 @@ def sentence_of_patients(metrics, side="test"):
     str
     """
     counts = metrics[side]["patients"]
-    text = ", ".join(f"{count} {label.upper()}" for label, count in counts.items())
+    text = ", ".join(f"{count} {title_of_class(label, short=True)}" for label, count in counts.items())
     few = min(counts.values()) < FEW_PATIENTS
     return f"The bootstrap resamples the patients of the test ({text})" + (
         f"; fewer than {FEW_PATIENTS} of a class, so the true uncertainty is larger than its interval." if few else "."

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from . import RESEARCH_ONLY, loading, models, runs, sample, sources
 from .errors import InputError
-from .manifest import CLASSES
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": "_saved_model"}
 ONNX_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
@@ -144,7 +143,7 @@ def describe(network, kind):
         "architecture": network.architecture.name,
         "input": f"RGB, 0 to 255, uint8, of shape (n, {settings.size}, {settings.size}, 3)",
         "pictures": f"central {settings.crop} pixels, resized by pixel area to {settings.size}",
-        "output": [f"p_{label}" for label in CLASSES],
+        "output": [f"p_{label}" for label in network.classes],
         "orientations_averaged_inside": settings.average,
         "note": RESEARCH_ONLY,
     }

@@ -10,7 +10,6 @@ from tqdm.auto import tqdm
 
 from . import checkpoints, evaluation, models, networks, runs
 from .errors import InputError
-from .manifest import CLASSES
 
 CHUNK_BYTES = 64 * 1024**2  # features that are held in memory at a time while training
 PREDICTED_AT_ONCE = 256  # cells whose features are held in memory
@@ -305,7 +304,7 @@ def predict_cells(network, features, cells):
     """
     sides = ("test",) if network.settings.refit else ("valid", "test")
     rows = np.concatenate([cells.rows(side) for side in sides])
-    probabilities = np.zeros((len(rows), len(CLASSES)))
+    probabilities = np.zeros((len(rows), len(network.classes)))
     for start in range(0, len(rows), PREDICTED_AT_ONCE):
         part = rows[start : start + PREDICTED_AT_ONCE]
         turned = [

@@ -35,12 +35,15 @@ class Cells:
         What every output must say about these cells.
     key : str
         Identifies the pixels.
+    classes : tuple of str
+        Of the whole manifest, the positive one first.
     """
 
     table: pd.DataFrame
     pixels: np.ndarray
     notes: list
     key: str
+    classes: tuple
 
     def rows(self, split):
         """Row numbers of one side of the split.
@@ -58,16 +61,18 @@ class Cells:
     @property
     def kind(self):
         """What the cells are, for titles of figures."""
-        return "synthetic sample" if SYNTHETIC_NOTE in self.notes else "C-NMC cells"
+        if SYNTHETIC_NOTE in self.notes:
+            return "synthetic sample"
+        return "C-NMC cells" if set(self.classes) == set(manifests.OFFICIAL_CLASSES) else "own cells"
 
     def labels(self):
-        """One-hot labels in the order of `manifest.CLASSES`.
+        """One-hot labels in the order of ``classes``.
 
         Returns
         -------
-        ndarray of shape (cells, 2), float32
+        ndarray of shape (cells, classes), float32
         """
-        return np.stack([self.table["label"] == label for label in manifests.CLASSES], axis=1).astype(np.float32)
+        return np.stack([self.table["label"] == label for label in self.classes], axis=1).astype(np.float32)
 
 
 def read_manifest(settings, source):
@@ -145,10 +150,10 @@ def prepare(settings):
     """
     source = sources.open_images(settings)
     table = read_manifest(settings, source)
-    members = match(table, source)
+    members, classes = match(table, source), manifests.classes(table, settings.positive)
     table, notes = choose_cells(table, members.notna(), settings)
     table, pixels, key, more_notes = decode_usable(table, members[table.index], source, settings)
-    return Cells(table.reset_index(drop=True), pixels, notes + more_notes, key)
+    return Cells(table.reset_index(drop=True), pixels, notes + more_notes, key, classes)
 
 
 def record(cells, settings):
@@ -178,6 +183,7 @@ def record(cells, settings):
         )
     runs.write_text(path, content)
     chosen = {name: getattr(settings, name) for name in ("images", "manifest", "split", "seed")}
+    chosen["classes"] = cells.classes
     runs.write_json(path.with_name("data.json"), {**chosen, "cells": len(cells.table), "notes": cells.notes})
     return runs.sha256(path)
 

@@ -14,10 +14,10 @@ import pandas as pd
 from . import runs
 from .errors import InputError, listing
 
-# The order of the classes is fixed here and nowhere else; the positive class comes first.
-CLASSES = ("all", "hem")
-POSITIVE = CLASSES[0]
-CLASS_TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
+OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
+MOST_LETTERS = 50  # of the name of a class
+TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
+SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
 COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
 SPLITS = ("train", "valid", "test")
@@ -58,6 +58,60 @@ def read(path):
     return check(table, path)
 
 
+def classes(table, positive=""):
+    """Classes of a manifest, the positive one first: the order of probabilities everywhere.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a column ``label``.
+    positive : str
+        The class that a test is meant to find; empty: the first by name.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes, or none of that name.
+
+    Examples
+    --------
+    >>> classes(pd.DataFrame({"label": ["hem", "all", "hem"]}))
+    ('all', 'hem')
+    >>> classes(pd.DataFrame({"label": ["healthy", "sick"]}), positive="sick")
+    ('sick', 'healthy')
+    """
+    names = sorted(set(table["label"]))
+    if len(names) < 2:
+        raise InputError(f"The manifest knows one class only ({listing(names)}): add cells of another class.")
+    if positive and positive not in names:
+        raise InputError(f"positive = {positive!r} is not a class of the manifest: choose from {', '.join(names)}.")
+    return tuple(sorted(names, key=lambda name: name != positive))
+
+
+def title(label, short=False):
+    """Name of a class in figures and tables: the official classes in words, others as they are.
+
+    Parameters
+    ----------
+    label : str
+    short : bool
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> title("all"), title("all", short=True), title("sick")
+    ('ALL (leukaemic)', 'ALL', 'sick')
+    """
+    return (SHORT_TITLES if short else TITLES).get(label, label)
+
+
 def check(table, where="the manifest"):
     """Check a manifest and return it unchanged.
 
@@ -77,20 +131,29 @@ def check(table, where="the manifest"):
         raise InputError(f"{where} lacks the column {listing(missing)}: its columns must include {', '.join(COLUMNS)}.")
     if table.empty:
         raise InputError(f"{where} lists no cells: add one row per picture.")
-    unknown = table[~table["label"].isin(CLASSES)]
-    if len(unknown):
+    odd = table[[not _possible(label, file) for label, file in zip(table["label"], table["file"], strict=True)]]
+    if len(odd):
         raise InputError(
-            f"{where} holds the unknown label {unknown['label'].iloc[0]!r} (file {unknown['file'].iloc[0]}): "
-            f"labels must be one of {', '.join(CLASSES)}."
+            f"{where} holds the impossible label {odd['label'].iloc[0]!r} (file {odd['file'].iloc[0]}): a label is the "
+            "name of a class, and official files carry theirs in their names."
         )
-    names = table["file"].map(base_name)
-    twice = names[names.duplicated()]
+    names = table["file"].str.replace("\\", "/")
+    official = names.map(base_name).map(lambda name: OFFICIAL_NAME.fullmatch(name) is not None)
+    twice = names.where(~official, names.map(base_name))
+    twice = twice[twice.duplicated()]
     if len(twice):
         raise InputError(f"{where} lists {listing(twice.unique())} more than once: keep one row per file name.")
     nobody = table[table["subject"] == ""]
     if len(nobody):
         raise InputError(f"{where} names no subject for {listing(nobody['file'])}: fill the column subject.")
     return table
+
+
+def _possible(label, file):
+    """Whether a label can be a class, and does not contradict an official name: a slip must not make a new class."""
+    official = OFFICIAL_NAME.fullmatch(base_name(file))
+    plain = label.isprintable() and label == label.strip() and 0 < len(label) <= MOST_LETTERS
+    return plain and (official is None or official["label"].lower() == label)
 
 
 def base_name(file):
@@ -153,7 +216,7 @@ def left_out(folder, table):
 def _training_row(path, folder):
     name = OFFICIAL_NAME.fullmatch(path.name)
     label, parent = name["label"].lower(), path.parent.name.lower()
-    if parent in CLASSES and parent != label:
+    if parent in OFFICIAL_CLASSES and parent != label:
         raise InputError(f"{path} lies in the folder of {parent} but is named {label}: move or rename it.")
     fold = next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), "")
     return {

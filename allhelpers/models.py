@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from . import architectures, checkpoints, engines, loading, networks, pretrained, runs, trunk
+from . import architectures, checkpoints, engines, evaluation, loading, networks, pretrained, runs, trunk
 from .errors import InputError, listing
-from .manifest import CLASSES
 from .settings import PLACES, TrainingSettings, validate
 
 FILE = "model.keras"
@@ -125,7 +124,7 @@ def identify(network, cells):
     """
     sides = cells.table[["sha256", "split", "label"]].to_csv(index=False)
     weights = network.source and network.source.record()
-    recipe = [network.architecture.name, weights, cells.key, sides, network.settings.deciding()]
+    recipe = [network.architecture.name, weights, cells.key, sides, network.classes, network.settings.deciding()]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
@@ -148,6 +147,7 @@ def describe(network, cells, notes, manifest_sha256, clock):
     """
     return {
         "architecture": network.architecture.name,
+        "classes": network.classes,
         "notes": notes,
         "training": identify(network, cells),
         "settings": network.settings.model_dump(),
@@ -190,13 +190,14 @@ def load(path):
     try:
         recorded = runs.read_json(record)
         sha256, name, chosen = recorded["model"]["sha256"], recorded["architecture"], recorded["settings"]
+        classes = tuple(map(str, recorded["classes"]))
     except (ValueError, KeyError, TypeError) as error:
         problem = f"{record} is not the record of a finished run: give a model.keras of a finished run."
         raise InputError(problem) from error
     if sha256 != runs.sha256(path):
         raise InputError(f"{path} is not the model that {record} records (SHA-256 differs): use an unchanged run.")
     _check_members(path)
-    network = networks.build(architectures.get(name), validate(TrainingSettings, chosen), source=None)
+    network = networks.build(architectures.get(name), validate(TrainingSettings, chosen), None, classes=classes)
     try:
         network.full.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
@@ -237,7 +238,7 @@ def probabilities(network, pixels):
     Returns
     -------
     ndarray of shape (n, classes)
-        In the order of `manifest.CLASSES`.
+        In the order of ``classes``.
     """
     orientations = range(network.settings.average)
     return np.mean([networks.predict(network.full, trunk.orient(pixels, turn)) for turn in orientations], axis=0)
@@ -254,13 +255,13 @@ def classify(network, files):
     Returns
     -------
     DataFrame
-        Columns file, p_all, p_hem, predicted.
+        Columns file, ``p_<class>`` of each class, predicted.
     """
     settings, found = network.settings, []
     for start in tqdm(range(0, len(files), networks.FORWARD_BATCH), desc="classifying", unit="batch"):
         batch = files[start : start + networks.FORWARD_BATCH]
         pixels = architectures.check_pixels(np.stack([loading.decode_file(path, settings) for path in batch]))
         found.append(probabilities(network, pixels))
-    table = pd.DataFrame(np.concatenate(found), columns=[f"p_{label}" for label in CLASSES])
+    table = pd.DataFrame(np.concatenate(found), columns=[f"p_{label}" for label in network.classes])
     table.insert(0, "file", [str(path) for path in files])
-    return table.assign(predicted=[CLASSES[k] for k in table[["p_all", "p_hem"]].to_numpy().argmax(axis=1)])
+    return table.assign(predicted=evaluation.predicted_labels(table))

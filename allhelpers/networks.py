@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from . import architectures, pretrained
-from .manifest import CLASSES
 from .settings import TrainingSettings
 
 # Cells per forward pass: on a CPU 16 are as quick as 32, and VGG16 then stays under 3 GB of memory. A GPU wants more.
@@ -30,6 +29,8 @@ class Network:
         What it was built for.
     source : pretrained.Weights or None
         Where the backbone's weights come from.
+    classes : tuple of str
+        What the probabilities are of, in this order.
     cut : str or tuple of str
         Layer, or layers, at which the backbone is cut, ``"pooled"`` or ``"pixels"``.
     trunk, tail, full : keras.Model
@@ -39,6 +40,7 @@ class Network:
     architecture: architectures.Architecture
     settings: TrainingSettings
     source: pretrained.Weights | None
+    classes: tuple
     cut: str | tuple
     trunk: keras.Model
     tail: keras.Model
@@ -56,7 +58,7 @@ class Network:
         return {"total": self.full.count_params(), "trained": trained}
 
 
-def build(architecture, settings, source, cells=None):
+def build(architecture, settings, source, cells=None, classes=None):
     """Build a network: backbone, new head, cut.
 
     The head is what the paper describes: global average pooling and one fully connected layer with softmax.
@@ -69,12 +71,14 @@ def build(architecture, settings, source, cells=None):
         ``None`` where weights will be loaded afterwards.
     cells : loading.Cells, optional
         On a few of whose training cells random weights are calibrated.
+    classes : tuple of str, optional
+        By default those of ``cells``.
 
     Returns
     -------
     Network
     """
-    cut = _cut(architecture, settings)
+    cut, classes = _cut(architecture, settings), classes or cells.classes
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(settings.seed)
@@ -87,10 +91,10 @@ def build(architecture, settings, source, cells=None):
         pretrained.draw_random(backbone, sight.predict_on_batch(cells.pixels[np.sort(chosen)]))
     elif source:
         pretrained.load(backbone, source.path)
-    trunk, tail = _divide(backbone, pixels, preprocessed, cut, settings)
+    trunk, tail = _divide(backbone, pixels, preprocessed, cut, _head(settings, classes))
     _freeze(architecture, trunk, tail, backbone, settings)
     full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
-    return Network(architecture, settings, source, cut, trunk, tail, full)
+    return Network(architecture, settings, source, classes, cut, trunk, tail, full)
 
 
 def _cut(architecture, settings):
@@ -99,9 +103,8 @@ def _cut(architecture, settings):
     return "pixels" if settings.batch_norm == "all" else cut
 
 
-def _divide(backbone, pixels, preprocessed, cut, settings):
+def _divide(backbone, pixels, preprocessed, cut, head):
     pool = keras.layers.GlobalAveragePooling2D(name="pool")
-    head = _head(settings)
     if cut == "pooled":
         trunk = keras.Model(pixels, pool(backbone(preprocessed)), name="trunk")
         features = keras.Input(trunk.output.shape[1:], name="features")
@@ -128,14 +131,14 @@ def _outputs(backbone, cut):
     return [backbone.get_layer(name).output for name in ((cut,) if isinstance(cut, str) else cut)]
 
 
-def _head(settings):
+def _head(settings, classes):
     """The fully connected layer with softmax; before it a hidden layer and dropout where the settings ask for them."""
     layers = []
     if settings.hidden:
         layers.append(keras.layers.Dense(settings.hidden, activation=settings.activation, name="hidden"))
     if settings.dropout:
         layers.append(keras.layers.Dropout(settings.dropout, name="dropout"))
-    layers.append(keras.layers.Dense(len(CLASSES), activation="softmax", dtype="float32", name="probabilities"))
+    layers.append(keras.layers.Dense(len(classes), activation="softmax", dtype="float32", name="probabilities"))
 
     def head(outputs):
         for layer in layers:
@@ -145,7 +148,7 @@ def _head(settings):
     return head
 
 
-def head_alone(architecture, settings, channels):
+def head_alone(architecture, settings, channels, classes):
     """A new head on pooled features that are there already; it has no trunk and no full model.
 
     Parameters
@@ -154,6 +157,7 @@ def head_alone(architecture, settings, channels):
     settings : TrainingSettings
     channels : int
         Of the features.
+    classes : tuple of str
 
     Returns
     -------
@@ -161,8 +165,8 @@ def head_alone(architecture, settings, channels):
     """
     keras.utils.set_random_seed(settings.seed)
     features = keras.Input((channels,), name="features")
-    tail = keras.Model(features, _head(settings)(features), name="tail")
-    return Network(architecture, settings, None, "pooled", None, tail, None)
+    tail = keras.Model(features, _head(settings, classes)(features), name="tail")
+    return Network(architecture, settings, None, classes, "pooled", None, tail, None)
 
 
 def _freeze(architecture, trunk, tail, backbone, settings):
@@ -209,7 +213,7 @@ def predict(model, inputs):
     Parameters
     ----------
     model : keras.Model
-        A trunk, a tail, or a full model, whose outputs are probabilities in the order of `manifest.CLASSES`.
+        A trunk, a tail, or a full model, whose outputs are probabilities in the order of ``classes``.
     inputs : array of shape (n, ...)
 
     Returns

@@ -3,6 +3,8 @@
 Colours are the colour-blind-safe Okabe-Ito set; figures are sized for the width of a notebook.
 """
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -10,14 +12,30 @@ from matplotlib import pyplot as plt
 from sklearn import metrics as sk
 
 from . import RESEARCH_ONLY, comparison, evaluation
-from .manifest import CLASS_TITLES, CLASSES, POSITIVE
+from .manifest import title as class_title
 from .settings import SYNTHETIC_NOTE
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
-CLASS_COLOURS = dict(zip(CLASSES, (ORANGE, BLUE), strict=True))
+PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
 WIDTH = 9.0  # inches
 SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
+
+
+def class_colours(labels):
+    """A colour for each class, the same in every figure.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Classes, once or more often.
+
+    Returns
+    -------
+    dict of str to str
+        In the order of the names.
+    """
+    return dict(zip(sorted(set(labels)), itertools.cycle(PALETTE), strict=False))
 
 
 def _figure(height, columns=1, rows=1, width=WIDTH, **options):
@@ -40,24 +58,24 @@ def cells_per_side(table):
     Figure
     """
     figure, axes = _figure(3.0, columns=2)
-    used = table.assign(split=table["split"].map(SPLIT_TITLES), label=table["label"].map(CLASS_TITLES))
+    colours = {class_title(label): colour for label, colour in class_colours(table["label"]).items()}
+    used = table.assign(split=table["split"].map(SPLIT_TITLES), label=table["label"].map(class_title))
     counts = {"cells": used.groupby(["split", "label"]).size()}
     counts["patients"] = used.groupby(["split", "label"])["subject"].nunique()
-    colours = {CLASS_TITLES[label]: colour for label, colour in CLASS_COLOURS.items()}
     for ax, (unit, count) in zip(axes, counts.items(), strict=True):
         sns.barplot(count.rename(unit).reset_index(), y="split", x=unit, hue="label", order=SPLIT_TITLES.values(),
-                    palette=colours, ax=ax)  # fmt: skip
+                    hue_order=list(colours), palette=colours, ax=ax)  # fmt: skip
         for bars in ax.containers:
             ax.bar_label(bars, padding=2, fontsize=8)
         ax.set(title=f"{unit.capitalize()} on each side of the split", ylabel="", xlabel=f"number of {unit}")
         ax.margins(x=0.15)
         ax.get_legend().remove()
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(CLASSES))
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(colours))
     return figure
 
 
 def cell_gallery(cells, per_class=6, seed=0):
-    """Cells of both classes, drawn at random from the training side.
+    """Cells of every class, drawn at random from the training side.
 
     Parameters
     ----------
@@ -69,14 +87,14 @@ def cell_gallery(cells, per_class=6, seed=0):
     -------
     Figure
     """
-    figure, axes = _figure(3.4, columns=per_class, rows=len(CLASSES))
+    figure, axes = _figure(0.2 + 1.6 * len(cells.classes), columns=per_class, rows=len(cells.classes))
     random = np.random.default_rng(seed)
     training = cells.table["split"] == "train"
-    for label, line in zip(CLASSES, axes, strict=True):
+    for label, line in zip(cells.classes, axes, strict=True):
         rows = np.flatnonzero(training & (cells.table["label"] == label))
         for ax, row in zip(line, random.choice(rows, per_class, replace=len(rows) < per_class), strict=True):
             _picture(ax, cells.pixels[row], f"patient {cells.table['subject'].iloc[row]}")
-        line[0].set_title(f"{CLASS_TITLES[label]}\n{line[0].get_title()}", fontsize=8)
+        line[0].set_title(f"{class_title(label)}\n{line[0].get_title()}", fontsize=8)
     figure.suptitle(f"Training cells, one row per class: {cells.kind}", fontsize=10)
     return figure
 
@@ -128,11 +146,11 @@ def confusion_matrix(predictions, title=""):
     -------
     Figure
     """
-    figure, ax = _figure(3.6, width=5.0)
     matrix = evaluation.confusion(predictions)
+    figure, ax = _figure(2.2 + 0.7 * len(matrix), width=3.6 + 0.7 * len(matrix))
     share = matrix.div(matrix.sum(axis=1).clip(lower=1), axis=0)
     text = matrix.astype(str) + "\n" + share.map("{:.0%}".format)
-    names = [CLASS_TITLES[label] for label in CLASSES]
+    names = [class_title(label) for label in matrix]
     sns.heatmap(share, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=ax, xticklabels=names,
                 yticklabels=names, cbar_kws={"label": "share of the true class"})  # fmt: skip
     ax.set(xlabel="predicted class", ylabel="true class")
@@ -141,12 +159,12 @@ def confusion_matrix(predictions, title=""):
 
 
 def ranking_curves(predictions, title=""):
-    """ROC and precision-recall curve of one side of the split; the dot is the threshold of one half.
+    """ROC and precision-recall curve of one side of the split; the dots are where classes are called.
 
     Parameters
     ----------
     predictions : DataFrame
-        Rows of predictions.csv, of both classes.
+        Rows of predictions.csv, of all classes.
     title : str
 
     Returns
@@ -154,20 +172,16 @@ def ranking_curves(predictions, title=""):
     Figure
     """
     figure, (left, right) = _figure(4.2, columns=2)
-    truth, p_all = predictions["label"] == POSITIVE, predictions["p_all"]
-    found = evaluation.measure(predictions, resamples=0)
-    false_alarms, sensitivity, _ = sk.roc_curve(truth, p_all)
-    left.plot(false_alarms, sensitivity, color=BLUE, label=f"AUROC {found['auroc']['value']:.3f}")
+    shown = evaluation.scored(evaluation.classes_of(predictions))
+    colours = class_colours(shown) if len(shown) > 1 else {shown[0]: BLUE}
+    for label in shown:
+        _one_ranking(left, right, predictions, label, colours[label], len(shown) > 1)
     left.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
-    left.plot(1 - found["specificity"]["value"], found["sensitivity"]["value"], "o", color=ORANGE)
-    left.set(xlabel="1 - specificity (normal cells called ALL)", ylabel="sensitivity (ALL cells found)", title="ROC")
-    precision, recall, _ = sk.precision_recall_curve(truth, p_all)
-    right.step(recall, precision, where="post", color=BLUE, label=f"AP {found['average_precision']['value']:.3f}")
-    right.axhline(truth.mean(), color=GREY, linestyle=":", label="chance")
-    called = evaluation.predicted_labels(predictions) == POSITIVE
-    if called.any():
-        right.plot(found["sensitivity"]["value"], truth[called].mean(), "o", color=ORANGE)
-    right.set(xlabel="recall = sensitivity", ylabel="precision (ALL among cells called ALL)", title="precision-recall")
+    name = class_title(shown[0], short=True) if len(shown) == 1 else "the class"
+    left.set(xlabel=f"1 - specificity (other cells called {name})", ylabel=f"sensitivity ({name} cells found)",
+             title="ROC")  # fmt: skip
+    right.set(xlabel="recall = sensitivity", ylabel=f"precision ({name} among cells called so)",
+              title="precision-recall")  # fmt: skip
     for ax in (left, right):
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         ax.grid(alpha=0.3)
@@ -176,8 +190,23 @@ def ranking_curves(predictions, title=""):
     return figure
 
 
+def _one_ranking(left, right, predictions, label, colour, several):
+    truth, stated = predictions["label"] == label, predictions[f"p_{label}"]
+    called = evaluation.predicted_labels(predictions) == label
+    prefix = f"{class_title(label, short=True)}: " if several else ""
+    false_alarms, sensitivity, _ = sk.roc_curve(truth, stated)
+    left.plot(false_alarms, sensitivity, color=colour, label=f"{prefix}AUROC {sk.roc_auc_score(truth, stated):.3f}")
+    left.plot(called[~truth].mean(), called[truth].mean(), "o", color=colour if several else ORANGE)
+    precision, recall, _ = sk.precision_recall_curve(truth, stated)
+    average = sk.average_precision_score(truth, stated)
+    right.step(recall, precision, where="post", color=colour, label=f"{prefix}AP {average:.3f}")
+    right.axhline(truth.mean(), color=colour if several else GREY, linestyle=":", label=None if several else "chance")
+    if called.any():
+        right.plot(called[truth].mean(), truth[called].mean(), "o", color=colour if several else ORANGE)
+
+
 def reliability(predictions, title=""):
-    """Reliability diagram: stated probability against observed share of ALL, and how many cells stand where.
+    """Reliability diagram: stated probability against observed share, and how many cells stand where.
 
     Parameters
     ----------
@@ -190,15 +219,21 @@ def reliability(predictions, title=""):
     Figure
     """
     figure, (above, below) = _figure(4.6, rows=2, width=5.0, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
-    bins, error = evaluation.calibration(predictions), evaluation.measure(predictions, resamples=0)
+    shown = evaluation.scored(evaluation.classes_of(predictions))
+    colours = class_colours(shown) if len(shown) > 1 else {shown[0]: BLUE}
+    names = {label: class_title(label, short=True) for label in shown}
     above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as stated")
-    above.plot(bins["stated"], bins["observed"], "o-", color=BLUE,
-               label=f"expected calibration error {error['calibration_error']['value']:.3f}")  # fmt: skip
-    above.set(ylabel="share of ALL cells", ylim=(-0.03, 1.03))
-    above.legend(fontsize=8)
+    for label in shown:
+        bins = evaluation.calibration(predictions, label)
+        above.plot(bins["stated"], bins["observed"], "o-", color=colours[label], label=names[label])
+    name = names[shown[0]] if len(shown) == 1 else "the class"
+    error = evaluation.measure(predictions, resamples=0)["calibration_error"]["value"]
+    above.set(ylabel=f"share of {name} cells", ylim=(-0.03, 1.03))
+    above.legend(fontsize=8, title=f"expected calibration error {error:.3f}", title_fontsize=8)
     above.grid(alpha=0.3)
-    below.hist(predictions["p_all"], bins=np.linspace(0, 1, evaluation.CALIBRATION_BINS + 1), color=BLUE)
-    below.set(xlabel="stated probability of ALL", ylabel="cells")
+    edges = np.linspace(0, 1, evaluation.CALIBRATION_BINS + 1)
+    below.hist([predictions[f"p_{label}"] for label in shown], bins=edges, color=[colours[label] for label in shown])
+    below.set(xlabel=f"stated probability of {name}", ylabel="cells")
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -216,14 +251,14 @@ def patients(predictions, title=""):
     -------
     Figure
     """
-    table = evaluation.per_patient(predictions)
-    figure, axes = _figure(3.4, columns=len(CLASSES), sharey=True)
-    for ax, label in zip(axes, CLASSES, strict=True):
+    table, colours = evaluation.per_patient(predictions), class_colours(evaluation.classes_of(predictions))
+    figure, axes = _figure(3.4, columns=len(colours), sharey=True)
+    for ax, label in zip(axes, colours, strict=True):
         rows = table[table["label"] == label]
-        ax.scatter(range(len(rows)), rows["accuracy"], s=10 + 2 * rows["cells"], color=CLASS_COLOURS[label], alpha=0.6)
+        ax.scatter(range(len(rows)), rows["accuracy"], s=10 + 2 * rows["cells"], color=colours[label], alpha=0.6)
         ax.axhline(rows["accuracy"].mean(), color=GREY, linestyle=":", label=f"mean {rows['accuracy'].mean():.2f}")
         ax.set_xticks(range(len(rows)), rows["subject"], rotation=90, fontsize=6 if len(rows) > 20 else 8)
-        ax.set(title=CLASS_TITLES[label], xlabel="patient")
+        ax.set(title=class_title(label), xlabel="patient")
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, loc="lower right")
     axes[0].set(ylabel="share of cells right", ylim=(-0.05, 1.1))
@@ -336,16 +371,17 @@ def mistakes(cells, predictions, most=12, title=""):
     -------
     Figure
     """
-    wrong = predictions[predictions["label"] != evaluation.predicted_labels(predictions)]
-    wrong = wrong.assign(sure=(wrong["p_all"] - evaluation.THRESHOLD).abs())
-    wrong = wrong.sort_values("sure", ascending=False).head(most)
+    called = evaluation.predicted_labels(predictions)
+    table = predictions.assign(called=called, sure=evaluation.stated(predictions).max(axis=1))
+    wrong = table[table["label"] != called].sort_values("sure", ascending=False).head(most)
     rows = max(1, -(-len(wrong) // 6))
     figure, axes = _figure(0.6 + 1.8 * rows, columns=6, rows=rows, squeeze=False)
     row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, cell in zip(axes.flat, wrong.itertuples(), strict=False):
-        text = f"true {cell.label.upper()}, patient {cell.subject}\np(ALL) = {cell.p_all:.2f}"
+        true, called = (class_title(label, short=True) for label in (cell.label, cell.called))
+        text = f"true {true}, patient {cell.subject}\np({called}) = {cell.sure:.2f}"
         _picture(ax, cells.pixels[row_of[cell.file]], text)
     if wrong.empty:
         axes.flat[0].text(0, 0.5, "no cell is wrong", fontsize=10)
@@ -508,8 +544,8 @@ def areas(table, note=""):
     """
     figure, ax = _figure(3.0, width=6.5)
     bins = np.histogram_bin_edges(table["area"], 40)
-    for label, colour in CLASS_COLOURS.items():
-        ax.hist(table.loc[table["label"] == label, "area"], bins, color=colour, alpha=0.6, label=CLASS_TITLES[label])
+    for label, colour in class_colours(table["label"]).items():
+        ax.hist(table.loc[table["label"] == label, "area"], bins, color=colour, alpha=0.6, label=class_title(label))
     ax.set(xlabel="area of the cell (pixels of the decoded picture that are not black)", ylabel="cells")
     ax.legend(fontsize=8)
     figure.suptitle(note, fontsize=10)
@@ -528,12 +564,13 @@ def cells_per_patient(table):
     -------
     Figure
     """
-    figure, axes = _figure(3.0, columns=len(CLASSES), sharey=True)
-    for ax, label in zip(axes, CLASSES, strict=True):
+    colours = class_colours(table["label"])
+    figure, axes = _figure(3.0, columns=len(colours), sharey=True)
+    for ax, label in zip(axes, colours, strict=True):
         counts = table[table["label"] == label]["subject"].value_counts()
-        ax.bar(range(len(counts)), counts, color=CLASS_COLOURS[label])
+        ax.bar(range(len(counts)), counts, color=colours[label])
         ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=5 if len(counts) > 30 else 7)
-        ax.set(title=f"{CLASS_TITLES[label]}: {len(counts)} patients", xlabel="patient")
+        ax.set(title=f"{class_title(label)}: {len(counts)} patients", xlabel="patient")
     axes[0].set_ylabel("cells")
     return figure
 
@@ -556,11 +593,12 @@ def feature_distributions(measured, cells, shown=SHOWN_FEATURES):
     figure, axes = _figure(4.4, columns=3, rows=2)
     for ax, name in zip(axes.ravel(), shown, strict=True):
         bins = np.histogram_bin_edges(measured[name], 40)
-        for label, colour in CLASS_COLOURS.items():
+        for label, colour in class_colours(cells.classes).items():
             values = measured.loc[(cells.table["label"] == label).to_numpy(), name]
-            ax.hist(values, bins, color=colour, alpha=0.6, label=CLASS_TITLES[label])
+            ax.hist(values, bins, color=colour, alpha=0.6, label=class_title(label))
         ax.set(xlabel=name.replace("_", " "), ylabel="cells")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(CLASSES))
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, fontsize=8, loc="outside lower center", ncols=len(cells.classes))
     figure.suptitle(cells.kind, fontsize=10)
     return figure
 

@@ -71,7 +71,7 @@ def _short(compared):
 def _section(run_folder, name):
     folder, title = run_folder / name, methods.title(name)
     record = runs.read_json(folder / "parameters.json")
-    predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str})
+    predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str, "label": str})
     test = predictions[predictions["split"] == "test"]
     return {
         "title": title,

@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from .errors import InputError
-from .manifest import CLASSES
+from .manifest import OFFICIAL_CLASSES
 
 SIDE = 450  # pixels, as in C-NMC 2019
 PATIENTS = 8  # per class
@@ -93,7 +93,7 @@ def draw_cell(label, patient, cell, seed=2019):
     ndarray of shape (450, 450, 3), uint8
         RGB from 0 to 255: one cell in the centre, pure black (0, 0, 0) around it.
     """
-    key = [seed, CLASSES.index(label), patient]
+    key = [seed, OFFICIAL_CLASSES.index(label), patient]
     look, rng = _look(np.random.default_rng([*key, 0])), np.random.default_rng([*key, cell + 1])
     traits = TRAITS[label]
     radius = np.sqrt(traits["area"] / np.pi * look["area"] * np.exp(rng.normal(0, 0.16)))
@@ -112,7 +112,7 @@ def draw_cell(label, patient, cell, seed=2019):
 def _plan(cells):
     """Map each file name (below the tree) to its (label, patient, cell)."""
     plan = {}
-    for label, prefix, total in zip(CLASSES, ("", "H"), (cells - cells // 2, cells // 2), strict=True):
+    for label, prefix, total in zip(OFFICIAL_CLASSES, ("", "H"), (cells - cells // 2, cells // 2), strict=True):
         for index in range(total):
             cell, patient = divmod(index, PATIENTS)
             name = f"UID_{prefix}{patient + 1}_{cell // 2 + 1}_{cell % 2 + 1}_{label}.bmp"

@@ -43,6 +43,7 @@ class DataSettings(BaseModel):
 
     images: str = Field(SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name")
     manifest: str = Field("", description="CSV file of cells; empty: the project's data_manifest.csv")
+    positive: str = Field("", description="class that a test is meant to find (sensitivity); empty: the first by name")
     split: str = Field("paper", description=splitting.HELP)
     allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
     max_rejected: int = Field(0, ge=0, description="how many pictures that cannot be used may be left out")

@@ -14,7 +14,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError, listing
-from .manifest import CLASSES
 
 DEFAULT_SEED = 2019
 
@@ -66,14 +65,14 @@ def paper_split(table, seed=DEFAULT_SEED):
     """
     split = pd.Series("", index=table.index)
     training = table[table["part"] == "training"]
-    smallest = min((training["label"] == label).sum() for label in CLASSES)
+    smallest = training["label"].value_counts().reindex(table["label"].unique(), fill_value=0).min()
     per_class = min(PAPER_CELLS, smallest)
     if per_class <= 2 * PAPER_HELD_BACK:
         raise InputError(
             f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, but there are only "
             f"{smallest} of one: add cells, or choose split = patient."
         )
-    for label in CLASSES:
+    for label in sorted(set(training["label"])):
         rows = training[training["label"] == label]
         by_file = pd.Series(rows.index, index=rows["file"])
         drawn = by_file.loc[drawing_order(rows["file"], seed)[:per_class]]
@@ -136,9 +135,7 @@ def patient_split(table, seed=DEFAULT_SEED):
     shares = {side: share for side, share in PATIENT_SHARES.items() if side != "test" or not official.any()}
     # A group of the test stays there, even where one of its patients also has training cells.
     split[groups.isin(groups[official])] = "test"
-    for label in CLASSES:
-        rows = table[(table["label"] == label) & (split == "train")]
-        _fill_sides(split, groups[rows.index], shares, seed, label)
+    _fill_sides(table, split, groups, shares, seed)
     check_patient_split(table, split)
     return split
 
@@ -174,7 +171,7 @@ def patient_folds(table, number, folds, seed=DEFAULT_SEED, inside=None):
         training = table[table["fold"] == inside]
     groups = patient_groups(training)
     part = pd.Series(0, index=training.index)
-    for label in CLASSES:
+    for label in sorted(set(training["label"])):
         rows = training.index[training["label"] == label]
         sizes = groups[rows].value_counts()
         if len(sizes) < folds:
@@ -184,10 +181,12 @@ def patient_folds(table, number, folds, seed=DEFAULT_SEED, inside=None):
             )
         # The largest first, each into the part that holds least: parts of about equal size. The seed breaks ties.
         order = pd.Series(range(len(sizes)), index=drawing_order(sizes.index, seed))
-        filled = np.zeros(folds)
-        for group in sorted(sizes.index, key=lambda g: (-sizes[g], order[g])):
-            smallest = int(filled.argmin())
-            part[rows[groups[rows] == group]] = smallest + 1
+        # A patient with cells of an earlier class has its part already.
+        filled = part[rows].value_counts().reindex(range(folds + 1), fill_value=0).tolist()[1:]
+        free = groups[rows[part[rows] == 0]].unique()
+        for group in sorted(free, key=lambda g: (-sizes[g], order[g])):
+            smallest = filled.index(min(filled))
+            part[groups.index[groups == group]] = smallest + 1
             filled[smallest] += sizes[group]
     return _hold_out(table, part.index[part == number], part.index[part != number], seed)
 
@@ -233,25 +232,35 @@ def _hold_out(table, test, train, seed):
     """Split of given test and training rows, the latter less a share of its patients for validation."""
     split = pd.Series("", index=table.index)
     split[test], split[train] = "test", "train"
-    groups = patient_groups(table.loc[train])
-    for label in CLASSES:
-        rows = groups[table.loc[train, "label"] == label]
-        _fill_sides(split, rows, {"valid": PATIENT_SHARES["valid"]}, seed, label)
+    _fill_sides(table, split, patient_groups(table.loc[train]), {"valid": PATIENT_SHARES["valid"]}, seed)
     check_patient_split(table, split)
     return split
 
 
-def _fill_sides(split, groups, shares, seed, label):
-    """Hand patient groups out to the sides until each has its share of the cells, in place."""
-    sizes = groups.value_counts()
-    room = {side: share * len(groups) for side, share in shares.items()}
-    if len(sizes) < len(room) + 1:
+def _fill_sides(table, split, groups, shares, seed):
+    """Hand patient groups out to the sides until each has its share of each class's training cells, in place.
+
+    A patient may have cells of several classes: all of them go to the side that its first class gives it.
+    """
+    training = groups[split[groups.index] == "train"]
+    labels = table.loc[training.index, "label"]
+    for label in sorted(set(table["label"])):
+        _fill_class(split, training, labels == label, shares, seed, label)
+
+
+def _fill_class(split, groups, rows, shares, seed, label):
+    """Hand out the groups that have cells of one class and no side yet."""
+    sizes, sides = groups[rows].value_counts(), split[groups.index[rows]]
+    if len(sizes) < len(shares) + 1:
         raise InputError(
-            f"The split by patient needs at least {len(room) + 1} patients (after joining those who share a picture) "
+            f"The split by patient needs at least {len(shares) + 1} patients (after joining those who share a picture) "
             f"of class {label}, but there are {len(sizes)}: add patients, or choose split = paper."
         )
-    empty = set(room)
-    for group in drawing_order(sizes.index, seed):
+    taken = sides.value_counts()
+    room = {side: share * len(sides) - taken.get(side, 0) for side, share in shares.items()}
+    empty = {side for side in room if side not in taken}
+    free = groups[rows][sides == "train"].unique()
+    for group in drawing_order(free, seed):
         # An empty side takes the next patient whatever the size, so that none stays without the class.
         side = next((s for s in room if s in empty or sizes[group] <= room[s]), None)
         if side is not None:

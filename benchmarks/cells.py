@@ -64,4 +64,4 @@ def decoded(table, members, source, settings):
     loading.Cells
     """
     pixels, key = loading.decode(table, members, source, settings)
-    return loading.Cells(table, pixels, [], key)
+    return loading.Cells(table, pixels, [], key, manifest.OFFICIAL_CLASSES)

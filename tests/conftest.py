@@ -56,20 +56,28 @@ def predictions():
     valid = pd.DataFrame(
         {"file": ["v", "w"], "subject": "2", "split": "valid", "label": ["all", "hem"], "p_all": [1, 0]}
     )
-    return pd.concat([test.assign(p_all=p_all), valid], ignore_index=True)
+    return with_p_all(pd.concat([test.assign(p_all=p_all), valid], ignore_index=True))
+
+
+def with_p_all(table, p_all=None):
+    """Predictions of ALL and HEM from the probability of ALL."""
+    table = table if p_all is None else table.assign(p_all=p_all)
+    return table.assign(p_hem=1 - table["p_all"])
 
 
 def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     """Leave a finished run of one architecture, as the notebooks do."""
     cells = predictions[["file", "subject", "split", "label"]].assign(fold="", part="training", sha256="x")
     runs.write_csv(folder / "manifest.csv", cells)
-    runs.write_json(folder / "data.json", {"images": "a<b>", "split": "paper", "seed": 1, "cells": 12})
+    runs.write_json(
+        folder / "data.json", {"images": "a<b>", "split": "paper", "seed": 1, "cells": 12, "classes": ["all", "hem"]}
+    )
     result = folder / name
     history = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.8], "val_loss": [0.7, 0.6]}
     runs.write_csv(result / "history.csv", pd.DataFrame({**history, "val_accuracy": [0.5, 0.7], "seconds": [1, 1]}))
     runs.write_csv(result / "predictions.csv", predictions)
     for method in baselines.METHODS:
-        runs.write_csv(folder / baselines.FOLDER / f"{method}.csv", predictions.assign(p_all=0.5))
+        runs.write_csv(folder / baselines.FOLDER / f"{method}.csv", with_p_all(predictions, 0.5))
     runs.write_json(result / "metrics.json", evaluation.evaluate(predictions, list(notes)))
     settings = {"unfreeze": "none", "batch_norm": "tail", "split": "paper", "seed": 1, "epochs": 2}
     record = {
@@ -92,7 +100,9 @@ def few(cells, count=24, valid=8):
     table = cells.table.sort_values("file", key=lambda s: s.map(hash_free_order)).iloc[: count + valid]
     split = ["train"] * count + ["valid"] * valid
     pixels = np.asarray(cells.pixels[table.index])
-    return loading.Cells(table.assign(split=split).reset_index(drop=True), pixels, cells.notes, f"few-{count}")
+    return loading.Cells(
+        table.assign(split=split).reset_index(drop=True), pixels, cells.notes, f"few-{count}", cells.classes
+    )
 
 
 def hash_free_order(file):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import few
+from conftest import few, with_p_all
 
 from allhelpers import architectures, checks
 
@@ -32,7 +32,7 @@ def test_nothing_is_said_when_all_is_well(some, predictions):
 
 
 def test_network_that_calls_all_cells_the_same_is_flagged(some, predictions):
-    (sentence,) = found(some, predictions[predictions["split"] == "test"].assign(p_all=0.7))
+    (sentence,) = found(some, with_p_all(predictions[predictions["split"] == "test"], 0.7))
     assert sentence.startswith("ResNet50: all 10 test cells are called ALL")
 
 
@@ -53,13 +53,13 @@ def test_training_and_validation_far_apart_is_flagged(some, predictions):
 
 def test_side_without_a_class_is_flagged(some, predictions):
     lost = (some.table["split"] == "valid") & (some.table["label"] == "hem")
-    only = SimpleNamespace(table=some.table[~lost])
+    only = SimpleNamespace(table=some.table[~lost], classes=some.classes)
     assert any("valid cells hold no HEM (normal)" in sentence for sentence in found(only, predictions))
 
 
 def test_notes_can_be_told_apart_in_a_table(some, predictions):
     """comparison.csv joins notes by semicolons."""
-    sentences = found(some, predictions.assign(p_all=0.7), deviation=0.001)
+    sentences = found(some, with_p_all(predictions, 0.7), deviation=0.001)
     assert len(sentences) >= 2
     separator = "; "
     assert separator.join(sentences).split(separator) == sentences

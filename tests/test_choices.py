@@ -67,7 +67,9 @@ def test_optimiser_of_the_settings_is_kerass(name, kind):
 
 
 def test_hidden_layer_has_its_units_and_activation():
-    head = networks.head_alone(MOBILENET, TrainingSettings(hidden=7, activation="softsign", dropout=0.1), 16).tail
+    head = networks.head_alone(
+        MOBILENET, TrainingSettings(hidden=7, activation="softsign", dropout=0.1), 16, ("all", "hem")
+    ).tail
     assert [layer.name for layer in head.layers] == ["features", "hidden", "dropout", "probabilities"]
     assert head.get_layer("hidden").units == 7
     assert head.get_layer("hidden").activation is keras.activations.softsign

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import with_p_all
 from test_evaluation import clustered
 
 from allhelpers import baselines, comparison
@@ -42,7 +43,7 @@ def better(table, share, seed=0):
     random = np.random.default_rng(seed)
     truth = (table["label"] == "all").astype(float)
     wrong = (table["p_all"] >= 0.5) != truth.astype(bool)
-    return table.assign(p_all=table["p_all"].mask(wrong & (random.random(len(table)) < share), truth))
+    return with_p_all(table, table["p_all"].mask(wrong & (random.random(len(table)) < share), truth))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,9 @@ def test_a_clear_difference_is_found_and_named(three):
 
 def test_mcnemar_is_exact():
     """Five discordant cells, all in one direction: p = 2 / 2**5."""
-    table = clustered(patients=4, cells=10).assign(p_all=lambda t: (t["label"] == "all").astype(float))
+    table = with_p_all(clustered(patients=4, cells=10), lambda t: (t["label"] == "all").astype(float))
     worse = table.copy()
-    worse.loc[:4, "p_all"] = 1 - worse.loc[:4, "p_all"]
+    worse.loc[:4, ["p_all", "p_hem"]] = worse.loc[:4, ["p_hem", "p_all"]].to_numpy(copy=True)
     row = comparison.pairs({"mobilenet": table, "vgg16": worse}).iloc[0]
     assert (row["only_first"], row["only_second"]) == (5, 0)
     assert row["mcnemar_p"] == pytest.approx(2 / 2**5)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import with_p_all
 from sklearn import metrics as sk
 
 from allhelpers import evaluation
@@ -53,7 +54,7 @@ def clustered(patients=12, cells=20, seed=0):
         centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
         p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
         rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
-    return pd.DataFrame(rows, columns=["file", "subject", "split", "label", "p_all"])
+    return with_p_all(pd.DataFrame(rows, columns=["file", "subject", "split", "label", "p_all"]))
 
 
 SKLEARN = {
@@ -75,14 +76,14 @@ def test_metrics_are_scikit_learns_for_any_resample(metric):
     weights = np.vstack([np.ones(12), patients.draws(5)])
     found = patients.metrics(weights)[metric]
     for row, value in zip(weights, found, strict=True):
-        expected = SKLEARN[metric](patients.truth, patients.p_all, row[patients.unit])
+        expected = SKLEARN[metric](patients.truth[:, 0], patients.stated[:, 0], row[patients.unit])
         assert value == pytest.approx(expected, abs=1e-12)
 
 
 def test_calibration_error_of_known_cases():
-    table = clustered().assign(p_all=0.75)
+    table = with_p_all(clustered(), 0.75)
     assert evaluation.measure(table, 0)["calibration_error"]["value"] == pytest.approx(0.25)
-    honest = table.assign(p_all=(table["label"] == "all").astype(float))
+    honest = with_p_all(table, (table["label"] == "all").astype(float))
     assert evaluation.measure(honest, 0)["calibration_error"]["value"] == 0
 
 
@@ -113,7 +114,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
         skill = np.repeat(random.uniform(0.5, 1.0, 40), 15)
         label = np.repeat(["all", "hem"] * 20, 15)
         right = random.random(600) < skill
-        table = pd.DataFrame({"label": label, "p_all": np.where((label == "all") == right, 0.9, 0.1)})
+        table = with_p_all(pd.DataFrame({"label": label, "p_all": np.where((label == "all") == right, 0.9, 0.1)}))
         table = table.assign(subject=np.repeat(np.arange(40), 15), file=np.arange(600).astype(str), split="test")
         entry = evaluation.measure(table, resamples=300)["accuracy"]
         held += entry["patients_low"] <= 0.75 <= entry["patients_high"]

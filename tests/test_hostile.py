@@ -235,7 +235,7 @@ texts = st.text(
 
 
 @hypothesis_settings(deadline=None, max_examples=100)
-@given(st.lists(st.tuples(texts, st.sampled_from(manifest.CLASSES), texts), min_size=1, max_size=10))
+@given(st.lists(st.tuples(texts, st.sampled_from(manifest.OFFICIAL_CLASSES), texts), min_size=1, max_size=10))
 def test_manifest_with_any_names_is_read_as_it_was_written_or_refused(tmp_path_factory, rows):
     table = pd.DataFrame(rows, columns=["file", "label", "subject"]).assign(part="training", fold="", sha256="x")
     path = tmp_path_factory.mktemp("manifest") / "m.csv"

@@ -49,7 +49,7 @@ def test_cells_are_rgb_resized_by_area(cells, folder):
 
 def test_labels_follow_the_order_of_classes(cells):
     labels = cells.labels()
-    assert (labels.argmax(axis=1) == [manifest.CLASSES.index(label) for label in cells.table["label"]]).all()
+    assert (labels.argmax(axis=1) == [manifest.OFFICIAL_CLASSES.index(label) for label in cells.table["label"]]).all()
     assert (labels.sum(axis=1) == 1).all()
 
 
@@ -206,7 +206,7 @@ def test_member_of_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path,
 def test_run_folder_takes_one_choice_of_cells(cells, make_settings):
     settings = make_settings()
     assert loading.record(cells, settings) == loading.record(cells, settings)
-    other = loading.Cells(cells.table.iloc[1:], cells.pixels[1:], cells.notes, "other")
+    other = loading.Cells(cells.table.iloc[1:], cells.pixels[1:], cells.notes, "other", cells.classes)
     with pytest.raises(InputError, match="holds other cells"):
         loading.record(other, settings)
 

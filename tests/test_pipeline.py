@@ -236,7 +236,7 @@ def test_failing_notebook_is_named(tmp_path, cache):
         "run", "--images", "images", "--manifest", "manifest.csv", "--weights", "random", "--output", "run",
         "--cache-folder", cache, cwd=tmp_path,
     )  # fmt: skip
-    refused(done, "unknown label 'aml'", str(tmp_path / "run" / "notebooks" / "1_data_split.ipynb"))
+    refused(done, "impossible label 'aml'", str(tmp_path / "run" / "notebooks" / "1_data_split.ipynb"))
 
 
 def test_manifest_command_makes_the_manifest_of_a_folder(tmp_path):

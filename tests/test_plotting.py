@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import with_p_all
 from matplotlib.figure import Figure
 
 from allhelpers import comparison, plotting, report
@@ -17,8 +18,8 @@ def texts(figure):
 def figures(cells, run_folder):
     history = pd.read_csv(run_folder / "mobilenet" / "history.csv")
     compared = comparison.compare(run_folder, ["mobilenet"])
-    test = cells.table[cells.table["split"] == "test"].assign(p_all=0.9)
-    mixed = test.assign(p_all=np.linspace(0, 1, len(test)))
+    test = with_p_all(cells.table[cells.table["split"] == "test"], 0.9)
+    mixed = with_p_all(test, np.linspace(0, 1, len(test)))
     predictions = comparison.predictions_of(run_folder, ["mobilenet"])
     return {
         "cells_per_side": plotting.cells_per_side(cells.table),

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import yaml
-from conftest import write_run
+from conftest import with_p_all, write_run
 
 from allhelpers import __main__, runs, sweep
 from allhelpers.errors import InputError
@@ -49,7 +49,7 @@ def test_a_sweep_that_cannot_be_run_is_refused_before_anything_is_written(tmp_pa
 
 def test_variants_are_measured_against_the_first_on_the_same_cells(tmp_path, predictions):
     """The second variant gets every cell right; the first is right in 7 of 10."""
-    perfect = predictions.assign(p_all=(predictions["label"] == "all").astype(float))
+    perfect = with_p_all(predictions, (predictions["label"] == "all").astype(float))
     done = []
     for variant, table in (("first", predictions), ("second", perfect)):
         folder = write_run(tmp_path / variant, table)
