@@ -138,11 +138,12 @@ def describe(network, kind):
     dict
     """
     settings = network.settings
+    part = f"central {settings.crop} pixels" if settings.crop else "whole"
     return {
         "format": kind,
         "architecture": network.architecture.name,
         "input": f"RGB, 0 to 255, uint8, of shape (n, {settings.size}, {settings.size}, 3)",
-        "pictures": f"central {settings.crop} pixels, resized by pixel area to {settings.size}",
+        "pictures": f"{part}, resized by pixel area to {settings.size} x {settings.size}",
         "output": [f"p_{label}" for label in network.classes],
         "orientations_averaged_inside": settings.average,
         "note": RESEARCH_ONLY,

@@ -1,7 +1,7 @@
 """From picture files to pixels: each cell is read, checked, resized and kept on disk, once.
 
-Cells are matched to the manifest by file name (and by SHA-256 where a name occurs twice), so that any official folder
-layout will do.
+Cells are matched to the manifest by path, or by file name (and SHA-256 where a name occurs twice), so that any
+official folder layout will do.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from . import caching, pictures, runs, sources, splitting
+from . import caching, own_cells, pictures, runs, sources, splitting
 from . import manifest as manifests
 from .errors import InputError, listing
 from .settings import SYNTHETIC_NOTE
@@ -63,7 +63,7 @@ class Cells:
         """What the cells are, for titles of figures."""
         if SYNTHETIC_NOTE in self.notes:
             return "synthetic sample"
-        return "C-NMC cells" if set(self.classes) == set(manifests.OFFICIAL_CLASSES) else "own cells"
+        return "C-NMC cells" if manifests.is_official(self.table) else "own cells"
 
     def labels(self):
         """One-hot labels in the order of ``classes``.
@@ -76,7 +76,7 @@ class Cells:
 
 
 def read_manifest(settings, source):
-    """Read the manifest that belongs to the pictures.
+    """Read the manifest that belongs to the pictures, or make it from their folders or a short table.
 
     Parameters
     ----------
@@ -89,11 +89,18 @@ def read_manifest(settings, source):
     """
     if settings.synthetic and not settings.manifest:
         return manifests.from_folder(source.path)
-    return manifests.read(settings.manifest or manifests.PROJECT_MANIFEST)
+    where = settings.manifest or manifests.PROJECT_MANIFEST
+    if settings.manifest == own_cells.FOLDERS:
+        where, table = f"the folder structure of {source.path}", own_cells.from_folders(source)
+    else:
+        table = manifests.read_table(where)
+    if own_cells.is_short(table):
+        table = own_cells.complete(table, match(table, source), source, settings.cache_folder)
+    return manifests.check(table, where)
 
 
 def match(table, source):
-    """Find each row's picture by its file name.
+    """Find each row's picture by its path, else by its file name.
 
     Parameters
     ----------
@@ -109,15 +116,16 @@ def match(table, source):
     Raises
     ------
     InputError
-        If the same picture lies there twice under the same name.
+        If several pictures could be meant.
     """
+    by_path = {source.name(member): member for member in source.members}
     by_name = pd.Series(source.members, dtype=object).groupby([m.name for m in source.members]).agg(list)
     found = table["file"].map(manifests.base_name).map(by_name)
-    return pd.Series(
-        [_choose(row, members, source) for row, members in zip(table.itertuples(), found, strict=True)],
-        index=table.index,
-        dtype=object,
-    )
+    chosen = [
+        by_path.get(row.file.replace("\\", "/")) or _choose(row, members, source)
+        for row, members in zip(table.itertuples(), found, strict=True)
+    ]
+    return pd.Series(chosen, index=table.index, dtype=object)
 
 
 def _choose(row, members, source):
@@ -126,6 +134,11 @@ def _choose(row, members, source):
         return None
     if len(members) == 1:
         return members[0]
+    if not hasattr(row, "sha256"):
+        raise InputError(
+            f"{row.file} can be any of {listing(members, 3)} in {source.path}: write its path inside of the images' "
+            "folder or archive into the column file."
+        )
     right = [m for m in members if hashlib.sha256(source.read(m)).hexdigest() == row.sha256]
     if len(right) > 1:
         raise InputError(f"The picture {row.file} lies twice in {source.path} ({listing(right)}): remove one copy.")
@@ -207,6 +220,7 @@ def choose_cells(table, there, settings):
         What every output must say.
     """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
+    notes += [own_cells.PATIENTS_UNKNOWN] if own_cells.patients_unknown(table) else []
     column = f"{settings.split}_split"
     if column in table and settings.seed == splitting.DEFAULT_SEED:
         split = table[column]
@@ -223,6 +237,12 @@ def choose_cells(table, there, settings):
     return table[table["split"] != ""], notes
 
 
+_OTHER_PICTURES = (
+    ", or give another folder; for cells of your own, give a table of them (--manifest cells.csv), or --manifest "
+    "folders where each class has its folder."
+)
+
+
 def _report_missing(missing, needed, settings):
     path = Path(settings.run_folder) / "missing.csv"
     runs.write_csv(path, missing)
@@ -230,7 +250,7 @@ def _report_missing(missing, needed, settings):
         raise InputError(
             f"{len(missing):,} of the {needed:,} pictures that the split needs are not in {settings.images} "
             f"({listing(missing['file'].map(manifests.base_name), 3)}; all in {path}): complete them"
-            + (", or allow a subset (--allow-subset)." if len(missing) < needed else ", or give another folder.")
+            + (", or allow a subset (--allow-subset)." if len(missing) < needed else _OTHER_PICTURES)
         )
 
 

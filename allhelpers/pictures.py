@@ -56,7 +56,7 @@ def read(path):
         raise UnusableError(f"{path} cannot be read ({error.strerror}): check the file and its permissions.") from error
 
 
-def decode(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, picture_size=PICTURE_SIZE, sha256=None):
+def decode(content, name, size=INPUT_SIZE, crop=0, picture_size=PICTURE_SIZE, sha256=None):
     """Decode one picture and resize it.
 
     Resizing is by pixel area (``cv2.INTER_AREA``), which averages where it shrinks and so does not alias.
@@ -70,7 +70,8 @@ def decode(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, picture_size=PICTU
     size : int
         Height and width of the result, in pixels.
     crop : int
-        Side of the central square that is kept, in pixels of the picture; a smaller picture is kept whole.
+        Side of the central square that is kept, in pixels of the picture; 0: the whole picture, and a smaller one is
+        always kept whole.
     picture_size : int
         Height and width that the picture must have, in pixels; 0: any.
     sha256 : str, optional
@@ -93,8 +94,9 @@ def decode(content, name, size=INPUT_SIZE, crop=PICTURE_SIZE, picture_size=PICTU
         raise UnusableError(f"{name} is not the file that the manifest lists (SHA-256 differs): download it again.")
     _check_header(content, name, picture_size)
     picture = _pixels(content, name)
-    top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
-    picture = picture[top : top + crop, left : left + crop]
+    if crop:
+        top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
+        picture = picture[top : top + crop, left : left + crop]
     return cv2.cvtColor(resize(picture, size), cv2.COLOR_BGR2RGB)
 
 

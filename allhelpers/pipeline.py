@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from . import RESEARCH_ONLY, architectures, methods, pretrained, runs, settings
+from . import RESEARCH_ONLY, architectures, methods, own_cells, pretrained, runs, settings
 from .errors import InputError, listing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -294,7 +294,7 @@ def _paths(common):
     """Paths as seen from the user's folder, made absolute for the notebooks' kernels."""
     data = _data(common)
     absolute = {"cache_folder": str(Path(data.cache_folder).absolute())}
-    if data.manifest:
+    if data.manifest and data.manifest != own_cells.FOLDERS:
         absolute["manifest"] = str(Path(data.manifest).absolute())
     if not data.synthetic and not data.images.startswith("kaggle"):
         absolute["images"] = str(Path(data.images).absolute())

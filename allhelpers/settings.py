@@ -42,7 +42,9 @@ class DataSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     images: str = Field(SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name")
-    manifest: str = Field("", description="CSV file of cells; empty: the project's data_manifest.csv")
+    manifest: str = Field(
+        "", description="CSV file of cells; folders: a folder per class; empty: the project's data_manifest.csv"
+    )
     positive: str = Field("", description="class that a test is meant to find (sensitivity); empty: the first by name")
     split: str = Field("paper", description=splitting.HELP)
     allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
@@ -53,11 +55,9 @@ class DataSettings(BaseModel):
     overwrite: bool = Field(False, description="replace what an earlier run with other settings has left there")
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
     picture_size: int = Field(450, ge=0, description="height and width that every picture must have; 0: any")
-    crop: int = Field(
-        450, ge=64, le=450, description="side of the central square that is kept, of the picture's 450 pixels"
-    )
+    crop: int = Field(0, ge=0, description="side of the central square that is kept, in pixels; 0: the whole picture")
     input_size: int = Field(
-        0, ge=0, le=450, description="side to which that square is resized, in pixels; 0: what the network was made for"
+        0, ge=0, le=1024, description="side to which that is resized, in pixels; 0: what the network was made for"
     )
 
     @field_validator("split")
@@ -66,11 +66,11 @@ class DataSettings(BaseModel):
         splitting.parse(split)
         return split
 
-    @field_validator("input_size")
+    @field_validator("input_size", "crop")
     @classmethod
-    def _large_enough(cls, size):
+    def _large_enough(cls, size, field):
         if 0 < size < LEAST_SIZE:
-            raise InputError(f"input_size = {size} is too small for these networks: choose {LEAST_SIZE} to 450, or 0.")
+            raise InputError(f"{field.field_name} = {size} is too small for a cell: choose {LEAST_SIZE} or more, or 0.")
         return size
 
     @property

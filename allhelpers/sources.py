@@ -74,11 +74,20 @@ class Folder:
         if not self.path.is_dir():
             raise InputError(f"The folder of images {path} does not exist: give a folder, an archive or 'sample'.")
         found = (p for p in sorted(self.path.rglob("*")) if p.suffix.lower() in pictures.SUFFIXES)
-        self.members = [p for p in found if p.is_file()]
+        self.members = [p for p in found if p.is_file() and not is_hidden(self.name(p))]
 
     def read(self, member):
         """Bytes of one file."""
         return pictures.read(member)
+
+    def name(self, member):
+        """Path of a file inside the folder, with slashes."""
+        return member.relative_to(self.path).as_posix()
+
+    def stamp(self, member):
+        """What changes when the file's content does: its size and time."""
+        status = member.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
 
 
 class ZipArchive:
@@ -95,7 +104,8 @@ class ZipArchive:
             kind = stat.S_IFMT(info.external_attr >> 16)
             limits.check(info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), info.file_size)
         names = sorted(self.archive.namelist())
-        self.members = [PurePosixPath(n) for n in names if n.lower().endswith(pictures.SUFFIXES)]
+        names = [name for name in names if name.lower().endswith(pictures.SUFFIXES) and not is_hidden(name)]
+        self.members = [PurePosixPath(name) for name in names]
 
     def read(self, member):
         """Bytes of one member, whose stated size is checked before it is unpacked."""
@@ -110,6 +120,37 @@ class ZipArchive:
             raise pictures.UnusableError(
                 f"{member} in {self.path} cannot be read ({error}): copy or download the archive again."
             ) from error
+
+    def name(self, member):
+        """Path of a member inside the archive, with slashes."""
+        return str(member)
+
+    def stamp(self, member):
+        """What changes when the member's content does: its size and CRC-32."""
+        info = self.archive.getinfo(str(member))
+        return f"{info.file_size} {info.CRC}"
+
+
+def is_hidden(name):
+    """Whether a path is one that an operating system keeps for itself: ``__MACOSX/``, or a part that begins with a dot.
+
+    macOS puts a file ``._cell.png``, which is no picture, beside each ``cell.png`` that it packs.
+
+    Parameters
+    ----------
+    name : str
+        With slashes.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_hidden("__MACOSX/cells/._1.png"), is_hidden("cells/1.png")
+    (True, False)
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 class _Limits:

@@ -116,8 +116,10 @@ def test_same_name_is_told_apart_by_content(tmp_path):
 
 
 def test_same_picture_twice_is_refused(settings, copied):
-    (copied / "copy").mkdir()
-    shutil.copy(first(copied), copied / "copy")
+    for place in ("one", "two"):
+        (copied / place).mkdir()
+    shutil.copy(first(copied), copied / "one")
+    shutil.move(first(copied), copied / "two")
     with pytest.raises(InputError, match="lies twice.*remove one copy"):
         loading.prepare(settings)
 
