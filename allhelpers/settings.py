@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from . import architectures, methods, splitting
+from . import architectures, colab, methods, splitting
 from .errors import InputError
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
@@ -51,7 +51,7 @@ class DataSettings(BaseModel):
     max_rejected: int = Field(0, ge=0, description="how many pictures that cannot be used may be left out")
     sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
     seed: int = Field(splitting.DEFAULT_SEED, ge=0, description="seed of every random choice")
-    run_folder: str = Field("runs/sample", description="where results go")
+    run_folder: str = Field("runs/sample", description="where results go; in Colab drive/NAME is on Google Drive")
     overwrite: bool = Field(False, description="replace what an earlier run with other settings has left there")
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
     picture_size: int = Field(450, ge=0, description="height and width that every picture must have; 0: any")
@@ -307,7 +307,7 @@ def from_notebook(kind, namespace, architecture=None):
     }
     if architecture and not values.get("input_size"):
         values["input_size"] = architecture.input_size
-    return validate(kind, values)
+    return validate(kind, colab.place(values))
 
 
 def read_file(path):
