@@ -35,6 +35,8 @@ class Network:
         Layer, or layers, at which the backbone is cut, ``"pooled"`` or ``"pixels"``.
     trunk, tail, full : keras.Model
         Pixels to features, features to probabilities, and pixels to probabilities; ``full`` shares all layers.
+    backbone : keras.Model or None
+        Preprocessed pixels to the last feature maps, of the same layers; ``None`` for a head alone.
     """
 
     architecture: architectures.Architecture
@@ -45,6 +47,7 @@ class Network:
     trunk: keras.Model
     tail: keras.Model
     full: keras.Model
+    backbone: keras.Model | None = None
 
     def parameters(self):
         """Count the model's numbers.
@@ -94,7 +97,7 @@ def build(architecture, settings, source, cells=None, classes=None):
     trunk, tail = _divide(backbone, pixels, preprocessed, cut, _head(settings, classes))
     _freeze(architecture, trunk, tail, backbone, settings)
     full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
-    return Network(architecture, settings, source, classes, cut, trunk, tail, full)
+    return Network(architecture, settings, source, classes, cut, trunk, tail, full, backbone)
 
 
 def _cut(architecture, settings):
