@@ -1,0 +1,82 @@
+"""What all figures share: colours, sizes, and how one is made.
+
+Colours are the colour-blind-safe Okabe-Ito set; figures are sized for the width of a notebook.
+"""
+
+import itertools
+
+from matplotlib import pyplot as plt
+
+from ..settings import SYNTHETIC_NOTE
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
+WIDTH = 9.0  # inches
+
+
+def class_colours(labels):
+    """A colour for each class, the same in every figure.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Classes, once or more often.
+
+    Returns
+    -------
+    dict of str to str
+        In the order of the names.
+    """
+    return dict(zip(sorted(set(labels)), itertools.cycle(PALETTE), strict=False))
+
+
+def new_figure(height, columns=1, rows=1, width=WIDTH, **options):
+    """A figure that is shown once, where a notebook's cell ends with it.
+
+    Parameters
+    ----------
+    height, width : float
+        In inches.
+    columns, rows : int
+        Of axes.
+    **options
+        Of `matplotlib.pyplot.subplots`.
+
+    Returns
+    -------
+    figure, axes
+    """
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
+    plt.close(figure)
+    return figure, axes
+
+
+def sample_note(compared):
+    """What the title of a comparison says of synthetic cells.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        From `comparison.compare`.
+
+    Returns
+    -------
+    str
+        Empty for other cells.
+    """
+    synthetic = compared["notes"].str.contains(SYNTHETIC_NOTE, regex=False).any()
+    return "Synthetic sample: shows the pipeline only. " if synthetic else ""
+
+
+def show_picture(ax, pixels, title=""):
+    """Show one cell without axes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    pixels : ndarray of shape (size, size, 3), uint8
+    title : str
+    """
+    ax.imshow(pixels)
+    ax.set_title(title, fontsize=8)
+    ax.set_axis_off()
