@@ -52,6 +52,7 @@ def build_parser():
     _add_sweep(commands)
     _add_summary(commands)
     _add_predict(commands)
+    _add_serve(commands)
     _add_export(commands)
     _add_manifest(commands)
     _add_audit(commands)
@@ -212,6 +213,28 @@ def predict(options):
     table = models.classify(network, files)
     runs.write_csv(options.output, table)
     print(f"{len(table):,} pictures classified: {options.output}. {RESEARCH_ONLY}")
+
+
+def _add_serve(commands):
+    command = commands.add_parser(
+        "serve", help="a page that shows a trained model new pictures",
+        description="Start a page on this machine: upload pictures, see probabilities, where the evidence lies and the "
+        "most similar training cells (where those pictures are still there). Needs gradio "
+        "(requirements-page.txt).",
+        epilog=f"example: python -m allhelpers serve RUN/mobilenet. {RESEARCH_ONLY}",
+    )  # fmt: skip
+    command.set_defaults(command=serve)
+    command.add_argument("model", metavar="MODEL", help="model.keras of a run, with parameters.json beside it")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine "
+                         "only; 0.0.0.0: every machine that reaches this one, without a password)")  # fmt: skip
+    command.add_argument("--port", type=int, default=7860, help="(default: %(default)s)")
+
+
+def serve(options):
+    """``serve``: the page, until interrupted."""
+    from . import page
+
+    page.serve(options.model, options.host, options.port)
 
 
 def _add_export(commands):

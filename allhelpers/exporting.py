@@ -144,6 +144,7 @@ def describe(network, kind):
         "architecture": network.architecture.name,
         "input": f"RGB, 0 to 255, uint8, of shape (n, {settings.size}, {settings.size}, 3)",
         "pictures": f"{part}, resized by pixel area to {settings.size} x {settings.size}",
+        "crop": settings.crop,
         "output": [f"p_{label}" for label in network.classes],
         "orientations_averaged_inside": settings.average,
         "note": RESEARCH_ONLY,

@@ -6,31 +6,33 @@
 Research only, not for diagnosis.
 """
 
+import json
 import sys
 
 import cv2
 import numpy as np
 import onnxruntime
 
-CROP = 450  # pixels; the official pictures' size, of which larger ones keep the centre
 
-
-def pixels_of(path, size):
-    """A picture as the model was trained on it: central square, resized by pixel area, RGB."""
+def pixels_of(path, size, crop):
+    """A picture as the model was trained on it: whole (crop 0) or its central square, resized by pixel area, RGB."""
     picture = cv2.imread(path, cv2.IMREAD_COLOR)
-    top, left = (max(0, (side - CROP) // 2) for side in picture.shape[:2])
-    picture = picture[top : top + CROP, left : left + CROP]
+    if crop:
+        top, left = (max(0, (side - crop) // 2) for side in picture.shape[:2])
+        picture = picture[top : top + crop, left : left + crop]
     small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[np.newaxis]
 
 
 def main(model, *paths):
-    """One line per picture."""
+    """One line per picture: the probability of each class."""
     session = onnxruntime.InferenceSession(model)
     given = session.get_inputs()[0]
+    with open(f"{model}.json", encoding="utf-8") as stream:  # written beside the model by `export`
+        described = json.load(stream)
     for path in paths:
-        p_all, p_hem = session.run(None, {given.name: pixels_of(path, given.shape[1])})[0][0]
-        print(f"{path}: p(ALL) = {p_all:.3f}, p(HEM) = {p_hem:.3f}")
+        found = session.run(None, {given.name: pixels_of(path, given.shape[1], described["crop"])})[0][0]
+        print(path, *(f"{name} = {p:.3f}" for name, p in zip(described["output"], found, strict=True)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""A trained network on new pictures: probabilities, where the evidence lies, and the training cells most like each.
+
+A probability alone asks for belief. The evidence and the neighbours let a reader see whether the network looks at the
+cell, and which known cells it takes the new one for.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import architectures, explaining, loading, models, runs
+from .errors import InputError
+from .settings import TrainingSettings, validate
+
+NEIGHBOURS = 4
+MOST_COMPARED = 1000  # training cells among which the nearest are looked for: seconds on two cores
+
+
+@dataclass(frozen=True)
+class Known:
+    """Training cells, with their features.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Rows of the manifest.
+    pixels : ndarray of shape (cells, size, size, 3), uint8
+    features : ndarray of shape (cells, channels), float32
+    """
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+    features: np.ndarray
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network says of new pictures.
+
+    Attributes
+    ----------
+    table : DataFrame
+        As from `models.classify`: file, ``p_<class>`` of each class, predicted.
+    pixels : ndarray of shape (pictures, size, size, 3), uint8
+    evidence : ndarray of shape (pictures, size, size), float32
+        Grad-CAM of the predicted class, 0 to 1.
+    neighbours : ndarray of shape (pictures, k), int, or None
+        Rows of the known cells, the nearest first.
+    distances : ndarray of shape (pictures, k), float, or None
+        Cosine distances to them, 0 to 2.
+    """
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+    evidence: np.ndarray
+    neighbours: np.ndarray | None = None
+    distances: np.ndarray | None = None
+
+
+def known(network, cells):
+    """The training cells of a run, or 1,000 of them drawn at random, as the network sees them.
+
+    Parameters
+    ----------
+    network : networks.Network
+    cells : loading.Cells
+
+    Returns
+    -------
+    Known
+    """
+    rows = explaining.drawn(cells.rows("train"), network.settings.seed, MOST_COMPARED)
+    pixels = np.asarray(cells.pixels[rows])
+    return Known(cells.table.iloc[rows].reset_index(drop=True), pixels, explaining.embed(network, pixels))
+
+
+def cells_of(model):
+    """The cells of a model that was trained earlier, where its pictures are still there.
+
+    Parameters
+    ----------
+    model : str or Path
+        ``model.keras``, or its folder.
+
+    Returns
+    -------
+    loading.Cells
+
+    Raises
+    ------
+    InputError
+        If the pictures are not where the training had them, or are others.
+    """
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    recorded = runs.read_json(folder / "parameters.json")
+    settings = validate(TrainingSettings, {**recorded["settings"], "run_folder": str(folder.parent)})
+    cells = loading.prepare(settings)
+    content = cells.table.to_csv(index=False)
+    if (folder.parent / "manifest.csv").read_text(encoding="utf-8") != content:
+        raise InputError(f"{settings.images} holds other cells than {folder} was trained on: bring back the old ones.")
+    return cells
+
+
+def look(network, files, training_cells=None):
+    """Classify new pictures, and say what each verdict rests on.
+
+    Parameters
+    ----------
+    network : networks.Network
+        Trained, or from `models.load`.
+    files : list of Path
+        BMP, PNG or JPEG pictures of single cells, prepared as in the network's settings.
+    training_cells : Known, optional
+        Where to look for the nearest cells.
+
+    Returns
+    -------
+    Seen
+
+    Raises
+    ------
+    UnusableError
+        If a picture does not pass the gate.
+    """
+    table = models.classify(network, files)
+    pixels = architectures.check_pixels(np.stack([loading.decode_file(path, network.settings) for path in files]))
+    evidence = np.zeros(pixels.shape[:3], np.float32)
+    for label in set(table["predicted"]):
+        rows = np.flatnonzero(table["predicted"] == label)
+        evidence[rows] = explaining.grad_cam(network, pixels[rows], label)
+    if training_cells is None:
+        return Seen(table, pixels, evidence)
+    k = min(NEIGHBOURS, len(training_cells.table))
+    features = explaining.embed(network, pixels)
+    return Seen(table, pixels, evidence, *explaining.nearest(features, training_cells.features, k))

@@ -1,0 +1,189 @@
+"""A page on which pictures are put before a trained model: on this machine only, unless the user says otherwise."""
+
+import importlib.util
+import os
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from . import RESEARCH_ONLY, architectures, evaluation, models, new_cells, pictures, plotting, runs
+from .errors import InputError
+from .manifest import title as class_title
+
+HOST, PORT = "127.0.0.1", 7860
+KEPT = 3600  # seconds after which uploaded pictures are deleted
+MOST_PICTURES = 32  # at once
+LOCAL = ("127.0.0.1", "localhost", "::1")
+FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # gradio's own come from the network
+
+
+def heading(folder):
+    """What must be said above every result of a model.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of a finished architecture: parameters.json, and metrics.json if it was evaluated.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    folder = Path(folder)
+    recorded = runs.read_json(folder / "parameters.json")
+    lines = [
+        f"# {architectures.get(recorded['architecture']).title}: {' or '.join(map(class_title, recorded['classes']))}?"
+    ]
+    lines.append(f"**{RESEARCH_ONLY}**")
+    if (folder / "metrics.json").is_file():
+        metrics = runs.read_json(folder / "metrics.json")["test"]
+        lines.append(f"On its {metrics['accuracy']['cells']:,} test cells: {_measured(metrics)}.")
+    return "\n\n".join(lines + [f"- {note}" for note in recorded["notes"]])
+
+
+def _measured(metrics):
+    """Two metrics of the test, with their intervals over patients."""
+    rows = [(evaluation.title(name), metrics[name]) for name in ("accuracy", "auroc")]
+    return ", ".join(
+        f"{name} {row['value']:.2f} ({row['patients_low']:.2f} to {row['patients_high']:.2f}, 95 %, patients resampled)"
+        for name, row in rows
+    )
+
+
+def build(network, said, known=None):
+    """Make the page.
+
+    Parameters
+    ----------
+    network : networks.Network
+    said : str
+        From `heading`.
+    known : new_cells.Known, optional
+        Training cells; without them no neighbours are shown.
+
+    Returns
+    -------
+    gradio.Blocks
+
+    Raises
+    ------
+    InputError
+        If gradio is not installed.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("The page needs gradio: pip install -r requirements-page.txt.")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # nothing leaves the machine; read when gradio is imported
+    import gradio as gr
+
+    def look(files):
+        try:
+            return answer(network, files, known)
+        except InputError as error:
+            raise gr.Error(str(error)) from error
+
+    with gr.Blocks(title="Cells before a trained network", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
+        gr.Markdown(said)
+        upload = gr.File(label=f"Pictures of single cells ({', '.join(pictures.SUFFIXES)})", file_count="multiple",
+                         file_types=list(pictures.SUFFIXES), type="filepath")  # fmt: skip
+        button = gr.Button("Classify", variant="primary")
+        table = gr.Dataframe(label="Probabilities", interactive=False)
+        figure = gr.Plot(label="What the verdict rests on")
+        gr.Markdown(
+            "The second picture shows where the evidence for the predicted class lies (Grad-CAM), not why. The others "
+            "are the training cells whose features are most alike: neighbours of several classes are a reason to doubt."
+        )
+        button.click(look, upload, [table, figure], api_name="classify")
+    return page
+
+
+def answer(network, files, known=None):
+    """The table and the figure for some uploaded pictures.
+
+    Parameters
+    ----------
+    network : networks.Network
+    files : list of str
+    known : new_cells.Known, optional
+
+    Returns
+    -------
+    table : DataFrame
+        One row per picture.
+    figure : Figure
+
+    Raises
+    ------
+    InputError
+        If there is none, or too many, or one that does not pass the gate.
+    """
+    if not files or len(files) > MOST_PICTURES:
+        given = "no picture" if not files else f"{len(files)} pictures"
+        raise InputError(f"There is {given}: choose 1 to {MOST_PICTURES}.")
+    seen = new_cells.look(network, [Path(file) for file in files], known)
+    shares = {f"p({class_title(label, short=True)})": seen.table[f"p_{label}"].round(3) for label in network.classes}
+    names = seen.table["file"].map(lambda file: Path(file).name)
+    predicted = seen.table["predicted"].map(class_title)
+    return pd.DataFrame({"picture": names, "predicted": predicted, **shares}), plotting.new_cells(seen, known)
+
+
+def launch(page, host=HOST, port=PORT):
+    """Show a page without waiting for its end, as a notebook needs it.
+
+    Parameters
+    ----------
+    page : gradio.Blocks
+        From `build`.
+    host : str
+        Address to listen on; the default can be reached from this machine only.
+    port : int
+
+    Returns
+    -------
+    str
+        The page's address.
+
+    Raises
+    ------
+    InputError
+        If the port is taken.
+    """
+    import gradio as gr
+
+    if host not in LOCAL:
+        print(f"The page can be reached from other machines ({host}), by anybody, without a password.", flush=True)
+    try:
+        _, address, _ = page.launch(server_name=host, server_port=port, share=False, prevent_thread_lock=True,
+                                    quiet=True, theme=gr.themes.Default(**FONTS))  # fmt: skip
+    except OSError as error:
+        raise InputError(f"Port {port} on {host} cannot be used: choose another one (--port).") from error
+    return address
+
+
+def serve(model, host=HOST, port=PORT):
+    """Serve a trained model until interrupted.
+
+    Parameters
+    ----------
+    model : str or Path
+        ``model.keras`` of a finished run, or its folder.
+    host : str
+    port : int
+
+    Raises
+    ------
+    InputError
+        If the model cannot be used, gradio is not installed, or the port is taken.
+    """
+    network, folder = models.load(model), Path(model)
+    folder = folder if folder.is_dir() else folder.parent
+    try:
+        known = new_cells.known(network, new_cells.cells_of(folder))
+    except InputError as error:
+        print(f"No similar training cells will be shown: {error}", flush=True)
+        known = None
+    address = launch(build(network, heading(folder), known), host, port)
+    print(f"{address} shows the page; Ctrl-C ends it. {RESEARCH_ONLY}", flush=True)
+    while True:
+        time.sleep(1)
