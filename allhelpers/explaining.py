@@ -21,7 +21,8 @@ from .errors import InputError
 AT_ONCE = 128  # cells whose feature maps are held in memory
 MOST_EXPLAINED = 48  # cells of each class, for examples and their mean
 MOST_MAPPED = 1000  # cells in one map: seconds on two cores; t-SNE takes minutes for many more
-LEAST_MAPPED = 8
+LEAST_MAPPED = 3
+MOST_DRAWN = 400
 COMPONENTS = 50  # of the principal components on which t-SNE works (van der Maaten & Hinton 2008, section 4.2)
 PERPLEXITY = 30
 
@@ -230,7 +231,7 @@ def map_of_features(features, seed):
     Parameters
     ----------
     features : array of shape (cells, channels)
-        From `embed`; 8 to 1,000 cells. `drawn` chooses among more.
+        From `embed`; 3 to 1,000 cells. `drawn` chooses among more.
     seed : int
 
     Returns
@@ -254,8 +255,8 @@ def map_of_features(features, seed):
     return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
 
 
-def drawn(rows, seed, most=MOST_MAPPED):
-    """Some rows at random, in their order, where there are more than can be mapped.
+def drawn(rows, seed, most=MOST_DRAWN):
+    """Some rows at random, in their order, where there are more than is quick to map.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ def grad_cam(cells, predictions, evidence, title="", per_class=5):
             image = _overlay(below[k], pixels, found.heat[k])
         above[0].text(-0.05, 0.5, class_title(label), transform=above[0].transAxes, rotation=90, ha="right",
                       va="center", fontsize=9)  # fmt: skip
-    figure.colorbar(image, ax=axes, shrink=0.5, label="evidence for the true class (share of the cell's strongest)")
+    figure.colorbar(image, ax=axes, shrink=0.7, label="evidence for the true class (share of the cell's strongest)")
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -220,7 +220,8 @@ def mean_grad_cam(cells, evidence, title=""):
 
 def _overlay(ax, pixels, heat):
     """Evidence over a grey cell: the stronger, the less of the cell shows through."""
-    ax.imshow(np.asarray(pixels, float).mean(axis=-1), cmap="gray", vmin=0, vmax=255)
+    grey = np.asarray(pixels, float).mean(axis=-1)
+    ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
     image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
     ax.set_axis_off()
     return plt.cm.ScalarMappable(image.norm, image.cmap)

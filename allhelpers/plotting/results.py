@@ -11,6 +11,8 @@ from ..manifest import title as class_title
 from .base import BLUE, GREEN, GREY, ORANGE, PALETTE, class_colours, new_figure
 
 SHAPES = "osD^vP*X"
+MOST_STRIPS = 40  # patients of a class
+STRIP_MARKS = {True: (BLUE, "o", "cell called right"), False: (ORANGE, "x", "called wrong")}
 
 
 def learning_curves(history, title="", patience=0):
@@ -39,11 +41,8 @@ def learning_curves(history, title="", patience=0):
             ax.plot(history["epoch"], history[f"val_{measure}"], color=ORANGE, marker=marker, markersize=3,
                     linestyle="--", label="validation")  # fmt: skip
         ax.axvline(chosen, color=GREY, linestyle=":", label=f"kept: epoch {chosen}, {reason}")
-        ax.set(
-            xlabel="epoch",
-            ylabel="share of cells right" if measure == "accuracy" else "cross-entropy (nats)",
-            title=measure,
-        )
+        ax.set(xlabel="epoch", ylabel=unit, title=measure)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8)
     axes[0].set_ylim(min(0.4, *axes[0].get_ylim()), 1.02)
@@ -202,26 +201,33 @@ def patient_strips(predictions, title=""):
         subject=evaluation.patients_of(predictions),
         stated=evaluation.stated_for_truth(predictions),
     )
-    groups = {label: table[table["label"] == label] for label in evaluation.classes_of(predictions)}
-    most = max(group["subject"].nunique() for group in groups.values())
-    figure, axes = new_figure(1.3 + 0.17 * most, columns=len(groups), sharex=True)
-    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
-    for ax, (label, group) in zip(axes, groups.items(), strict=True):
-        order = group.groupby("subject")["stated"].median().sort_values().index
-        y = group["subject"].map({name: k for k, name in enumerate(order)}) + jitter[: len(group)]
-        for right, colour, marker in ((True, BLUE, "o"), (False, ORANGE, "x")):
+    groups = {label: _worst(group) for label, group in table.groupby("label")}
+    most = max(len(order) for _, order in groups.values())
+    figure, axes = new_figure(1.5 + 0.17 * most, columns=len(groups), sharex=True, squeeze=False)
+    random = np.random.default_rng(0)
+    for ax, (label, (group, order)) in zip(axes[0], groups.items(), strict=True):
+        y = group["subject"].map(order.get) + random.uniform(-0.3, 0.3, len(group))
+        for right, (colour, marker, _) in STRIP_MARKS.items():
             chosen = group["right"] == right
             ax.scatter(group.loc[chosen, "stated"], y[chosen], s=8, color=colour, marker=marker, linewidths=0.8)
         names = [f"{name} ({(group['subject'] == name).sum()})" for name in order]
         ax.set_yticks(range(len(order)), names, fontsize=6 if most > 12 else 8)
-        ax.set(title=class_title(label), ylim=(len(order) - 0.5, -0.5), xlim=(-0.03, 1.03))
+        count = table.loc[table["label"] == label, "subject"].nunique()
+        some = f", the worst {len(order)} of {count} patients" if count > len(order) else ""
+        ax.set(title=class_title(label) + some, ylim=(len(order) - 0.5, -0.5), xlim=(-0.03, 1.03))
+        ax.set_xlabel("probability stated for the true class")
         ax.grid(alpha=0.3)
-    figure.supxlabel("probability stated for the true class", fontsize=10)
-    axes[0].set_ylabel("patient (cells)")
-    marks = [axes[0].scatter([], [], s=16, color=c, marker=m) for c, m in ((BLUE, "o"), (ORANGE, "x"))]
-    figure.legend(marks, ["cell called right", "called wrong"], fontsize=8, loc="outside lower center", ncols=2)
+    axes[0, 0].set_ylabel("patient (cells)")
+    marks = {text: axes[0, 0].scatter([], [], s=16, color=c, marker=m) for c, m, text in STRIP_MARKS.values()}
+    figure.legend(marks.values(), marks, fontsize=8, loc="outside lower center", ncols=2)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _worst(group):
+    """Cells of the patients with the lowest median, and the place of each of these patients."""
+    worst = group.groupby("subject")["stated"].median().sort_values().index[:MOST_STRIPS]
+    return group[group["subject"].isin(worst)], {name: k for k, name in enumerate(worst)}
 
 
 def feature_map(places, table, title=""):
