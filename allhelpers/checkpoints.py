@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from . import runs
 
@@ -112,3 +113,37 @@ def settings_in(folder):
 def path_in(folder):
     """Where the checkpoint of an architecture's results lies."""
     return Path(folder) / "checkpoint.npz"
+
+
+def best_epoch(history):
+    """Epoch with the lowest validation loss, the first of several.
+
+    Parameters
+    ----------
+    history : list of dict or DataFrame
+
+    Returns
+    -------
+    int
+        From 1; 0 where there is none.
+    """
+    losses = pd.DataFrame(history, columns=["epoch", "val_loss"]).dropna()
+    return int(losses.loc[losses["val_loss"].idxmin(), "epoch"]) if len(losses) else 0
+
+
+def chosen_epoch(history, patience):
+    """The epoch after which the network was left: the best one where training waited for it, else the last one.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row per epoch.
+    patience : int
+        Of the settings; 0: the network is kept as it is after the last epoch.
+
+    Returns
+    -------
+    int
+        From 1.
+    """
+    return (patience and best_epoch(history)) or int(history["epoch"].iloc[-1])

@@ -12,8 +12,9 @@ import pandas as pd
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from . import baselines, evaluation, runs
+from . import baselines, checkpoints, evaluation, runs
 from .errors import InputError
+from .manifest import OFFICIAL_CLASSES
 from .methods import NAMES, notebook_of
 from .methods import title as title_of
 
@@ -40,9 +41,9 @@ def compare(run_folder, names):
     Returns
     -------
     DataFrame
-        One row per architecture: how it was trained, final training and validation figures, every test metric with
-        its intervals (``low`` and ``high`` belong to test_accuracy, by Wilson; ``<metric>_low`` and ``<metric>_high``
-        are from the bootstrap of patients), seconds, parameters, size.
+        One row per architecture: how it was trained, on which classes, training and validation figures at the chosen
+        epoch, every test metric with its intervals (``low`` and ``high`` belong to test_accuracy, by Wilson;
+        ``<metric>_low`` and ``<metric>_high`` are from the bootstrap of patients), seconds, parameters, size.
 
     Raises
     ------
@@ -76,7 +77,6 @@ def _row(run_folder, name):
     record, metrics = (runs.read_json(folder / f) for f in ("parameters.json", "metrics.json"))
     if record["manifest_sha256"] != runs.sha256(run_folder / "manifest.csv"):
         raise InputError(f"{folder} was computed on other cells than {run_folder}/manifest.csv: run {notebook} again.")
-    last = _last_epoch(folder)
     test, settings = metrics["test"]["accuracy"], record["settings"]
     return {
         "architecture": name,
@@ -85,7 +85,8 @@ def _row(run_folder, name):
         "batch_norm": settings.get("batch_norm"),
         "split": settings["split"],
         "seed": settings["seed"],
-        **last,
+        "classes": ",".join(metrics["test"]["patients"]),
+        **_chosen_epoch(folder, settings.get("patience", 0)),
         "test_correct": test["correct"],
         "test_cells": test["cells"],
         "test_accuracy": test["value"],
@@ -101,14 +102,16 @@ def _row(run_folder, name):
     }
 
 
-def _last_epoch(folder):
-    """The end of a network's training; nothing for methods that are not trained in epochs."""
-    columns = {"epoch": "epochs", "accuracy": "train_accuracy", "val_accuracy": "valid_accuracy"}
+def _chosen_epoch(folder, patience):
+    """How the training of the network that was kept stood; nothing for methods that are not trained in epochs."""
+    columns = {"accuracy": "train_accuracy", "val_accuracy": "valid_accuracy"}
     columns |= {"loss": "train_loss", "val_loss": "valid_loss"}
     if not (folder / "history.csv").is_file():
-        return dict.fromkeys(columns.values())
-    last = pd.read_csv(folder / "history.csv").iloc[-1]
-    return {ours: int(last[its]) if its == "epoch" else last[its] for its, ours in columns.items()}
+        return dict.fromkeys(["epochs", "chosen_epoch", *columns.values()])
+    history = pd.read_csv(folder / "history.csv")
+    chosen = checkpoints.chosen_epoch(history, patience)
+    row = history.set_index("epoch").loc[chosen]
+    return {"epochs": len(history), "chosen_epoch": chosen, **{ours: row[its] for its, ours in columns.items()}}
 
 
 def _metric_columns(metrics):
@@ -135,6 +138,21 @@ def notes_of(comparison):
     return list(dict.fromkeys(note for notes in comparison["notes"].fillna("") for note in notes.split("; ") if note))
 
 
+def is_official(compared):
+    """Whether methods were tested on the classes of C-NMC 2019, so that the paper's figures can stand beside them.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        From `compare`.
+
+    Returns
+    -------
+    bool
+    """
+    return all(set(classes.split(",")) == set(OFFICIAL_CLASSES) for classes in compared["classes"])
+
+
 def paper_results():
     """The paper's own table, with Wilson intervals computed from its counts.
 
@@ -152,8 +170,25 @@ def paper_results():
     )
 
 
+def paper_rows(compared):
+    """The paper's results of the methods that are compared; none where the classes are others than the paper's.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        From `compare`.
+
+    Returns
+    -------
+    DataFrame
+        As from `paper_results`.
+    """
+    table = paper_results()
+    return table[table["architecture"].isin(compared["architecture"]) & is_official(compared)]
+
+
 def beside_paper(comparison):
-    """The paper's table and ours, one under the other for each architecture.
+    """The paper's table and ours, one under the other for each architecture; ours alone for other classes.
 
     Parameters
     ----------
@@ -166,8 +201,8 @@ def beside_paper(comparison):
         Rows indexed by architecture and source (paper, this run).
     """
     columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "test_accuracy", "low", "high", "right"]
-    both = pd.concat({"paper": paper_results(), "this run": comparison}, names=["source"])
-    both = both[both["architecture"].isin(comparison["architecture"])]
+    tables = {"paper": paper_rows(comparison), "this run": comparison}
+    both = pd.concat({source: table for source, table in tables.items() if len(table)}, names=["source"])
     both["right"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
     order = {name: k for k, name in enumerate(comparison["architecture"])}
     both = both.reset_index("source").sort_values(["architecture", "source"], key=lambda s: s.replace(order))

@@ -109,6 +109,21 @@ def stated(predictions):
     return predictions[[f"p_{label}" for label in classes_of(predictions)]].to_numpy(float)
 
 
+def stated_for_truth(predictions):
+    """Probability that was stated for the true class of each cell.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+
+    Returns
+    -------
+    ndarray of shape (cells,)
+    """
+    columns = predictions["label"].map(list(classes_of(predictions)).index).to_numpy(int)
+    return stated(predictions)[np.arange(len(predictions)), columns]
+
+
 def predicted_labels(predictions):
     """Class of each cell: the most probable one, of equals the first.
 

@@ -6,6 +6,7 @@ cells can be neighbours. Neither says why. On random weights neither means anyth
 """
 
 import functools
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -18,8 +19,10 @@ from . import architectures, networks
 from .errors import InputError
 
 AT_ONCE = 128  # cells whose feature maps are held in memory
+MOST_EXPLAINED = 48  # cells of each class, for examples and their mean
 MOST_MAPPED = 1000  # cells in one map: seconds on two cores; t-SNE takes minutes for many more
-LEAST_MAPPED = 8
+LEAST_MAPPED = 3
+MOST_DRAWN = 400
 COMPONENTS = 50  # of the principal components on which t-SNE works (van der Maaten & Hinton 2008, section 4.2)
 PERPLEXITY = 30
 
@@ -79,6 +82,47 @@ def _weighted(activations, model, chosen):
     summed = tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy()
     strongest = summed.max(axis=(1, 2), keepdims=True)
     return np.divide(summed, strongest, out=np.zeros_like(summed), where=strongest > 0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where the evidence for a class lies in some cells of that class.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Row numbers in the cells.
+    heat : ndarray of shape (rows, size, size), float32
+        From `grad_cam`.
+    """
+
+    rows: np.ndarray
+    heat: np.ndarray
+
+
+def evidence(model, cells, seed, side="test", most=MOST_EXPLAINED):
+    """Grad-CAM of the true class in cells of each class, drawn at random from one side of the split.
+
+    Parameters
+    ----------
+    model : networks.Network
+    cells : loading.Cells
+    seed : int
+    side : {"train", "valid", "test"}
+    most : int
+        Cells of each class.
+
+    Returns
+    -------
+    dict of str to Evidence
+        Classes that have cells on this side.
+    """
+    random, found = np.random.default_rng(seed), {}
+    for label in model.classes:
+        rows = random.permutation(np.flatnonzero((cells.table["split"] == side) & (cells.table["label"] == label)))
+        if len(rows):
+            found[label] = Evidence(rows[:most], grad_cam(model, cells.pixels[rows[:most]], label))
+    return found
 
 
 def embed(model, pixels):
@@ -187,7 +231,7 @@ def map_of_features(features, seed):
     Parameters
     ----------
     features : array of shape (cells, channels)
-        From `embed`; 8 to 1,000 cells. `drawn` chooses among more.
+        From `embed`; 3 to 1,000 cells. `drawn` chooses among more.
     seed : int
 
     Returns
@@ -211,8 +255,8 @@ def map_of_features(features, seed):
     return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
 
 
-def drawn(rows, seed, most=MOST_MAPPED):
-    """Some rows at random, in their order, where there are more than can be mapped.
+def drawn(rows, seed, most=MOST_DRAWN):
+    """Some rows at random, in their order, where there are more than is quick to map.
 
     Parameters
     ----------

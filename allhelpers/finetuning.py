@@ -112,7 +112,7 @@ def train(network, features, cells, settings, folder=None, model=None, quiet=Fal
             row = {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
             bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
             row = {"epoch": epoch + 1, **row, "seconds": time.perf_counter() - began}
-            is_best = settings.patience > 0 and best_epoch([*kept.history, row]) == epoch + 1
+            is_best = settings.patience > 0 and checkpoints.best_epoch([*kept.history, row]) == epoch + 1
             kept.add(row, is_best, is_over([*kept.history, row], settings))
             if folder:
                 runs.write_csv(folder / "history.csv", pd.DataFrame(kept.history))
@@ -135,22 +135,6 @@ def _rows(cells, settings):
     return train_rows, valid_rows
 
 
-def best_epoch(history):
-    """Epoch with the lowest validation loss, the first of several.
-
-    Parameters
-    ----------
-    history : list of dict or DataFrame
-
-    Returns
-    -------
-    int
-        From 1; 0 where there is none.
-    """
-    losses = pd.DataFrame(history, columns=["epoch", "val_loss"]).dropna()
-    return int(losses.loc[losses["val_loss"].idxmin(), "epoch"]) if len(losses) else 0
-
-
 def is_over(history, settings):
     """Whether a training has ended: after all its epochs, or because validation has not improved for long enough.
 
@@ -163,7 +147,7 @@ def is_over(history, settings):
     -------
     bool
     """
-    waited = len(history) - best_epoch(history) if settings.patience else 0
+    waited = len(history) - checkpoints.best_epoch(history) if settings.patience else 0
     return len(history) >= settings.epochs or waited > settings.patience
 
 

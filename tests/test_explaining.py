@@ -129,7 +129,7 @@ def test_map_is_limited_and_draws_say_what_they_leave():
     with pytest.raises(InputError, match="A map of 1,001 cells cannot be drawn"):
         explaining.map_of_features(np.zeros((1001, 3)), seed=1)
     rows = explaining.drawn(np.arange(0, 5000, 2), seed=1)
-    assert len(set(rows)) == explaining.MOST_MAPPED
+    assert len(set(rows)) == explaining.MOST_DRAWN
     assert (np.diff(rows) > 0).all()
     assert (rows % 2 == 0).all()
     assert explaining.drawn(np.arange(7), seed=1).tolist() == list(range(7))

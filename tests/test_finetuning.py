@@ -196,7 +196,7 @@ def test_patience_stops_and_leaves_the_best_epoch(cells, make_settings, tmp_path
     some = few(cells)
     settings = recipe(make_settings, learning_rate=0.3, schedule="constant", epochs=200, patience=3)
     network, history = train_in(tmp_path, some, settings)
-    best = finetuning.best_epoch(history)
+    best = checkpoints.best_epoch(history)
     assert len(history) == best + 4 < 200
     valid = some.rows("valid")
     probabilities = networks.predict(network.full, some.pixels[valid])
@@ -210,7 +210,7 @@ def test_patience_stops_and_leaves_the_best_epoch(cells, make_settings, tmp_path
 )
 def test_patience_of_two_epochs(losses, best, over, make_settings):
     history = [{"epoch": k + 1, "val_loss": loss} for k, loss in enumerate(losses)]
-    assert finetuning.best_epoch(history) == best
+    assert checkpoints.best_epoch(history) == best
     assert finetuning.is_over(history, make_settings(patience=2, epochs=10)) == over
     assert finetuning.is_over(history, make_settings(patience=0, epochs=4)) == (len(losses) == 4)
 

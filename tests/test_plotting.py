@@ -33,7 +33,7 @@ def figures(cells, run_folder):
         "patients": plotting.patients(mixed, "MobileNet"),
         "methods": plotting.methods(comparison.methods(predictions), compared),
         "differences": plotting.differences(comparison.pairs(predictions)),
-        "accuracy": plotting.accuracy_with_intervals(compared, comparison.paper_results()),
+        "accuracy": plotting.accuracy_with_intervals(compared),
         "cost": plotting.cost(compared, comparison.stages(run_folder, ["mobilenet"])),
     }
 

@@ -3,15 +3,18 @@
 Colours are the colour-blind-safe Okabe-Ito set; figures are sized for the width of a notebook.
 """
 
+import io
 import itertools
 
 from matplotlib import pyplot as plt
 
+from .. import runs
 from ..settings import SYNTHETIC_NOTE
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 WIDTH = 9.0  # inches
+DPI = 100  # of figures that are kept as files
 
 
 def class_colours(labels):
@@ -80,3 +83,39 @@ def show_picture(ax, pixels, title=""):
     ax.imshow(pixels)
     ax.set_title(title, fontsize=8)
     ax.set_axis_off()
+
+
+def encoded(figure):
+    """A figure as the bytes of a WebP picture, which every browser reads and which is half as large as PNG.
+
+    Parameters
+    ----------
+    figure : Figure
+
+    Returns
+    -------
+    bytes
+    """
+    stream = io.BytesIO()
+    figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 85, "method": 6})
+    return stream.getvalue()
+
+
+def keep(figure, folder, name):
+    """Leave a figure in the folder of an architecture's results, for the report.
+
+    Parameters
+    ----------
+    figure : Figure
+    folder : Path
+    name : str
+        One of `report.FIGURES`.
+
+    Returns
+    -------
+    Figure
+        The same.
+    """
+    with runs.atomic(runs.folder(folder, "figures") / f"{name}.webp") as partial:
+        partial.write_bytes(encoded(figure))
+    return figure

@@ -35,33 +35,36 @@ def methods(table, compared):
     return figure
 
 
-def accuracy_with_intervals(compared, paper=None):
-    """Test accuracy of each architecture with its 95 % interval, the paper's beside it.
+def accuracy_with_intervals(compared):
+    """Test accuracy of each architecture with its 95 % interval; the paper's beside it where the classes are its own.
 
     Parameters
     ----------
     compared : DataFrame
         From `comparison.compare`.
-    paper : DataFrame, optional
-        From `comparison.paper_results`.
 
     Returns
     -------
     Figure
     """
     figure, ax = new_figure(1.4 + 0.6 * len(compared))
-    names = compared["architecture"].tolist()
+    names, paper = compared["architecture"].tolist(), comparison.paper_rows(compared)
     series = [("this run", compared, BLUE, "o", -0.12)]
-    if paper is not None:
-        series.append(("paper (70 cells)", paper[paper["architecture"].isin(names)], GREY, "s", 0.12))
+    if len(paper):
+        series.append(("paper (70 cells)", paper, GREY, "s", 0.12))
     for label, table, colour, marker, shift in series:
         y = np.array([names.index(name) for name in table["architecture"]]) + shift
         arms = [table["test_accuracy"] - table["low"], table["high"] - table["test_accuracy"]]
         ax.errorbar(table["test_accuracy"], y, xerr=arms, fmt=marker, color=colour, capsize=3, label=label)
-    ax.axvline(0.5, color=GREY, linestyle=":", label="chance")
+    chance = 1 / (1 + compared["classes"].str.count(",").max())
+    ax.axvline(chance, color=GREY, linestyle=":", label="chance")
     ticks = [f"{comparison.title(row.architecture)}\n({row.weights})" for row in compared.itertuples()]
     ax.set_yticks(range(len(names)), ticks, fontsize=8)
-    ax.set(xlabel="test accuracy, with 95 % Wilson interval", xlim=(0.3, 1.01), ylim=(len(names) - 0.5, -0.5))
+    ax.set(
+        xlabel="test accuracy, with 95 % Wilson interval",
+        xlim=(min(0.3, chance - 0.05, compared["low"].min() - 0.02), 1.01),
+        ylim=(len(names) - 0.5, -0.5),
+    )
     figure.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
     ax.grid(axis="x", alpha=0.3)
     figure.suptitle(f"{sample_note(compared)}{RESEARCH_ONLY}", fontsize=9)

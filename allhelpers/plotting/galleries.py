@@ -2,10 +2,14 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 
 from .. import evaluation
 from ..manifest import title as class_title
 from .base import new_figure, show_picture
+
+COLUMNS = 6  # of a gallery
+STRIP = 10  # cells of a patient's strip
 
 
 def cell_gallery(cells, per_class=6, seed=0):
@@ -49,22 +53,178 @@ def mistakes(cells, predictions, most=12, title=""):
     -------
     Figure
     """
-    called = evaluation.predicted_labels(predictions)
-    table = predictions.assign(called=called, sure=evaluation.stated(predictions).max(axis=1))
-    wrong = table[table["label"] != called].sort_values("sure", ascending=False).head(most)
-    rows = max(1, -(-len(wrong) // 6))
-    figure, axes = new_figure(0.6 + 1.8 * rows, columns=6, rows=rows, squeeze=False)
-    row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])
+    wrong = predictions[predictions["label"] != evaluation.predicted_labels(predictions)]
+    order = np.argsort(-evaluation.stated(wrong).max(axis=1), kind="stable")[:most]
+    return _gallery(cells, wrong.iloc[order], title, "no cell is wrong")
+
+
+def uncertain(cells, predictions, most=12, title=""):
+    """Gallery of the cells whose two most probable classes are closest together, right or wrong.
+
+    Parameters
+    ----------
+    cells : loading.Cells
+    predictions : DataFrame
+        Rows of predictions.csv.
+    most : int
+        How many to show at most.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    best = np.sort(evaluation.stated(predictions), axis=1)
+    order = np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]
+    return _gallery(cells, predictions.iloc[order], title, "there are no cells")
+
+
+def _gallery(cells, shown, title, otherwise):
+    """Cells in the order given, each with its true class, its patient and what it was called."""
+    rows = max(1, -(-len(shown) // COLUMNS))
+    figure, axes = new_figure(0.6 + 1.8 * rows, columns=COLUMNS, rows=rows, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, cell in zip(axes.flat, wrong.itertuples(), strict=False):
-        true, called = (class_title(label, short=True) for label in (cell.label, cell.called))
-        text = f"true {true}, patient {cell.subject}\np({called}) = {cell.sure:.2f}"
-        show_picture(ax, cells.pixels[row_of[cell.file]], text)
-    if wrong.empty:
-        axes.flat[0].text(0, 0.5, "no cell is wrong", fontsize=10)
+    for ax, row, text in zip(axes.flat, _rows_of(cells, shown), _captions(shown), strict=False):
+        show_picture(ax, cells.pixels[row], text)
+    if shown.empty:
+        axes.flat[0].text(0, 0.5, otherwise, fontsize=10)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _rows_of(cells, predictions):
+    """Row numbers in ``cells`` of the cells of a table of predictions."""
+    return pd.Index(cells.table["file"]).get_indexer(predictions["file"])
+
+
+def _captions(predictions):
+    """Truth, patient, and the class that was called with its probability, of each cell."""
+    called, sure = evaluation.predicted_labels(predictions), evaluation.stated(predictions).max(axis=1)
+    return [
+        f"true {class_title(true, short=True)}, patient {patient}\np({class_title(other, short=True)}) = {p:.2f}"
+        for true, patient, other, p in zip(predictions["label"], predictions["subject"], called, sure, strict=True)
+    ]
+
+
+def patient_cells(cells, predictions, patients=3, title=""):
+    """The worst and the best patient of each class, cell by cell, from the least to the most certainly right.
+
+    Parameters
+    ----------
+    cells : loading.Cells
+    predictions : DataFrame
+        Rows of predictions.csv.
+    patients : int
+        Patients of each class.
+    title : str
+
+    Returns
+    -------
+    Figure
+        One strip per patient: cells spread evenly over all of the patient's, by the probability of their true class.
+    """
+    table = predictions.assign(
+        subject=evaluation.patients_of(predictions),
+        stated=evaluation.stated_for_truth(predictions),
+        right=predictions["label"] == evaluation.predicted_labels(predictions),
+    )
+    strips = _strips(table, patients)
+    figure, axes = new_figure(0.5 + 1.15 * len(strips), columns=STRIP, rows=len(strips), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for line, strip in zip(axes, strips, strict=True):
+        order = strip.sort_values("stated")
+        places = np.unique(np.linspace(0, len(order) - 1, min(STRIP, len(order))).round().astype(int))
+        shown = order.iloc[places]
+        for ax, row, p in zip(line, _rows_of(cells, shown), shown["stated"], strict=False):
+            show_picture(ax, cells.pixels[row], f"p = {p:.2f}")
+        first = strip.iloc[0]
+        name = f"{class_title(first['label'], short=True)} {first['subject']}\n{strip['right'].mean():.0%} right\n"
+        line[0].text(-0.1, 0.5, f"{name}of {len(strip)}", transform=line[0].transAxes, ha="right", va="center",
+                     fontsize=8)  # fmt: skip
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _strips(table, patients):
+    """Cells of some patients of each class, from the worst to the best."""
+    strips = []
+    for label in evaluation.classes_of(table):
+        groups = [group for _, group in table[table["label"] == label].groupby("subject")]
+        groups.sort(key=lambda group: (group["right"].mean(), group["stated"].median()))
+        places = np.unique(np.linspace(0, len(groups) - 1, min(patients, len(groups))).round().astype(int))
+        strips += [groups[place] for place in places]
+    return strips
+
+
+def grad_cam(cells, predictions, evidence, title="", per_class=5):
+    """Cells of each class, and over each where the evidence for its true class lies.
+
+    Parameters
+    ----------
+    cells : loading.Cells
+    predictions : DataFrame
+        Rows of predictions.csv.
+    evidence : dict of str to explaining.Evidence
+        From `explaining.evidence`.
+    title : str
+    per_class : int
+        Cells of each class.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = new_figure(0.6 + 3.3 * len(evidence), columns=per_class, rows=2 * len(evidence), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    by_file = predictions.set_index("file", drop=False)
+    for (label, found), above, below in zip(evidence.items(), axes[::2], axes[1::2], strict=True):
+        shown = by_file.loc[cells.table["file"].iloc[found.rows[:per_class]]]
+        for k, text in enumerate(_captions(shown)):
+            pixels = cells.pixels[found.rows[k]]
+            show_picture(above[k], pixels, text)
+            image = _overlay(below[k], pixels, found.heat[k])
+        above[0].text(-0.05, 0.5, class_title(label), transform=above[0].transAxes, rotation=90, ha="right",
+                      va="center", fontsize=9)  # fmt: skip
+    figure.colorbar(image, ax=axes, shrink=0.7, label="evidence for the true class (share of the cell's strongest)")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def mean_grad_cam(cells, evidence, title=""):
+    """The mean cell of each class, and over it where the evidence for the class lies on average.
+
+    Parameters
+    ----------
+    cells : loading.Cells
+    evidence : dict of str to explaining.Evidence
+        From `explaining.evidence`.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = new_figure(2.9, columns=2 * len(evidence))
+    for (label, found), (left, right) in zip(evidence.items(), axes.reshape(-1, 2), strict=True):
+        mean = cells.pixels[np.sort(found.rows)].mean(axis=0)
+        show_picture(left, mean.astype(np.uint8), f"mean of {len(found.rows)} cells\n{class_title(label)}")
+        image = _overlay(right, mean, found.heat.mean(axis=0))
+        right.set_title(f"mean evidence for\n{class_title(label)}", fontsize=8)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="mean evidence")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _overlay(ax, pixels, heat):
+    """Evidence over a grey cell: the stronger, the less of the cell shows through."""
+    grey = np.asarray(pixels, float).mean(axis=-1)
+    ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
+    image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
+    ax.set_axis_off()
+    return plt.cm.ScalarMappable(image.norm, image.cmap)
 
 
 def near_pairs(cells, near, most=6):

@@ -1,35 +1,48 @@
 """Figures of what one network or classifier does."""
 
+import itertools
+
 import numpy as np
 import seaborn as sns
 from sklearn import metrics as sk
 
-from .. import evaluation
+from .. import checkpoints, evaluation
 from ..manifest import title as class_title
-from .base import BLUE, GREEN, GREY, ORANGE, class_colours, new_figure
+from .base import BLUE, GREEN, GREY, ORANGE, PALETTE, class_colours, new_figure
+
+SHAPES = "osD^vP*X"
+MOST_STRIPS = 40  # patients of a class
+STRIP_MARKS = {True: (BLUE, "o", "cell called right"), False: (ORANGE, "x", "called wrong")}
 
 
-def learning_curves(history, title=""):
-    """Accuracy and loss of training and validation over the epochs.
+def learning_curves(history, title="", patience=0):
+    """Accuracy and loss of training and validation over the epochs; a line marks the epoch that was kept.
 
     Parameters
     ----------
     history : DataFrame
         Columns epoch, loss, accuracy, val_loss, val_accuracy.
     title : str
+    patience : int
+        Of the settings, which decides what was kept: the epoch of the lowest validation loss, or, with 0, the last.
 
     Returns
     -------
     Figure
     """
     figure, axes = new_figure(3.2, columns=2)
-    for ax, measure in zip(axes, ("accuracy", "loss"), strict=True):
+    chosen = checkpoints.chosen_epoch(history, patience)
+    reason = "lowest validation loss" if patience else "the last"
+    units = {"accuracy": "share of cells right", "loss": "cross-entropy (nats)"}
+    for ax, (measure, unit) in zip(axes, units.items(), strict=True):
         marker = "o" if len(history) < 20 else None
         ax.plot(history["epoch"], history[measure], color=BLUE, marker=marker, markersize=3, label="training")
         if history[f"val_{measure}"].notna().any():
             ax.plot(history["epoch"], history[f"val_{measure}"], color=ORANGE, marker=marker, markersize=3,
                     linestyle="--", label="validation")  # fmt: skip
-        ax.set(xlabel="epoch", ylabel=measure if measure == "accuracy" else "cross-entropy (nats)", title=measure)
+        ax.axvline(chosen, color=GREY, linestyle=":", label=f"kept: epoch {chosen}, {reason}")
+        ax.set(xlabel="epoch", ylabel=unit, title=measure)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8)
     axes[0].set_ylim(min(0.4, *axes[0].get_ylim()), 1.02)
@@ -166,6 +179,89 @@ def patients(predictions, title=""):
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, loc="lower right")
     axes[0].set(ylabel="share of cells right", ylim=(-0.05, 1.1))
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def patient_strips(predictions, title=""):
+    """Every cell of every patient at the probability stated for its true class, one strip per patient, worst first.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Rows of predictions.csv.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    table = predictions.assign(
+        right=predictions["label"] == evaluation.predicted_labels(predictions),
+        subject=evaluation.patients_of(predictions),
+        stated=evaluation.stated_for_truth(predictions),
+    )
+    groups = {label: _worst(group) for label, group in table.groupby("label")}
+    most = max(len(order) for _, order in groups.values())
+    figure, axes = new_figure(1.5 + 0.17 * most, columns=len(groups), sharex=True, squeeze=False)
+    random = np.random.default_rng(0)
+    for ax, (label, (group, order)) in zip(axes[0], groups.items(), strict=True):
+        y = group["subject"].map(order.get) + random.uniform(-0.3, 0.3, len(group))
+        for right, (colour, marker, _) in STRIP_MARKS.items():
+            chosen = group["right"] == right
+            ax.scatter(group.loc[chosen, "stated"], y[chosen], s=8, color=colour, marker=marker, linewidths=0.8)
+        names = [f"{name} ({(group['subject'] == name).sum()})" for name in order]
+        ax.set_yticks(range(len(order)), names, fontsize=6 if most > 12 else 8)
+        count = table.loc[table["label"] == label, "subject"].nunique()
+        some = f", the worst {len(order)} of {count} patients" if count > len(order) else ""
+        ax.set(title=class_title(label) + some, ylim=(len(order) - 0.5, -0.5), xlim=(-0.03, 1.03))
+        ax.set_xlabel("probability stated for the true class")
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("patient (cells)")
+    marks = {text: axes[0, 0].scatter([], [], s=16, color=c, marker=m) for c, m, text in STRIP_MARKS.values()}
+    figure.legend(marks.values(), marks, fontsize=8, loc="outside lower center", ncols=2)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _worst(group):
+    """Cells of the patients with the lowest median, and the place of each of these patients."""
+    worst = group.groupby("subject")["stated"].median().sort_values().index[:MOST_STRIPS]
+    return group[group["subject"].isin(worst)], {name: k for k, name in enumerate(worst)}
+
+
+def feature_map(places, table, title=""):
+    """A map of features twice: coloured by class and by patient.
+
+    Parameters
+    ----------
+    places : ndarray of shape (cells, 2)
+        From `explaining.map_of_features`.
+    table : DataFrame
+        Columns label and subject of the same cells.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = new_figure(4.8, columns=2, sharex=True, sharey=True)
+    known = table["subject"].fillna("").astype(str)
+    largest = known[known != ""].value_counts().index[: len(PALETTE)]
+    kinds = {
+        "class": (table["label"], {label: class_title(label) for label in sorted(set(table["label"]))}),
+        "patient": (known.where(known.isin(largest), ""), {name: f"patient {name}" for name in largest}),
+    }
+    for ax, (name, (groups, names)) in zip(axes, kinds.items(), strict=True):
+        rest = (~groups.isin(list(names))).to_numpy()
+        if rest.any():
+            ax.scatter(*places[rest].T, s=10, color="#D0D0D0", label="other patients")
+        for (group, text), colour, marker in zip(names.items(), itertools.cycle(PALETTE), itertools.cycle(SHAPES)):
+            rows = (groups == group).to_numpy()
+            ax.scatter(*places[rows].T, s=12, color=colour, marker=marker, alpha=0.7, linewidths=0, label=text)
+        ax.set(title=f"coloured by {name}", xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)")
+        ax.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08), markerscale=1.6)
+    axes[0].set_ylabel("t-SNE 2 (no unit)")
     figure.suptitle(title, fontsize=10)
     return figure
 
