@@ -45,7 +45,7 @@ class DataSettings(BaseModel):
     manifest: str = Field(
         "", description="CSV file of cells; folders: a folder per class; empty: the project's data_manifest.csv"
     )
-    positive: str = Field("", description="class that a test is meant to find (sensitivity); empty: the first by name")
+    positive: str = Field("", description="class to be found; empty: the first by name")
     split: str = Field("paper", description=splitting.HELP)
     allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
     max_rejected: int = Field(0, ge=0, description="how many pictures that cannot be used may be left out")
@@ -57,7 +57,7 @@ class DataSettings(BaseModel):
     picture_size: int = Field(450, ge=0, description="height and width that every picture must have; 0: any")
     crop: int = Field(0, ge=0, description="side of the central square that is kept, in pixels; 0: the whole picture")
     input_size: int = Field(
-        0, ge=0, le=1024, description="side to which that is resized, in pixels; 0: what the network was made for"
+        0, ge=0, le=1024, description="side to which that is resized, in pixels; 0: the network's own"
     )
 
     @field_validator("split")

@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ KINDS = {
     "1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings,
     "4": settings.CollapseSettings,
 }  # fmt: skip
-MOST_LINES = 12
+MOST_LINES, MEDIAN_LINES = 12, 6
 
 
 def kind_of(path):
@@ -39,6 +40,10 @@ def code_cells(path):
 
 def parameters_cells(path):
     return [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+
+
+def form_cells(path):
+    return [cell for cell in code_cells(path) if cell.source.startswith("# @title")]
 
 
 def headings(path):
@@ -62,22 +67,35 @@ def test_sections_are_the_same_in_every_notebook(path):
     assert headings(path) == [f"{number} {title}" for number, title in enumerate(sections)]
 
 
-def test_one_parameters_cell_of_typed_commented_literals_with_the_projects_defaults(path):
-    (cell,) = parameters_cells(path)
+def test_forms_hold_every_setting_once_with_the_projects_default_and_help(path):
     fields = kind_of(path).model_fields
-    lines = cell.source.splitlines()
-    for line, statement in zip(lines, ast.parse(cell.source).body, strict=True):
-        assert isinstance(statement, ast.AnnAssign), line
-        field = fields[statement.target.id]
+    lines = [line for cell in form_cells(path) for line in cell.source.splitlines() if not line.startswith("# @title")]
+    names = []
+    for line in lines:
+        (statement,) = ast.parse(line).body
+        names.append(statement.target.id)
+        field = fields[names[-1]]
         assert ast.literal_eval(statement.value) == field.default
         assert "# @param " in line
         assert line.endswith(f"# {field.description}")
+    wanted = {"architectures", "run_folder"} if kind_of(path) is settings.ComparisonSettings else set(fields)
+    assert sorted(names) == sorted(wanted)
 
 
-def test_code_cells_are_short(path):
-    form = parameters_cells(path)  # one line per setting
-    for cell in code_cells(path):
-        assert cell in form or len(cell.source.splitlines()) <= MOST_LINES, cell.source
+def test_papermill_puts_its_values_behind_all_forms(path):
+    (parameters,) = parameters_cells(path)
+    assert form_cells(path)[-1] == parameters
+
+
+def test_cells_that_all_notebooks_share_are_up_to_date():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "shared_cells.py", "--check"], check=False)
+    assert done.returncode == 0, "run: python tools/shared_cells.py"
+
+
+def test_code_cells_are_short():
+    lines = {path.stem: [len(cell.source.splitlines()) for cell in code_cells(path)] for path in PATHS}
+    assert max(max(counts) for counts in lines.values()) <= MOST_LINES
+    assert statistics.median(count for counts in lines.values() for count in counts) <= MEDIAN_LINES
 
 
 def test_badge_points_to_this_notebook_in_the_repository(path):

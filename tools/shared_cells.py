@@ -21,7 +21,7 @@ from allhelpers import __version__, architectures, settings  # noqa: E402
 MOST = 11  # fields in a form: with its title not more lines than any other cell
 FURTHER = {
     "the cells": (
-        "manifest", "positive", "max_rejected", "sample_cells", "picture_size", "crop", "input_size", "cache_folder",
+        "seed", "manifest", "positive", "max_rejected", "sample_cells", "picture_size", "crop", "input_size", "cache_folder",
         "overwrite",
     ),
     "steps and head": (
@@ -59,6 +59,7 @@ SUGGESTED = {
     "run_folder": ["runs/sample", "drive/allhelpers/sample"],
 }
 CHOICES = {"architecture": list(architectures.ARCHITECTURES)}
+IMPORT = "from allhelpers import "
 NOTES = {
     "parameters": "Change the values here, or let papermill inject them. An impossible value stops the notebook in the "
     "next cell.\nWhat stands under *Further settings* is good for a start.",
@@ -145,8 +146,10 @@ def write(notebook, stem):
     written[-1].metadata["tags"] = ["parameters"]
     cells[heading + 1 : end] = written
     setup = next(cell for cell in cells if "print(runs.machine())" in cell.source)
-    kept = [line for line in setup.source.splitlines() if "check_version" not in line]
-    setup.source = "\n".join([*kept[:-1], f'colab.check_version("{__version__}")', kept[-1]])
+    imported, *kept = [line for line in setup.source.splitlines() if "check_version" not in line]
+    names = {"colab", *imported.removeprefix(IMPORT).split(", ")}
+    checked = f'colab.check_version("{__version__}")'
+    setup.source = "\n".join([IMPORT + ", ".join(sorted(names)), *kept[:-1], checked, kept[-1]])
     if "colab.offer" in cells[-1].source:
         cells.pop()
     cells.append(nbformat.v4.new_code_cell(NOTES["last"]))

@@ -24,5 +24,6 @@ __all__ = [
     "accuracy_with_intervals", "areas", "cell_gallery", "cells_per_patient", "cells_per_side", "choices",
     "collapse", "confusion_matrix", "cost", "differences", "encoded", "feature_distributions", "feature_map",
     "grad_cam", "importance", "keep", "learning_curves", "mean_grad_cam", "methods", "mistakes", "near_pairs",
-    "new_cells", "patient_cells", "patient_strips", "patients", "ranking_curves", "reliability", "split_gap", "uncertain",
+    "new_cells", "patient_cells", "patient_strips", "patients", "ranking_curves", "reliability", "split_gap",
+    "uncertain",
 ]  # fmt: skip

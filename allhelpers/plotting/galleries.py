@@ -185,7 +185,7 @@ def grad_cam(cells, predictions, evidence, title="", per_class=5):
         for k, text in enumerate(_captions(shown)):
             pixels = cells.pixels[found.rows[k]]
             show_picture(above[k], pixels, text)
-            image = _overlay(below[k], pixels, found.heat[k])
+            image = overlay(below[k], pixels, found.heat[k])
         above[0].text(-0.05, 0.5, class_title(label), transform=above[0].transAxes, rotation=90, ha="right",
                       va="center", fontsize=9)  # fmt: skip
     figure.colorbar(image, ax=axes, shrink=0.7, label="evidence for the true class (share of the cell's strongest)")
@@ -211,14 +211,14 @@ def mean_grad_cam(cells, evidence, title=""):
     for (label, found), (left, right) in zip(evidence.items(), axes.reshape(-1, 2), strict=True):
         mean = cells.pixels[np.sort(found.rows)].mean(axis=0)
         show_picture(left, mean.astype(np.uint8), f"mean of {len(found.rows)} cells\n{class_title(label)}")
-        image = _overlay(right, mean, found.heat.mean(axis=0))
+        image = overlay(right, mean, found.heat.mean(axis=0))
         right.set_title(f"mean evidence for\n{class_title(label)}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.8, label="mean evidence")
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _overlay(ax, pixels, heat):
+def overlay(ax, pixels, heat):
     """Evidence over a grey cell: the stronger, the less of the cell shows through."""
     grey = np.asarray(pixels, float).mean(axis=-1)
     ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))

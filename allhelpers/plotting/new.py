@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..manifest import title as class_title
 from .base import new_figure, show_picture
+from .galleries import overlay
 
 SHOWN = 8  # pictures in one figure
 
@@ -29,8 +30,8 @@ def new_cells(seen, known=None):
         certainty = row[f"p_{row['predicted']}"]
         show_picture(line[0], seen.pixels[number], Path(row["file"]).name[:24])
         title = f"{class_title(row['predicted'], short=True)}, probability {certainty:.2f}"
-        show_picture(line[1], seen.pixels[number], title)
-        line[1].imshow(seen.evidence[number], cmap="cividis", alpha=0.45, vmin=0, vmax=1)
+        overlay(line[1], seen.pixels[number], seen.evidence[number])
+        line[1].set_title(title, fontsize=8)
         for ax, place in zip(line[2:], range(neighbours), strict=True):
             like = known.table.iloc[seen.neighbours[number, place]]
             title = f"{class_title(like['label'], short=True)}, patient {str(like['subject'])[:12]}"
