@@ -87,7 +87,7 @@ def read_manifest(settings, source):
     -------
     DataFrame
     """
-    if settings.synthetic and not settings.manifest:
+    if settings.synthetic and settings.manifest in ("", own_cells.FOLDERS):
         return manifests.from_folder(source.path)
     where = settings.manifest or manifests.PROJECT_MANIFEST
     if settings.manifest == own_cells.FOLDERS:

@@ -262,6 +262,24 @@ def classify(network, files):
         batch = files[start : start + networks.FORWARD_BATCH]
         pixels = architectures.check_pixels(np.stack([loading.decode_file(path, settings) for path in batch]))
         found.append(probabilities(network, pixels))
-    table = pd.DataFrame(np.concatenate(found), columns=[f"p_{label}" for label in network.classes])
+    return table_of(network, files, np.concatenate(found))
+
+
+def table_of(network, files, stated):
+    """Probabilities as a table.
+
+    Parameters
+    ----------
+    network : networks.Network
+    files : list of str or Path
+    stated : ndarray of shape (files, classes)
+        From `probabilities`.
+
+    Returns
+    -------
+    DataFrame
+        Columns file, ``p_<class>`` of each class, predicted.
+    """
+    table = pd.DataFrame(stated, columns=[f"p_{label}" for label in network.classes])
     table.insert(0, "file", [str(path) for path in files])
     return table.assign(predicted=evaluation.predicted_labels(table))

@@ -124,8 +124,25 @@ def look(network, files, training_cells=None):
     UnusableError
         If a picture does not pass the gate.
     """
-    table = models.classify(network, files)
     pixels = architectures.check_pixels(np.stack([loading.decode_file(path, network.settings) for path in files]))
+    return look_at(network, pixels, files, training_cells)
+
+
+def look_at(network, pixels, names, training_cells=None):
+    """As `look`, of cells that are decoded already.
+
+    Parameters
+    ----------
+    network : networks.Network
+    pixels : ndarray of shape (cells, size, size, 3), uint8
+    names : list of str or Path
+    training_cells : Known, optional
+
+    Returns
+    -------
+    Seen
+    """
+    table = models.table_of(network, names, models.probabilities(network, pixels))
     evidence = np.zeros(pixels.shape[:3], np.float32)
     for label in set(table["predicted"]):
         rows = np.flatnonzero(table["predicted"] == label)
@@ -135,3 +152,21 @@ def look(network, files, training_cells=None):
     k = min(NEIGHBOURS, len(training_cells.table))
     features = explaining.embed(network, pixels)
     return Seen(table, pixels, evidence, *explaining.nearest(features, training_cells.features, k))
+
+
+def some_test_cells(network, cells, training_cells, most=4):
+    """As `look`, of test cells drawn at random.
+
+    Parameters
+    ----------
+    network : networks.Network
+    cells : loading.Cells
+    training_cells : Known
+    most : int
+
+    Returns
+    -------
+    Seen
+    """
+    rows = explaining.drawn(cells.rows("test"), network.settings.seed, most)
+    return look_at(network, np.asarray(cells.pixels[rows]), list(cells.table["file"].iloc[rows]), training_cells)

@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from . import RESEARCH_ONLY, comparison, evaluation, methods, plotting, runs, splitting
+from . import RESEARCH_ONLY, comparison, evaluation, manifest, methods, plotting, runs, splitting
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -39,12 +39,13 @@ def write(run_folder, names):
         warning=RESEARCH_ONLY,
         notes=comparison.notes_of(compared),
         data=data,
+        classes=[manifest.title(label) for label in data["classes"]],
         counts=_as_html(splitting.describe(cells)),
         shared_patients=splitting.shared_patients(cells),
         split_figure=_embed(plotting.cells_per_side(cells)),
         sentences=[comparison.sentence(row) for _, row in compared.iterrows()],
         table=_as_html(comparison.beside_paper(compared).reset_index()),
-        accuracy_figure=_embed(plotting.accuracy_with_intervals(compared, comparison.paper_results())),
+        accuracy_figure=_embed(plotting.accuracy_with_intervals(compared)),
         methods=_as_html(_short(table)),
         methods_figure=_embed(plotting.methods(table, compared)),
         verdicts=[comparison.verdict(row) for _, row in pairs.iterrows()],

@@ -140,6 +140,35 @@ class TrainingSettings(DataSettings):
         return {name: value for name, value in self.model_dump().items() if name not in PLACES}
 
 
+class OwnCellsSettings(TrainingSettings):
+    """One architecture on the user's own cells, and what is done with it then."""
+
+    manifest: str = Field("folders", description="folders: a folder per class; or a CSV file of file, label, patient")
+    split: str = Field("patient", description=splitting.HELP)
+    picture_size: int = Field(0, ge=0, description="height and width that every picture must have; 0: any")
+    run_folder: str = Field("runs/own_cells", description="where results go; in Colab drive/NAME is on Google Drive")
+    architecture: str = Field("mobilenet", description="which network is trained")
+    new_pictures: str = Field("", description="a folder of new pictures to classify; empty: some test cells")
+    open_page: bool = Field(False, description="open a page on which pictures can be dropped (needs gradio)")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, architecture):
+        architectures.get(architecture)
+        return architecture
+
+    def training(self):
+        """The settings of the training alone, as `models.load` finds them again.
+
+        Returns
+        -------
+        TrainingSettings
+        """
+        values = {name: getattr(self, name) for name in TrainingSettings.model_fields}
+        size = self.input_size or architectures.get(self.architecture).input_size
+        return TrainingSettings(**{**values, "input_size": size})
+
+
 class CollapseSettings(DataSettings):
     """The study of ResNet50's collapse; the defaults are the paper's head and optimiser."""
 
@@ -278,8 +307,8 @@ def _sentence(kind, problem):
 def from_notebook(kind, namespace, architecture=None):
     """Validate what a notebook's parameters cell, and papermill's, have defined.
 
-    Every lower-case name that is bound to a plain value counts as a setting, so that a misspelt parameter, which
-    papermill only warns about, is an error.
+    Every lower-case name that is bound to a plain value when this is called first counts as a setting, so that a
+    misspelt parameter, which papermill only warns about, is an error.
 
     Parameters
     ----------
@@ -300,10 +329,13 @@ def from_notebook(kind, namespace, architecture=None):
     'patient'
     """
     plain = (str, int, float, bool, type(None), list, dict)
+    # When the cells are run again, what the cells below have defined since is no setting.
+    known = namespace.setdefault("_settings", {name for name in namespace if name.islower()})
+    known = {*known, *kind.model_fields, *namespace.get("__annotations__", {})}
     values = {
         name: value
         for name, value in namespace.items()
-        if name.islower() and not name.startswith("_") and type(value) in plain
+        if name in known and not name.startswith("_") and type(value) in plain
     }
     if architecture and not values.get("input_size"):
         values["input_size"] = architecture.input_size

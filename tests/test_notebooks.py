@@ -18,7 +18,7 @@ from allhelpers import methods, settings
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 KINDS = {
     "1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings,
-    "4": settings.CollapseSettings,
+    "4": settings.CollapseSettings, "5": settings.OwnCellsSettings,
 }  # fmt: skip
 MOST_LINES, MEDIAN_LINES = 12, 6
 
@@ -54,7 +54,7 @@ def headings(path):
 def test_every_stage_has_its_notebooks():
     studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
     assert {path.stem for path in PATHS} == {
-        "1_data_split", "3_comparison", *studies, *map(methods.notebook_of, methods.NAMES),
+        "1_data_split", "3_comparison", "5_your_own_cells", *studies, *map(methods.notebook_of, methods.NAMES),
     }  # fmt: skip
 
 
@@ -140,8 +140,10 @@ def run_folder(tmp_path_factory):
 @pytest.mark.parametrize("notebook", PATHS, ids=lambda path: path.stem)
 def test_notebook_runs_under_nbval(notebook, run_folder, cache):
     values = {"run_folder": str(run_folder / "run"), "cache_folder": str(cache), "sample_cells": 160}
-    if kind_of(notebook) is settings.TrainingSettings:
+    if issubclass(kind_of(notebook), settings.TrainingSettings):
         values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01}
+    if notebook.stem.startswith("5_"):
+        values |= {"run_folder": str(run_folder / "own")}
     if notebook.stem.startswith("4_"):
         values |= {"weights": "random", "epochs": 2, "seeds": "1,2"}
         values |= {"pool": 160} if kind_of(notebook) is settings.CollapseSettings else {"learning_rates": "0.001,0.1"}

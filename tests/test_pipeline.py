@@ -84,6 +84,8 @@ def test_run_leaves_the_files_of_the_design(finished):
         "notebooks/1_data_split.ipynb", "notebooks/2_mobilenet.ipynb", "notebooks/3_comparison.ipynb",
         *(f"mobilenet/{name}" for name in
           ("parameters.json", "history.csv", "predictions.csv", "metrics.json", "model.keras", "model_card.md")),
+        *(f"mobilenet/figures/{name}.webp" for name in
+          ("patient_strips", "patient_cells", "mistakes", "uncertain", "grad_cam", "mean_grad_cam", "feature_map")),
     }  # fmt: skip
 
 

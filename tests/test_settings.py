@@ -35,6 +35,21 @@ def test_notebook_hands_over_its_plain_lower_case_values():
     assert settings.from_notebook(settings.TrainingSettings, namespace).epochs == 3
 
 
+def test_cells_that_are_run_again_may_have_defined_more_names():
+    namespace = {"epochs": 3}
+    settings.from_notebook(settings.TrainingSettings, namespace)
+    namespace |= {"title": "MobileNet", "epochs": 4}
+    assert settings.from_notebook(settings.TrainingSettings, namespace).epochs == 4
+
+
+def test_misspelt_parameter_of_a_second_run_is_an_error():
+    namespace = {"epochs": 3}
+    settings.from_notebook(settings.TrainingSettings, namespace)
+    namespace |= {"epoch": 4, "__annotations__": {"epoch": int}}
+    with pytest.raises(InputError, match="'epoch' is not a setting"):
+        settings.from_notebook(settings.TrainingSettings, namespace)
+
+
 def test_misspelt_notebook_parameter_is_an_error():
     with pytest.raises(InputError, match="'epoch' is not a setting"):
         settings.from_notebook(settings.TrainingSettings, {"epoch": 3})

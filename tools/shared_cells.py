@@ -21,11 +21,12 @@ from allhelpers import __version__, architectures, settings  # noqa: E402
 MOST = 11  # fields in a form: with its title not more lines than any other cell
 FURTHER = {
     "the cells": (
-        "seed", "manifest", "positive", "max_rejected", "sample_cells", "picture_size", "crop", "input_size", "cache_folder",
-        "overwrite",
+        "seed", "allow_subset", "manifest", "positive", "max_rejected", "sample_cells", "picture_size", "crop",
+        "input_size", "cache_folder", "overwrite",
     ),
     "steps and head": (
-        "batch_norm", "batch_size", "momentum", "schedule", "hidden", "activation", "dropout", "label_smoothing",
+        "unfreeze", "optimiser", "batch_norm", "batch_size", "momentum", "schedule", "hidden", "activation",
+        "dropout", "label_smoothing",
     ),
     "what the network sees, and the machine": (
         "orientations", "average", "balance", "norm_momentum", "refit", "patience", "features", "engine",
@@ -36,6 +37,10 @@ DATA = ("images", "split", "allow_subset", "seed", "run_folder")
 MAIN = {
     settings.DataSettings: DATA,
     settings.TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
+    settings.OwnCellsSettings: (
+        "images", "manifest", "split", "architecture", "weights", "epochs", "learning_rate", "run_folder",
+        "new_pictures", "open_page",
+    ),
     settings.ClassicalSettings: (*DATA, "classifiers", "refit"),
     settings.ComparisonSettings: ("architectures", "run_folder"),
     settings.CollapseSettings: (*DATA, "weights", "pool", "seeds", "epochs", "learning_rate"),
@@ -46,6 +51,7 @@ MAIN = {
 }  # fmt: skip
 KINDS = {
     "1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings,
+    "5": settings.OwnCellsSettings,
     "2_classical": settings.ClassicalSettings, "4_resnet50_collapse": settings.CollapseSettings,
     "4_optimisers_and_activations": settings.ChoicesSettings,
 }  # fmt: skip
