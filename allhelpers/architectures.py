@@ -42,6 +42,8 @@ class Architecture:
         each of them.
     trained_block : str
         The lowest block that is trained by default, with all above it.
+    gmacs, top_gmacs : float
+        Multiply-adds of one forward pass, in units of 1e9: of the whole backbone, and of what is trained by default.
     weights_url : str
         Keras's own ImageNet file without the classification layer.
     weights_md5 : str or None
@@ -61,6 +63,8 @@ class Architecture:
     preprocessing: str
     blocks: tuple
     trained_block: str
+    gmacs: float
+    top_gmacs: float
     weights_url: str
     weights_md5: str | None = None
     input_size: int = 224
@@ -113,6 +117,31 @@ class Architecture:
             )
         below = names.index(lowest) - 1
         return "pixels" if below < 0 else self.blocks[below][1]
+
+    def trained_gmacs(self, unfreeze):
+        """Multiply-adds of the trained part, between known points in proportion to its blocks.
+
+        Parameters
+        ----------
+        unfreeze : str
+            As for `cut`.
+
+        Returns
+        -------
+        float
+            In units of 1e9.
+
+        Examples
+        --------
+        >>> get("vgg16").trained_gmacs("all")
+        15.3
+        """
+        names = [block for block, _ in self.blocks]
+        if unfreeze in ("none", "default", "all"):
+            return {"none": 0.0, "default": self.top_gmacs, "all": self.gmacs}[unfreeze]
+        default, lowest = names.index(self.trained_block), names.index(unfreeze)
+        share = (default - lowest) / default if lowest < default else 0.0
+        return self.top_gmacs + share * (self.gmacs - self.top_gmacs)
 
 
 def find(place):
@@ -210,6 +239,8 @@ ARCHITECTURES = {
             preprocessing="tf",
             blocks=(("conv1", "conv1_relu"), *((f"block_{k}", f"conv_pw_{k}_relu") for k in range(1, 14))),
             trained_block="block_13",
+            gmacs=0.568,
+            top_gmacs=0.052,
             weights_url=f"{KERAS_FILES}/mobilenet/mobilenet_1_0_224_tf_no_top.h5",
         ),
         Architecture(
@@ -219,6 +250,8 @@ ARCHITECTURES = {
             preprocessing="caffe",
             blocks=tuple((f"block{k}", f"block{k}_pool") for k in range(1, 6)),
             trained_block="block5",
+            gmacs=15.3,
+            top_gmacs=1.4,
             weights_url=f"{KERAS_FILES}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
             weights_md5="6d6bbae143d832006294945121d1f1fc",
         ),
@@ -229,6 +262,8 @@ ARCHITECTURES = {
             preprocessing="caffe",
             blocks=_resnet50_blocks(),
             trained_block="conv5_block3",
+            gmacs=3.86,
+            top_gmacs=0.22,
             weights_url=f"{KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
             weights_md5="4d473c1dd8becc155b73f8504c6f6626",
         ),
@@ -239,6 +274,8 @@ ARCHITECTURES = {
             preprocessing="tf",
             blocks=tuple((f"mixed{k}", f"mixed{k}") for k in range(11)),
             trained_block="mixed10",
+            gmacs=5.71,
+            top_gmacs=0.39,
             weights_url=f"{KERAS_FILES}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
             weights_md5="bcbd6486424b2319ff4ef7d526e38f63",
             input_size=299,
@@ -250,6 +287,8 @@ ARCHITECTURES = {
             preprocessing="tf",
             blocks=_nasnet_cells(),
             trained_block="cell_12",
+            gmacs=0.563,
+            top_gmacs=0.035,
             weights_url=f"{KERAS_FILES}/nasnet/NASNet-mobile-no-top.h5",
             weights_md5="1ed92395b5b598bdda52abe5c0dbfd63",
             kept_as="nasnet_mobile_no_top.h5",
@@ -261,6 +300,8 @@ ARCHITECTURES = {
             preprocessing="torch",
             blocks=tuple((f"conv{k}", f"conv{k}{'_pool' if k in (1, 2, 5) else ''}") for k in range(1, 6)),
             trained_block="conv5",
+            gmacs=0.656,
+            top_gmacs=0.1,
             weights_url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             converter="allhelpers.alexnet:convert",
             kept_as="alexnet_torchvision_notop.h5",

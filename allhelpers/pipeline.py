@@ -9,10 +9,11 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
 
-from . import RESEARCH_ONLY, architectures, methods, own_cells, pretrained, runs, settings
+from . import RESEARCH_ONLY, architectures, estimates, methods, own_cells, pretrained, runs, settings
 from .errors import InputError, listing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,8 +88,19 @@ def _run_steps(common, per_name, folder):
         if not stale and is_finished(notebook, parameters, folder):
             print(f"{label}: finished already, not run again", flush=True)
             continue
+        if number == 2:  # the cells are known now
+            print(f"* {_estimate(common, per_name, folder)}", flush=True)
         _execute(notebook, parameters, folder, label)
         anything_new = True
+
+
+def _estimate(common, per_name, folder):
+    """How long the notebooks of all methods will take together."""
+    chosen = {}
+    for name, own in per_name.items():
+        kind = settings.ClassicalSettings if name in methods.CLASSICAL else settings.TrainingSettings
+        chosen[name] = kind(**_only(kind, {**common, **own}))
+    return estimates.sentence(chosen, pd.read_csv(folder / "manifest.csv", usecols=["split"]))
 
 
 def is_finished(notebook, parameters, folder):
