@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from . import baselines, splitting
+from . import baselines, runs, splitting
 from .errors import listing
 from .manifest import classes, title
 
@@ -89,6 +89,17 @@ def audit(table, cells=None):
     found = Audit(count(table), identical, across_folds(identical), sides, areas, near)
     found.sentences.extend(_sentences(found, table))
     return found
+
+
+def record(found, run_folder):
+    """Leave the audit's sentences in a run's folder, for the report.
+
+    Parameters
+    ----------
+    found : Audit
+    run_folder : str or Path
+    """
+    runs.write_json(runs.folder(run_folder) / "audit.json", {"sentences": found.sentences})
 
 
 def count(table):

@@ -69,7 +69,7 @@ def sentence(per_name, table):
     >>> import pandas as pd
     >>> from allhelpers import settings
     >>> table = pd.DataFrame({"split": ["train"] * 250 + ["test"] * 70})
-    >>> sentence({"svm": settings.ClassicalSettings()}, table).split(":")[1].strip()
+    >>> sentence({"svm": settings.ClassicalSettings()}, table).split(":")[2].strip()
     'support vector machine under a minute; less where an earlier run has left cells or features.'
     """
     training_cells = int((table["split"] == "train").sum())
@@ -77,7 +77,7 @@ def sentence(per_name, table):
     parts = ", ".join(f"{methods.title(name)} {words(one)}" for name, one in each.items())
     machine = runs.gpu() or f"{os.cpu_count()} CPU cores"
     return (
-        f"about {words(sum(each.values()))} on this machine ({machine}), to a factor of two: {parts}; less where an "
+        f"time: {words(sum(each.values()))} on this machine ({machine}), to a factor of two: {parts}; less where an "
         "earlier run has left cells or features."
     )
 

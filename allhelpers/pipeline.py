@@ -332,7 +332,7 @@ def _claim(folder, recorded, overwrite):
     if path.exists():
         earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
         changed = sorted(k for k in {*earlier, *recorded} if earlier.get(k) != recorded.get(k))
-        if changed and not overwrite:
+        if changed and _holds_results(folder) and not overwrite:
             raise InputError(
                 f"{folder} holds a run with other settings ({listing(changed)}): choose another --output, or pass "
                 "--overwrite to delete it."
@@ -344,6 +344,12 @@ def _claim(folder, recorded, overwrite):
     elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and not the folder of a run: choose another --output.")
     runs.write_text(path, yaml.safe_dump(recorded, sort_keys=False))
+
+
+def _holds_results(folder):
+    """Whether a run has left more than what stopped it before its cells were known."""
+    of_stop = {"settings.yaml", "1_data_split.ipynb", *runs.LISTS}
+    return any(path.is_file() and path.name not in of_stop for path in folder.rglob("*"))
 
 
 def _execute(notebook, parameters, folder, label):

@@ -1,15 +1,36 @@
 """``report.html``: one self-contained file that can be read without Python."""
 
 import base64
-import io
 from pathlib import Path
 
 import jinja2
 import pandas as pd
+import yaml
 from markupsafe import Markup
 
-from . import RESEARCH_ONLY, comparison, evaluation, manifest, methods, plotting, runs, splitting
+from . import RESEARCH_ONLY, comparison, conclusions, evaluation, manifest, methods, plotting, runs, splitting
+from .settings import RunSettings, TrainingSettings
 
+# What a network's notebook has kept of its figures, and how each is read.
+FIGURES = {
+    "patient_strips": "One line per patient, one mark per cell: how probable the network held each class. A patient "
+    "whose cells are all on the wrong side is not recognised, however good the average.",
+    "patient_cells": "Cells of some patients with what the network said: does it fail on patients, or on odd cells?",
+    "mistakes": "The wrong cells of which the network was surest. Look for debris, two cells, bad stain, wrong labels.",
+    "uncertain": "The cells between which the network could not decide: a laboratory would look at these itself.",
+    "grad_cam": "Where the evidence for the predicted class lies (Grad-CAM), not why. Evidence on the background or "
+    "the rim is a reason to distrust the network.",
+    "mean_grad_cam": "The same averaged over cells of each class: a spot outside the cell is a shortcut.",
+    "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by class and by patient. "
+    "Groups by patient mean that it recognises patients. Distances between groups mean nothing.",
+}
+SPLITS = {
+    "paper": "The paper's split, by picture: test cells come from patients who also train.",
+    "patient": "By patient: no patient stands on two sides.",
+}
+CROSSED = "By patient: trained on patients of one part of the data, tested on patients of another."
+
+COMMAND = "python -m allhelpers run --settings {folder}/settings.yaml --output NEW_FOLDER"
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -35,13 +56,23 @@ def write(run_folder, names):
     data = runs.read_json(run_folder / "data.json")
     predictions = comparison.predictions_of(run_folder, names)
     table, pairs = comparison.methods(predictions), comparison.pairs(predictions)
+    notes = comparison.notes_of(compared)
     page = template.render(
         warning=RESEARCH_ONLY,
-        notes=comparison.notes_of(compared),
+        notes=notes,
+        asked=[methods.title(name) for name in names],
+        split_in_words=SPLITS.get(data["split"], CROSSED),
+        test_cells=int((cells["split"] == "test").sum()),
+        test_patients=cells.loc[cells["split"] == "test", "subject"].nunique(),
+        audit=_read(run_folder / "audit.json").get("sentences", []),
+        possible=conclusions.possible(table, pairs),
+        impossible=conclusions.impossible(data, notes, cells, len(names)),
+        changed=_changed(_read_settings(run_folder)),
+        settings_file=_text(run_folder / "settings.yaml"),
+        command=COMMAND.format(folder=run_folder.absolute()),
         data=data,
         classes=[manifest.title(label) for label in data["classes"]],
         counts=_as_html(splitting.describe(cells)),
-        shared_patients=splitting.shared_patients(cells),
         split_figure=_embed(plotting.cells_per_side(cells)),
         sentences=[comparison.sentence(row) for _, row in compared.iterrows()],
         table=_as_html(comparison.beside_paper(compared).reset_index()),
@@ -50,10 +81,10 @@ def write(run_folder, names):
         methods_figure=_embed(plotting.methods(table, compared)),
         verdicts=[comparison.verdict(row) for _, row in pairs.iterrows()],
         differences_figure=_embed(plotting.differences(pairs)),
-        not_beating_area=[comparison.title(name) for name in table.loc[table["beats_area"].eq(False), "method"]],
         cost_figure=_embed(plotting.cost(compared, comparison.stages(run_folder, names))),
         sections=[_section(run_folder, name) for name in names],
         versions=runs.versions(),
+        official=comparison.is_official(compared),
     )
     path = run_folder / "report.html"
     runs.write_text(path, page)
@@ -69,9 +100,37 @@ def _short(compared):
     return table
 
 
+def _read(path):
+    return runs.read_json(path) if path.is_file() else {}
+
+
+def _text(path):
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _read_settings(run_folder):
+    """Settings of a run; none where notebooks were run by hand, which leave theirs in each parameters.json."""
+    return yaml.safe_load(_text(run_folder / "settings.yaml")) or {}
+
+
+def _changed(chosen):
+    """Settings that differ from their defaults."""
+    defaults = {**TrainingSettings.model_fields, **RunSettings.model_fields}
+    places = ("run_folder", "cache_folder", "overwrite")
+    return {k: v for k, v in chosen.items() if k in defaults and k not in places and v != defaults[k].default}
+
+
+def _figures(folder):
+    """The network's kept figures with their captions."""
+    for name, caption in FIGURES.items():
+        path = folder / "figures" / f"{name}.webp"
+        if path.is_file():
+            yield {"source": _as_uri(path.read_bytes()), "caption": caption}
+
+
 def _section(run_folder, name):
     folder, title = run_folder / name, methods.title(name)
-    record = runs.read_json(folder / "parameters.json")
+    record, metrics = (runs.read_json(folder / file) for file in ("parameters.json", "metrics.json"))
     predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str, "label": str})
     test = predictions[predictions["split"] == "test"]
     return {
@@ -81,9 +140,10 @@ def _section(run_folder, name):
         "settings": record["settings"],
         "seconds": record["seconds"],
         "device": record["device"],
-        "metrics": _as_html(
-            evaluation.table_of_metrics(runs.read_json(folder / "metrics.json")).rename_axis("metric").reset_index()
-        ),
+        "metrics": _as_html(evaluation.table_of_metrics(metrics).rename_axis("metric").reset_index()),
+        "classes": _as_html(evaluation.table_of_classes(metrics).rename_axis("class").reset_index()),
+        "patients_in_words": evaluation.sentence_of_patients(metrics),
+        "figures": list(_figures(folder)),
         "curves": _curves(folder / "history.csv", title),
         "confusion": _embed(plotting.confusion_matrix(test, f"{title}: test cells")),
         "ranking": _embed(plotting.ranking_curves(test, f"{title}: test cells")),
@@ -103,6 +163,8 @@ def _as_html(table):
 
 
 def _embed(figure):
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return _as_uri(plotting.encoded(figure))
+
+
+def _as_uri(picture):
+    return "data:image/webp;base64," + base64.b64encode(picture).decode()

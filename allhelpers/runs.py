@@ -12,8 +12,10 @@
                      predictions.csv  one row per cell of valid and test
                      metrics.json     each metric with its interval
                      model.keras      pixels in, probabilities out
+                     figures/*.webp   what the notebook has shown, for the report
                      model_card.md    what it is, on which data, how good, and what it is not for
                      checkpoint.npz   only while training: what it takes to go on
+      audit.json                      leaks and shortcuts in the data, in sentences
       missing.csv, rejected.csv       pictures that are not there or cannot be used; only if there are some
       comparison.csv                  one row per architecture
       methods.csv, pairs.csv          networks and baselines; every two of them compared
@@ -35,6 +37,9 @@ RECORDED_PACKAGES = (
     "tensorflow", "keras", "numpy", "pandas", "opencv-python-headless", "opencv-python", "scikit-learn",
     "matplotlib", "papermill", "openvino",
 )  # fmt: skip
+
+
+LISTS = ("missing.csv", "rejected.csv")  # pictures that have stopped a run
 
 
 @contextmanager

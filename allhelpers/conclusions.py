@@ -1,0 +1,70 @@
+"""What can and what cannot be concluded from a run: one sentence for each fact that decides it."""
+
+from . import comparison, evaluation, own_cells, pretrained, splitting
+from .settings import SYNTHETIC_NOTE
+
+SAME_LABORATORY = (
+    "Nothing about cells of another laboratory, stain, microscope or way of cutting cells out: no such cell was tested."
+)
+
+
+def possible(table, pairs):
+    """What the run shows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `comparison.methods`.
+    pairs : DataFrame
+        From `comparison.pairs`.
+
+    Returns
+    -------
+    list of str
+    """
+    found = []
+    for beats, verb in ((True, "ranks"), (False, "is not shown to rank")):
+        names = [comparison.title(name) for name in table.loc[table["beats_area"].eq(beats), "method"]]
+        found += [f"{name} {verb} these test cells better than the area of the cell alone does." for name in names]
+    differ = pairs[pairs["differ"]] if len(pairs) else pairs
+    if len(pairs) and differ.empty:
+        found.append("No two methods can be told apart by these test cells.")
+    return found + [f"{comparison.verdict(row)}." for _, row in differ.iterrows()]
+
+
+def impossible(data, notes, cells, methods_compared):
+    """What the run does not show, whatever its figures.
+
+    Parameters
+    ----------
+    data : dict
+        The run's data.json.
+    notes : list of str
+        From `comparison.notes_of`.
+    cells : DataFrame
+        The run's manifest.csv.
+    methods_compared : int
+
+    Returns
+    -------
+    list of str
+    """
+    test = cells[cells["split"] == "test"]
+    patients = test.groupby("label")["subject"].nunique()
+    said = [
+        (SYNTHETIC_NOTE in notes,
+         "Anything about blood cells: these were drawn by a program. The run shows that the software works."),
+        (any(note.startswith(pretrained.RANDOM_NOTE) for note in notes),
+         "How good a network trained on ImageNet is: the weights were random at the start."),
+        (own_cells.PATIENTS_UNKNOWN in data["notes"],
+         "How good a network is on new patients: it is not known which pictures belong to one patient."),
+        (len(splitting.shared_patients(cells)) > 0,
+         "How good a network is on new patients: test cells come from patients who also train."),
+        (patients.min() < evaluation.FEW_PATIENTS,
+         f"How far off the figures may be on other patients: the test has {patients.min()} patients of a class, and "
+         f"with fewer than {evaluation.FEW_PATIENTS} even the intervals over patients are too narrow."),
+        (methods_compared > 1,
+         "Which network is best in general: the order of two with overlapping intervals may turn on other patients."),
+        (True, SAME_LABORATORY),
+    ]  # fmt: skip
+    return [sentence for holds, sentence in said if holds]

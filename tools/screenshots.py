@@ -1,0 +1,118 @@
+"""Open a run's report and the page of `serve` in headless Chromium, check them, and take their pictures into docs/.
+
+python tools/screenshots.py RUN MODEL --pictures FOLDER
+
+Fails if a page writes an error to the console, asks for anything outside this machine, or does not show a picture.
+"""
+
+import argparse
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from allhelpers import models, new_cells, page, sources  # noqa: E402
+from allhelpers.errors import InputError  # noqa: E402
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+LOCAL = ("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1")
+WIDTH, HEIGHT = 1100, 1400  # pixels
+PORT = 7861
+
+
+@contextlib.contextmanager
+def opened(address):
+    """Open an address; what is wrong with it afterwards is an error.
+
+    Parameters
+    ----------
+    address : str
+
+    Yields
+    ------
+    playwright.sync_api.Page
+    """
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        wrong = []
+        tab.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        tab.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+        tab.on("request", lambda asked: asked.url.startswith(LOCAL) or wrong.append(f"asked for {asked.url}"))
+        tab.goto(address)
+        tab.wait_for_load_state("load")
+        yield tab
+        wrong += [
+            f"not shown: {alt}"
+            for alt in tab.evaluate(
+                "[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt || i.src.slice(0, 80))"
+            )
+        ]
+        browser.close()
+    if wrong:
+        raise InputError(f"{address}: {'; '.join(wrong)}.")
+
+
+def report(run, target=None):
+    """Check a report, as a file without a network, and take its picture.
+
+    Parameters
+    ----------
+    run : Path
+    target : Path, optional
+        PNG file; without it nothing is taken.
+
+    Returns
+    -------
+    int
+        How many pictures it shows.
+    """
+    with opened((run / "report.html").absolute().as_uri()) as tab:
+        if target:
+            tab.screenshot(path=target)
+        return tab.evaluate("document.images.length")
+
+
+def served(model, pictures, target):
+    """Check the page of `serve` with some pictures, and take its picture.
+
+    Parameters
+    ----------
+    model : Path
+    pictures : Path
+        Folder; the first three are uploaded.
+    target : Path
+        PNG file.
+    """
+    network = models.load(model)
+    known = new_cells.known(network, new_cells.cells_of(model))
+    address = page.launch(page.build(network, page.heading(model), known), port=PORT)
+    with opened(address) as tab:
+        tab.set_input_files("input[type=file]", [str(file) for file in sources.find_pictures([pictures])[:3]])
+        tab.get_by_role("button", name="Classify").click()
+        tab.wait_for_selector("[data-testid=matplotlib] img", timeout=120_000)
+        tab.wait_for_timeout(1000)  # until it has been laid out
+        tab.screenshot(path=target, full_page=True)
+
+
+def main():
+    """Check and take both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("model", type=Path, help="folder of a network in it")
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    print(f"report: {report(options.run, options.output / 'report.png')} pictures, all shown")
+    served(options.model, options.pictures, options.output / "page.png")
+    print(f"taken: {options.output / 'report.png'}, {options.output / 'page.png'}")
+
+
+if __name__ == "__main__":
+    main()
