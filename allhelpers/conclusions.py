@@ -3,8 +3,8 @@
 from . import comparison, evaluation, own_cells, pretrained, splitting
 from .settings import SYNTHETIC_NOTE
 
-SAME_LABORATORY = (
-    "Nothing about cells of another laboratory, stain, microscope or way of cutting cells out: no such cell was tested."
+OTHER_LABORATORIES = (
+    "Anything about cells of another laboratory, stain, microscope or way of cutting cells out: none was tested."
 )
 
 
@@ -32,13 +32,11 @@ def possible(table, pairs):
     return found + [f"{comparison.verdict(row)}." for _, row in differ.iterrows()]
 
 
-def impossible(data, notes, cells, methods_compared):
+def impossible(notes, cells, methods_compared):
     """What the run does not show, whatever its figures.
 
     Parameters
     ----------
-    data : dict
-        The run's data.json.
     notes : list of str
         From `comparison.notes_of`.
     cells : DataFrame
@@ -56,7 +54,7 @@ def impossible(data, notes, cells, methods_compared):
          "Anything about blood cells: these were drawn by a program. The run shows that the software works."),
         (any(note.startswith(pretrained.RANDOM_NOTE) for note in notes),
          "How good a network trained on ImageNet is: the weights were random at the start."),
-        (own_cells.PATIENTS_UNKNOWN in data["notes"],
+        (own_cells.PATIENTS_UNKNOWN in notes,
          "How good a network is on new patients: it is not known which pictures belong to one patient."),
         (len(splitting.shared_patients(cells)) > 0,
          "How good a network is on new patients: test cells come from patients who also train."),
@@ -65,6 +63,6 @@ def impossible(data, notes, cells, methods_compared):
          f"with fewer than {evaluation.FEW_PATIENTS} even the intervals over patients are too narrow."),
         (methods_compared > 1,
          "Which network is best in general: the order of two with overlapping intervals may turn on other patients."),
-        (True, SAME_LABORATORY),
+        (True, OTHER_LABORATORIES),
     ]  # fmt: skip
     return [sentence for holds, sentence in said if holds]

@@ -89,7 +89,7 @@ def build(network, said, known=None):
                          file_types=list(pictures.SUFFIXES), type="filepath")  # fmt: skip
         button = gr.Button("Classify", variant="primary")
         table = gr.Dataframe(label="Probabilities", interactive=False)
-        figure = gr.Plot(label="What the verdict rests on")
+        figure = gr.Plot(show_label=False)
         gr.Markdown(
             "The second picture shows where the evidence for the predicted class lies (Grad-CAM), not why. The others "
             "are the training cells whose features are most alike: neighbours of several classes are a reason to doubt."
@@ -122,7 +122,8 @@ def answer(network, files, known=None):
         given = "no picture" if not files else f"{len(files)} pictures"
         raise InputError(f"There is {given}: choose 1 to {MOST_PICTURES}.")
     seen = new_cells.look(network, [Path(file) for file in files], known)
-    shares = {f"p({class_title(label, short=True)})": seen.table[f"p_{label}"].round(3) for label in network.classes}
+    stated = seen.table.filter(regex="^p_").astype(float).round(3)
+    shares = {f"p({class_title(label, short=True)})": stated[f"p_{label}"] for label in network.classes}
     names = seen.table["file"].map(lambda file: Path(file).name)
     predicted = seen.table["predicted"].map(class_title)
     return pd.DataFrame({"picture": names, "predicted": predicted, **shares}), plotting.new_cells(seen, known)

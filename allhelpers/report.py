@@ -66,7 +66,7 @@ def write(run_folder, names):
         test_patients=cells.loc[cells["split"] == "test", "subject"].nunique(),
         audit=_read(run_folder / "audit.json").get("sentences", []),
         possible=conclusions.possible(table, pairs),
-        impossible=conclusions.impossible(data, notes, cells, len(names)),
+        impossible=conclusions.impossible(notes, cells, len(names)),
         changed=_changed(_read_settings(run_folder)),
         settings_file=_text(run_folder / "settings.yaml"),
         command=COMMAND.format(folder=run_folder.absolute()),
@@ -117,7 +117,14 @@ def _changed(chosen):
     """Settings that differ from their defaults."""
     defaults = {**TrainingSettings.model_fields, **RunSettings.model_fields}
     places = ("run_folder", "cache_folder", "overwrite")
-    return {k: v for k, v in chosen.items() if k in defaults and k not in places and v != defaults[k].default}
+    plain = {k: _same_for_all(v) for k, v in chosen.items() if k in defaults and k not in places}
+    return {k: v for k, v in plain.items() if v != defaults[k].default}
+
+
+def _same_for_all(value):
+    """A setting that every network has alike, as one value."""
+    values = list(value.values()) if isinstance(value, dict) else [value]
+    return values[0] if values.count(values[0]) == len(values) else value
 
 
 def _figures(folder):
@@ -141,7 +148,7 @@ def _section(run_folder, name):
         "seconds": record["seconds"],
         "device": record["device"],
         "metrics": _as_html(evaluation.table_of_metrics(metrics).rename_axis("metric").reset_index()),
-        "classes": _as_html(evaluation.table_of_classes(metrics).rename_axis("class").reset_index()),
+        "classes": _classes(metrics),
         "patients_in_words": evaluation.sentence_of_patients(metrics),
         "figures": list(_figures(folder)),
         "curves": _curves(folder / "history.csv", title),
@@ -149,6 +156,12 @@ def _section(run_folder, name):
         "ranking": _embed(plotting.ranking_curves(test, f"{title}: test cells")),
         "patients": _embed(plotting.patients(test, f"{title}: test cells")),
     }
+
+
+def _classes(metrics):
+    """Each class against all others; with two classes the metrics say the same."""
+    table = evaluation.table_of_classes(metrics)
+    return _as_html(table.rename_axis("class").reset_index()) if len(table) > 2 else None
 
 
 def _curves(path, title):

@@ -1,5 +1,6 @@
 """The command line, as a user meets it."""
 
+import html
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from allhelpers import manifest, pipeline, pretrained, runs, sample
+from allhelpers import manifest, pipeline, pretrained, report, runs, sample
 from allhelpers.errors import InputError
 
 QUICK = {
@@ -79,7 +80,7 @@ def test_run_leaves_the_files_of_the_design(finished):
     folder, _ = finished
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "settings.yaml", "manifest.csv", "data.json", "report.html",
+        "settings.yaml", "manifest.csv", "data.json", "audit.json", "report.html",
         "comparison.csv", "methods.csv", "pairs.csv", "baselines/majority.csv", "baselines/area.csv",
         "notebooks/1_data_split.ipynb", "notebooks/2_mobilenet.ipynb", "notebooks/3_comparison.ipynb",
         *(f"mobilenet/{name}" for name in
@@ -154,6 +155,35 @@ def test_run_folder_with_other_settings_is_refused(finished):
     with pytest.raises(InputError, match=r"other settings \(.*epochs.*\).*--overwrite"):
         pipeline.run({**QUICK, "epochs": 4}, folder)
     assert (folder / "settings.yaml").read_text() == before
+
+
+def test_run_that_stopped_before_its_cells_were_known_can_be_given_other_settings(tmp_path):
+    wrong = {**QUICK, "images": str(tmp_path / "nothing")}
+    (tmp_path / "nothing").mkdir()
+    for split in ("paper", "patient"):
+        with pytest.raises(InputError, match="pictures"):
+            pipeline.run({**wrong, "split": split}, tmp_path / "run")
+
+
+def test_report_says_what_was_asked_what_cannot_be_concluded_and_the_command(finished):
+    folder, _ = finished
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "MobileNet was trained" in page
+    assert "test cells come from patients who also train" in page
+    assert "these were drawn by a program" in page
+    assert f"--settings {folder}/settings.yaml" in page
+    assert all(caption in html.unescape(page) for caption in report.FIGURES.values())
+    assert runs.read_json(folder / "audit.json")["sentences"][0] in html.unescape(page)
+
+
+def test_report_is_shown_whole_by_a_browser_without_a_network(finished):
+    folder, _ = finished
+    pytest.importorskip("playwright", reason="playwright is not installed (requirements-docs.txt)")
+    from tools import screenshots
+
+    if not any(map(shutil.which, screenshots.BROWSERS)):
+        pytest.skip("there is no Chromium on this machine")
+    assert screenshots.report(folder) == (folder / "report.html").read_text().count("<img ")
 
 
 def test_folder_that_is_no_run_is_left_alone(tmp_path):

@@ -85,7 +85,7 @@ def served(model, pictures, target):
     ----------
     model : Path
     pictures : Path
-        Folder; the first three are uploaded.
+        Folder; three are uploaded.
     target : Path
         PNG file.
     """
@@ -93,11 +93,16 @@ def served(model, pictures, target):
     known = new_cells.known(network, new_cells.cells_of(model))
     address = page.launch(page.build(network, page.heading(model), known), port=PORT)
     with opened(address) as tab:
-        tab.set_input_files("input[type=file]", [str(file) for file in sources.find_pictures([pictures])[:3]])
+        tab.set_input_files("input[type=file]", some(sources.find_pictures([pictures])))
         tab.get_by_role("button", name="Classify").click()
         tab.wait_for_selector("[data-testid=matplotlib] img", timeout=120_000)
         tab.wait_for_timeout(1000)  # until it has been laid out
         tab.screenshot(path=target, full_page=True)
+
+
+def some(files, number=3):
+    """A few files from the whole list, as texts."""
+    return [str(file) for file in files[:: len(files) // number][:number]]
 
 
 def main():
