@@ -8,7 +8,7 @@ OTHER_LABORATORIES = (
 )
 
 
-def possible(table, pairs):
+def possible(table, pairs, notes=()):
     """What the run shows.
 
     Parameters
@@ -17,11 +17,15 @@ def possible(table, pairs):
         From `comparison.methods`.
     pairs : DataFrame
         From `comparison.pairs`.
+    notes : list of str
+        From `comparison.notes_of`.
 
     Returns
     -------
     list of str
     """
+    if SYNTHETIC_NOTE in notes:
+        return ["That the software runs from pictures to this report."]
     found = []
     for beats, verb in ((True, "ranks"), (False, "is not shown to rank")):
         names = [comparison.title(name) for name in table.loc[table["beats_area"].eq(beats), "method"]]

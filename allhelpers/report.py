@@ -13,12 +13,12 @@ from .settings import RunSettings, TrainingSettings
 
 # What a network's notebook has kept of its figures, and how each is read.
 FIGURES = {
-    "patient_strips": "One line per patient, one mark per cell: how probable the network held each class. A patient "
-    "whose cells are all on the wrong side is not recognised, however good the average.",
+    "patient_strips": "One line per patient, one mark per cell: how probable the true class was to the network. A patient "
+    "whose cells are all low is not recognised, however good the average.",
     "patient_cells": "Cells of some patients with what the network said: does it fail on patients, or on odd cells?",
     "mistakes": "The wrong cells of which the network was surest. Look for debris, two cells, bad stain, wrong labels.",
     "uncertain": "The cells between which the network could not decide: a laboratory would look at these itself.",
-    "grad_cam": "Where the evidence for the predicted class lies (Grad-CAM), not why. Evidence on the background or "
+    "grad_cam": "Where the evidence for the true class lies (Grad-CAM), not why. Evidence on the background or "
     "the rim is a reason to distrust the network.",
     "mean_grad_cam": "The same averaged over cells of each class: a spot outside the cell is a shortcut.",
     "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by class and by patient. "
@@ -30,7 +30,7 @@ SPLITS = {
 }
 CROSSED = "By patient: trained on patients of one part of the data, tested on patients of another."
 
-COMMAND = "python -m allhelpers run --settings {folder}/settings.yaml --output NEW_FOLDER"
+COMMAND = "python -m allhelpers run --settings settings.yaml --output NEW_FOLDER"
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -65,11 +65,11 @@ def write(run_folder, names):
         test_cells=int((cells["split"] == "test").sum()),
         test_patients=cells.loc[cells["split"] == "test", "subject"].nunique(),
         audit=_read(run_folder / "audit.json").get("sentences", []),
-        possible=conclusions.possible(table, pairs),
+        possible=conclusions.possible(table, pairs, notes),
         impossible=conclusions.impossible(notes, cells, len(names)),
         changed=_changed(_read_settings(run_folder)),
         settings_file=_text(run_folder / "settings.yaml"),
-        command=COMMAND.format(folder=run_folder.absolute()),
+        command=COMMAND,
         data=data,
         classes=[manifest.title(label) for label in data["classes"]],
         counts=_as_html(splitting.describe(cells)),
@@ -83,8 +83,8 @@ def write(run_folder, names):
         differences_figure=_embed(plotting.differences(pairs)),
         cost_figure=_embed(plotting.cost(compared, comparison.stages(run_folder, names))),
         sections=[_section(run_folder, name) for name in names],
-        versions=runs.versions(),
         official=comparison.is_official(compared),
+        official_files=manifest.is_official(cells),
     )
     path = run_folder / "report.html"
     runs.write_text(path, page)
@@ -138,7 +138,7 @@ def _figures(folder):
 def _section(run_folder, name):
     folder, title = run_folder / name, methods.title(name)
     record, metrics = (runs.read_json(folder / file) for file in ("parameters.json", "metrics.json"))
-    predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str, "label": str})
+    predictions = pd.read_csv(folder / "predictions.csv", dtype={"subject": str, "label": str}, keep_default_na=False)
     test = predictions[predictions["split"] == "test"]
     return {
         "title": title,
@@ -151,7 +151,8 @@ def _section(run_folder, name):
         "classes": _classes(metrics),
         "patients_in_words": evaluation.sentence_of_patients(metrics),
         "figures": list(_figures(folder)),
-        "curves": _curves(folder / "history.csv", title),
+        "curves": _curves(folder / "history.csv", title, record["settings"].get("patience", 0)),
+        "versions": record["versions"],
         "confusion": _embed(plotting.confusion_matrix(test, f"{title}: test cells")),
         "ranking": _embed(plotting.ranking_curves(test, f"{title}: test cells")),
         "patients": _embed(plotting.patients(test, f"{title}: test cells")),
@@ -164,9 +165,9 @@ def _classes(metrics):
     return _as_html(table.rename_axis("class").reset_index()) if len(table) > 2 else None
 
 
-def _curves(path, title):
+def _curves(path, title, patience):
     """Learning curves, of a method that is trained in epochs."""
-    return _embed(plotting.learning_curves(pd.read_csv(path), title)) if path.is_file() else None
+    return _embed(plotting.learning_curves(pd.read_csv(path), title, patience)) if path.is_file() else None
 
 
 def _as_html(table):

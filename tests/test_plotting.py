@@ -75,6 +75,6 @@ def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
     assert "a&lt;b&gt;" in page
     assert "<b>" not in page
     assert not {"NA&gt;", "<td>None<", "<td>NaN<"} & set(re.findall(r"NA&gt;|<td>\w+<", page))
-    assert 'src="data:image/png;base64,' in page
+    assert 'src="data:image/webp;base64,' in page
     assert 'src="http' not in page
     assert 'href="http' not in page
