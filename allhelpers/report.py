@@ -13,7 +13,7 @@ from .settings import RunSettings, TrainingSettings
 
 # What a network's notebook has kept of its figures, and how each is read.
 FIGURES = {
-    "patient_strips": "One line per patient, one mark per cell: how probable the true class was to the network. A patient "
+    "patient_strips": "One line per patient, one mark per cell: how probable the true class was. A patient "
     "whose cells are all low is not recognised, however good the average.",
     "patient_cells": "Cells of some patients with what the network said: does it fail on patients, or on odd cells?",
     "mistakes": "The wrong cells of which the network was surest. Look for debris, two cells, bad stain, wrong labels.",
