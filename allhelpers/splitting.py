@@ -98,7 +98,8 @@ def patient_groups(table):
     Series of str
         For each row the name of its group, the alphabetically first of its patients; index of ``table``.
     """
-    subjects, pictures = (table[column].astype("category").cat.codes for column in ("subject", "sha256"))
+    # Codes come as the smallest integers that hold them; their sums need more.
+    subjects, pictures = (table[name].astype("category").cat.codes.astype(int) for name in ("subject", "sha256"))
     # A graph with a node per patient and per picture, and an edge per row: its components are the groups.
     nodes = subjects.max() + pictures.max() + 2
     edges = coo_array((np.ones(len(table)), (subjects, subjects.max() + 1 + pictures)), shape=(nodes, nodes))

@@ -21,6 +21,13 @@ def cells(per_subject, hashes=None):
     return pd.DataFrame(rows, columns=manifest.COLUMNS)
 
 
+def test_patients_are_grouped_whatever_the_number_of_pictures():
+    """127 and 32,767 are the largest integers of one byte and of two."""
+    for count in (120, 126, 128):
+        groups = splitting.patient_groups(cells({"1": count - 60, "2": 30, "H1": 30}))
+        assert groups.nunique() == 3
+
+
 def test_papers_split_has_the_papers_numbers(official):
     split = splitting.paper_split(official)
     counts = split.groupby([split, official["label"]]).size().unstack()
