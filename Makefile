@@ -35,8 +35,9 @@ lint: $(VENV)/.installed
 publish:
 	$(PYTHON) tools/publish.py $(REPOSITORY)
 
-$(VENV)/.installed: requirements.txt requirements-fast.txt requirements-export.txt
+$(VENV)/.installed: requirements.txt requirements-fast.txt requirements-export.txt requirements-cluster.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements-fast.txt -r requirements-export.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements-fast.txt -r requirements-export.txt \
+		-r requirements-cluster.txt
 	touch $@

@@ -2,6 +2,7 @@
 collapse | choices``."""
 
 import argparse
+import dataclasses
 import os
 import sys
 import types
@@ -14,6 +15,17 @@ from . import RESEARCH_ONLY, __version__, settings, splitting
 from .errors import InputError
 
 OWN_OPTIONS = ("run_folder", "overwrite")  # settings whose options are not made from the settings classes
+
+SWEEP_OPTIONS = (
+    ("--parallel", int, "TASKS", "tasks at once, by Ray on this machine (default: one after the other, without)"),
+    ("--address", str, "HOST:PORT", "run on this Ray cluster; the machine must belong to it: see docs/cluster.md"),
+    ("--cpus", float, "CORES", "cores that Ray sets aside for each task (default: 1)"),
+    ("--gpus", float, "GPUS", "GPUs that Ray sets aside for each task, for instance 0.5 (default: 0)"),
+    ("--retries", int, "TIMES", "how often what fails is tried again (default: 1)"),
+    ("--store", str, "FOLDER|URL", "where cells and features are kept for all runs (default: store in the cache "
+     "folder; with --address in the output folder)"),
+    ("--per-shard", int, "CELLS", "cells that one task decodes or puts through a trunk (default: 256)"),
+)  # fmt: skip
 
 EXAMPLES = """examples:
   python -m allhelpers run                                            the synthetic sample, the paper's settings
@@ -119,6 +131,8 @@ def _add_sweep(commands):
     command.set_defaults(command=run_sweep)
     command.add_argument("file", type=Path, metavar="SWEEP.yaml")
     command.add_argument("--output", type=Path, metavar="FOLDER", help="folder of all runs (default: runs/NAME)")
+    for option, kind, metavar, text in SWEEP_OPTIONS:
+        command.add_argument(option, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS)
     _add_settings(command, settings.RunSettings)
 
 
@@ -130,7 +144,9 @@ def run_sweep(options):
 
     folder = options.output or pipeline.ROOT / "runs" / options.file.stem
     planned = sweep.read(options.file, _given(options, settings.RunSettings), folder)
-    failed = sweep.run(planned, folder)
+    names = [field.name for field in dataclasses.fields(sweep.How)]
+    how = sweep.How(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+    failed = sweep.run(planned, folder, how)
     for row in pd.read_csv(folder / "variants.csv").to_dict("records"):
         print(f"* {sweep.sentence(row)}")
     print(f"* intervals: 95 %, patients resampled. {RESEARCH_ONLY}\ntables: {folder}")

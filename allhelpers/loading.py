@@ -287,7 +287,7 @@ def decode(table, members, source, settings):
     UnusableError
         If a picture does not pass the gate.
     """
-    key = pixels_key(table, settings)
+    key = pixels_key(table["sha256"], settings)
     size = settings.size
     listed, workers = list(zip(members, table["sha256"], strict=True)), os.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
@@ -298,33 +298,54 @@ def decode(table, members, source, settings):
             def place(rows):
                 for row in rows:
                     member, sha256 = listed[row]
-                    decoded[row - start] = _decode(source.read(member), member, settings, sha256)
+                    decoded[row - start] = decode_content(source.read(member), member, settings, sha256)
 
             list(pool.map(place, [range(start + k, stop, workers) for k in range(workers)]))
             return decoded
 
         shape = (len(table), size, size, 3)
-        pixels = caching.filled(_pixels_path(key, settings), key, shape, np.uint8, compute, "decoding cells")
+        pixels = caching.filled(pixels_path(key, settings), key, shape, np.uint8, compute, "decoding cells")
     return pixels, key
 
 
-def pixels_key(table, settings):
+def pixels_key(sha256, settings):
     """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits."""
     recipe = {"size": settings.size, "crop": settings.crop, "interpolation": "area"}
-    recipe |= {"picture_size": settings.picture_size, "cells": table["sha256"].tolist()}
+    recipe |= {"picture_size": settings.picture_size, "cells": list(sha256)}
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 
-def _pixels_path(key, settings):
+def pixels_path(key, settings):
+    """Where the pixels of a key are kept."""
     return Path(settings.cache_folder) / "pixels" / f"{key[:32]}.npy"
 
 
 def _decode_row(row, table, members, source, settings):
     member = members.iloc[row]
-    return _decode(source.read(member), member, settings, table["sha256"].iloc[row])
+    return decode_content(source.read(member), member, settings, table["sha256"].iloc[row])
 
 
-def _decode(content, name, settings, sha256=None):
+def decode_content(content, name, settings, sha256=None):
+    """Decode the bytes of one picture file as a run with these settings does.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str or Path
+        For messages.
+    settings : DataSettings
+    sha256 : str, optional
+        What the bytes must hash to.
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3), uint8
+
+    Raises
+    ------
+    UnusableError
+        If the picture does not pass the gate.
+    """
     geometry = {"size": settings.size, "crop": settings.crop, "picture_size": settings.picture_size}
     return pictures.decode(content, name, **geometry, sha256=sha256)
 
@@ -341,7 +362,7 @@ def decode_file(path, settings):
     -------
     ndarray of shape (size, size, 3), uint8
     """
-    return _decode(pictures.read(path), path, settings)
+    return decode_content(pictures.read(path), path, settings)
 
 
 def decode_usable(table, members, source, settings):
@@ -371,7 +392,7 @@ def decode_usable(table, members, source, settings):
         If more pictures are rejected than ``settings.max_rejected``; all of them are in the run's rejected.csv.
     """
     listed = Path(settings.run_folder) / "rejected.csv"
-    known = _pixels_path(pixels_key(table, settings), settings).with_suffix(".rejected.csv")
+    known = pixels_path(pixels_key(table["sha256"], settings), settings).with_suffix(".rejected.csv")
     if not known.exists():
         try:
             pixels, key = decode(table, members, source, settings)

@@ -57,6 +57,35 @@ def run(values, output=None, overwrite=False):
     return folder
 
 
+def attempt(values, folder, retries):
+    """Run the notebooks, and again if they fail.
+
+    Parameters
+    ----------
+    values : dict
+        Settings by name, as for `run`.
+    folder : Path
+        The run folder.
+    retries : int
+        How often at most.
+
+    Returns
+    -------
+    InputError or None
+        Why the last attempt failed; its ``notebook`` says where, if it was in one.
+    """
+    for left in reversed(range(retries + 1)):
+        try:
+            run(values, folder)
+        except InputError as error:
+            if not left:
+                return error
+            print(f"failed, and tried again: {error}", flush=True)
+        else:
+            break
+    return None
+
+
 @contextmanager
 def _alone(folder):
     """Refuse to run twice in one folder at the same time; the lock goes with the process."""
@@ -72,7 +101,8 @@ def _alone(folder):
         lock.release()
 
 
-def _run_steps(common, per_name, folder):
+def _steps(common, per_name, folder):
+    """Notebooks of a run, in order, with their parameters."""
     chosen = {"run_folder": str(folder), **_paths(common)}
     steps = [("1_data_split", _only(settings.DataSettings, chosen))]
     networks = {name: own for name, own in per_name.items() if name not in methods.CLASSICAL}
@@ -80,7 +110,11 @@ def _run_steps(common, per_name, folder):
     if classifiers := [name for name in per_name if name in methods.CLASSICAL]:
         parameters = {**chosen, **per_name[classifiers[0]], "classifiers": ",".join(classifiers)}
         steps += [("2_classical", _only(settings.ClassicalSettings, parameters))]
-    steps += [("3_comparison", _only(settings.ComparisonSettings, chosen))]
+    return [*steps, ("3_comparison", _only(settings.ComparisonSettings, chosen))]
+
+
+def _run_steps(common, per_name, folder):
+    steps = _steps(common, per_name, folder)
     anything_new = False
     for number, (notebook, parameters) in enumerate(steps, 1):
         label = f"{number}/{len(steps)} {notebook}"
@@ -101,6 +135,49 @@ def _estimate(common, per_name, folder):
         kind = settings.ClassicalSettings if name in methods.CLASSICAL else settings.TrainingSettings
         chosen[name] = kind(**_only(kind, {**common, **own}))
     return estimates.sentence(chosen, pd.read_csv(folder / "manifest.csv", usecols=["split"]))
+
+
+def finished(values, folder):
+    """Whether a whole run has ended.
+
+    Parameters
+    ----------
+    values : dict
+        Settings by name, as for `run`.
+    folder : Path
+        The run folder.
+
+    Returns
+    -------
+    bool
+    """
+    steps = _steps(*_plan(values), folder)
+    return all(is_finished(notebook, parameters, folder) for notebook, parameters in steps)
+
+
+def settings_of(values):
+    """Settings that the notebooks of a run will have.
+
+    Parameters
+    ----------
+    values : dict
+        Settings by name, as for `run`.
+
+    Returns
+    -------
+    data : DataSettings
+    training : dict of str to TrainingSettings
+        For each network.
+    """
+    common, per_name = _plan(values)
+    steps = dict(_steps(common, per_name, Path(_data(common).run_folder)))
+    training = {}
+    for name in per_name:
+        if name not in methods.CLASSICAL:
+            given = steps[f"2_{name}"]
+            size = given.get("input_size") or architectures.get(name).input_size
+            training[name] = settings.TrainingSettings(**{**given, "input_size": size})
+    return settings.DataSettings(**steps["1_data_split"]), training
 
 
 def is_finished(notebook, parameters, folder):
@@ -379,9 +456,16 @@ def _execute(notebook, parameters, folder, label):
         )
     except papermill.PapermillExecutionError as error:
         what = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
-        raise InputError(f"{what} (stopped in {target})") from error
+        raise _stopped(what, target) from error
     except DeadKernelError as error:
-        raise InputError(f"The kernel of {notebook} died, often for lack of memory (stopped in {target}).") from error
+        raise _stopped(f"The kernel of {notebook} died, often for lack of memory", target) from error
     finally:
         if running.exists():
             os.replace(running, target)
+
+
+def _stopped(what, notebook):
+    """The error of a notebook that has stopped; it knows which one."""
+    error = InputError(f"{what} (stopped in {notebook})")
+    error.notebook = str(notebook)
+    return error

@@ -17,19 +17,30 @@
       sweep.csv                             one row per run and network, with every metric
       variants.csv                          one row per variant and network, over all its runs
       failed.csv                            runs that have failed, with the reason; only if there are some
+      sweep.log                             what was computed, when, where, and in how many seconds
+
+What runs have in common, decoded cells and features of frozen trunks, is computed once (`sharing`); Ray runs many at
+once where it is asked to (`cluster`).
 """
 
 import itertools
 import re
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
+from tqdm.auto import tqdm
 
-from . import comparison, pipeline, runs
+from . import cluster, comparison, pipeline, runs, sharing
 from . import settings as run_settings
 from .errors import InputError, listing
+from .store import Store
 
 ALONE = "all"  # name of the only variant where none are named
 
@@ -63,6 +74,11 @@ class Run:
     point: dict
     values: dict
     folder: Path
+
+    @property
+    def name(self):
+        """Its folder inside the sweep's."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
 
 
 def read(path, given, folder):
@@ -111,32 +127,139 @@ def _plain(name):
     return re.sub(r"[^\w.=-]+", "-", name.replace("/", "of"))
 
 
-def run(planned, folder):
+@dataclass(frozen=True)
+class How:
+    """How a sweep is run; nothing of it changes a result.
+
+    Attributes
+    ----------
+    parallel : int
+        Tasks at once, by Ray on this machine; 0: one after the other, without Ray.
+    address : str
+        ``HOST:PORT`` of a running Ray cluster; empty: this machine.
+    cpus, gpus : float
+        What Ray sets aside for each task.
+    retries : int
+        How often a task that fails is tried again.
+    store : str
+        Where shards of what runs have in common are kept: a folder, or a URL that fsspec knows.
+    per_shard : int
+        Cells.
+    """
+
+    parallel: int = 0
+    address: str = ""
+    cpus: float = 1
+    gpus: float = 0
+    retries: int = 1
+    store: str = ""
+    per_shard: int = sharing.SHARD
+
+    def __post_init__(self):
+        for name, least in {"parallel": 0, "cpus": 0, "gpus": 0, "retries": 0, "per_shard": 1}.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)} cannot be used: give {least} or more.")
+        if self.parallel and self.address:
+            raise InputError("--parallel is for this machine and --address for a cluster: give one of them.")
+
+    @property
+    def by_ray(self):
+        """Whether Ray runs it."""
+        return bool(self.parallel or self.address)
+
+
+def run(planned, folder, how=None):
     """Run what is not finished yet, and gather all results; a run that fails does not stop the others.
 
     Parameters
     ----------
     planned : list of Run
     folder : str or Path
-        Gets sweep.csv, variants.csv and, if need be, failed.csv.
+        Gets sweep.csv, variants.csv, sweep.log and, if need be, failed.csv.
+    how : How, optional
+        By default one run after the other.
 
     Returns
     -------
     list of dict
-        Runs that have failed: variant, settings of the grid, folder, reason.
+        Runs that have failed: variant, settings of the grid, folder, reason, notebook.
+
+    Raises
+    ------
+    InputError
+        If the store cannot be written, or Ray or its cluster is not there: before anything is run. If all runs fail.
     """
-    failed = []
-    for number, one in enumerate(planned, 1):
-        print(f"[{number}/{len(planned)}] {one.folder.relative_to(Path(folder).absolute())}", flush=True)
-        try:
-            pipeline.run(one.values, one.folder)
-        except InputError as error:
-            failed.append({"variant": one.variant, **one.point, "folder": str(one.folder), "reason": str(error)})
-            print(f"failed: {error}", flush=True)
-    broken = {record["folder"] for record in failed}
-    done = [one for one in planned if str(one.folder) not in broken]
-    _write(done, failed, Path(folder))
+    how, folder = how or How(), Path(folder).absolute()
+    if how.by_ray:
+        cluster.check(how)
+    store = Store(how.store or _usual_store(planned, folder, how))
+    store.check()
+    with _log(folder) as log:
+        run_all = cluster.run if how.by_ray else _in_sequence
+        errors = run_all(planned, store, how, log)
+    failed = [
+        {
+            "variant": one.variant, **one.point, "folder": str(one.folder), "reason": str(error),
+            "notebook": getattr(error, "notebook", ""),
+        }
+        for one, error in zip(planned, errors, strict=True) if error
+    ]  # fmt: skip
+    _write([one for one, error in zip(planned, errors, strict=True) if not error], failed, folder)
     return failed
+
+
+def _usual_store(planned, folder, how):
+    """Machines of a cluster share the folder of the runs and nothing else; one machine has its cache."""
+    cache = pipeline.settings_of(planned[0].values)[0].cache_folder
+    return folder / "store" if how.address else Path(cache) / "store"
+
+
+@contextmanager
+def _log(folder):
+    """What is done, and when, line by line in sweep.log; a sweep that goes on adds to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "sweep.log", "a", encoding="utf-8") as stream:
+
+        def log(line):
+            stream.write(f"{datetime.now().isoformat(' ', 'seconds')} {line}\n")
+            stream.flush()
+
+        yield log
+
+
+def _in_sequence(planned, store, how, log):
+    """One run after the other; returns the error, or nothing, of each."""
+    _share_in_sequence(planned, store, how, log)
+    errors = []
+    for number, one in enumerate(planned, 1):
+        print(f"[{number}/{len(planned)}] {one.name}", flush=True)
+        errors.append(pipeline.attempt(one.values, one.folder, how.retries))
+        log(f"failed: {one.name}: {errors[-1]}" if errors[-1] else f"finished: {one.name}")
+        if errors[-1]:
+            print(f"failed: {errors[-1]}", flush=True)
+    return errors
+
+
+def _share_in_sequence(planned, store, how, log):
+    """Compute and gather what unfinished runs have in common, in a process whose memory is free again afterwards."""
+    unfinished = [number for number, one in enumerate(planned) if not pipeline.finished(one.values, one.folder)]
+    if not unfinished:
+        return
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+
+            def call(function, *arguments):
+                return process.submit(function, *arguments).result()
+
+            # All runs are laid out, so that shards stay the same when some runs are finished.
+            needs = call(sharing.plan, [one.values for one in planned], how.per_shard)
+            shared = sharing.used(need for number in unfinished for need in needs[number])
+            for shard in tqdm(shared, desc="what runs have in common", unit="shard"):
+                log(call(sharing.complete, shard, store))
+            for number in unfinished:
+                call(sharing.gather, needs[number], store)
+    except BrokenProcessPool:
+        sharing.give_up("the process died, often for lack of memory", log)
 
 
 def _write(done, failed, folder):

@@ -55,15 +55,24 @@ class OrientedPixels:
         return np.concatenate([orient(self.pixels[row : row + 1], turn) for row, turn in pairs])
 
 
-def feature_precision(network, settings):
+def feature_precision(cut, settings):
     """Precision in which features are kept: half, except for pooled ones, which are small."""
     if settings.features != "auto":
         return settings.features
-    return "float32" if network.cut == "pooled" else "float16"
+    return "float32" if cut == "pooled" else "float16"
 
 
-def features_key(network, cells_key, orientations, precision, engine):
-    """Identify features by everything that decides them; the trunk by its weights' very values.
+def orientations_needed(settings):
+    """How many orientations of each cell pass the trunk."""
+    return max(settings.orientations, settings.average)
+
+
+def weights_digest(trunk):
+    """SHA-256 of the very values of a model's weights.
+
+    Parameters
+    ----------
+    trunk : keras.Model
 
     Returns
     -------
@@ -71,11 +80,40 @@ def features_key(network, cells_key, orientations, precision, engine):
         64 hexadecimal digits.
     """
     values = hashlib.sha256()
-    for array in network.trunk.get_weights():
+    for array in trunk.get_weights():
         values.update(np.ascontiguousarray(array).data)
-    recipe = [cells_key, network.architecture.name, network.cut, values.hexdigest(), orientations, precision]
+    return values.hexdigest()
+
+
+def features_key(name, cut, digest, cells_key, settings, engine):
+    """Identify features by everything that decides them.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture.
+    cut : str or tuple of str
+    digest : str
+        From `weights_digest`.
+    cells_key : str
+        Identifies the pixels.
+    settings : TrainingSettings
+    engine : str
+        From `engines.choose`.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    recipe = [cells_key, name, cut, digest, orientations_needed(settings), feature_precision(cut, settings)]
     recipe += [engine, keras.mixed_precision.dtype_policy().name]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+
+
+def features_path(name, key, settings):
+    """Where the features of a key are kept."""
+    return Path(settings.cache_folder) / "features" / f"{name}-{key[:32]}.npy"
 
 
 def compute_features(network, cells, settings):
@@ -94,10 +132,12 @@ def compute_features(network, cells, settings):
     """
     if network.cut == "pixels":
         return OrientedPixels(cells.pixels)
-    orientations, precision = max(settings.orientations, settings.average), feature_precision(network, settings)
+    name, orientations, precision = (
+        network.architecture.name, orientations_needed(settings), feature_precision(network.cut, settings)
+    )  # fmt: skip
     engine = engines.choose(settings.engine)
-    key = features_key(network, cells.key, orientations, precision, engine)
-    path = Path(settings.cache_folder) / "features" / f"{network.architecture.name}-{key[:32]}.npy"
+    key = features_key(name, network.cut, weights_digest(network.trunk), cells.key, settings, engine)
+    path = features_path(name, key, settings)
     pixels, shape = cells.pixels, network.trunk.output.shape[1:]
     forward = functools.cache(lambda: engines.forward(engine, network.trunk))  # made when there is something to do
 
@@ -109,7 +149,7 @@ def compute_features(network, cells, settings):
             for orientation in range(start // len(pixels), (stop - 1) // len(pixels) + 1)
         ]
         computed = forward()(np.concatenate(parts))
-        _check_range(computed, precision)
+        check_range(computed, precision)
         return computed
 
     title = f"{network.architecture.title}: frozen part"
@@ -117,7 +157,19 @@ def compute_features(network, cells, settings):
     return flat.reshape(orientations, len(pixels), *shape)
 
 
-def _check_range(computed, precision):
+def check_range(computed, precision):
+    """Refuse features that cannot be kept.
+
+    Parameters
+    ----------
+    computed : ndarray
+    precision : {"float16", "float32"}
+
+    Raises
+    ------
+    InputError
+        If some are not finite, or too large for the precision.
+    """
     if not np.isfinite(computed).all():
         raise InputError("The frozen part gave values that are not finite: check the weights file.")
     if precision == "float16" and np.abs(computed).max() > np.finfo(np.float16).max:

@@ -44,9 +44,9 @@ def test_features_are_computed_once(cells, make_settings, tmp_path, monkeypatch)
 
 def test_features_too_large_for_half_precision_are_refused():
     with pytest.raises(InputError, match="features = float32"):
-        trunk._check_range(np.array([1e5], np.float32), "float16")
+        trunk.check_range(np.array([1e5], np.float32), "float16")
     with pytest.raises(InputError, match="not finite"):
-        trunk._check_range(np.array([np.nan], np.float32), "float32")
+        trunk.check_range(np.array([np.nan], np.float32), "float32")
 
 
 def test_pixels_are_turned_when_they_are_read(cells):
