@@ -8,13 +8,16 @@ names and settings passes through Ray: shards go through the store, results into
 import importlib.util
 import os
 import socket
+import subprocess
+import sys
 
 from tqdm.auto import tqdm
 
 from . import pipeline, sharing
 from .errors import InputError
 
-PATIENCE = 5  # seconds that a cluster may take to answer
+LOCAL = ("127.0.0.1:", "localhost:")
+PATIENCE, RAYS_PATIENCE = 5, 20  # seconds that a machine, and Ray on it, may take to answer
 OBJECTS = 200 * 2**20  # bytes of memory for what passes through Ray
 POLL = 1.0  # seconds
 
@@ -37,13 +40,25 @@ def check(how):
     host, _, port = how.address.rpartition(":")
     if not host or not port.isdigit():
         raise InputError(f"--address {how.address} cannot be used: give HOST:PORT, as `ray start --head` prints it.")
+    _prepare(how)
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
-    except (OSError, OverflowError) as error:
+        asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", how.address]
+        subprocess.run(asked, capture_output=True, timeout=RAYS_PATIENCE, check=True)
+    except (OSError, OverflowError, subprocess.SubprocessError) as error:
+        what = error if isinstance(error, OSError) else "what listens there is no Ray, or of another version"
         raise InputError(
-            f"No Ray cluster answers at {how.address} ({error}): start one with `ray start --head`, or leave --address "
+            f"No Ray cluster answers at {how.address} ({what}): start one with `ray start --head`, or leave --address "
             "out."
         ) from error
+
+
+def _prepare(how):
+    """Settings that Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not how.address or how.address.startswith(LOCAL):
+        # Where this is 0, Ray listens on 127.0.0.1 and nowhere else, on Linux too; otherwise on all networks.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 def run(planned, store, how, log):
@@ -70,10 +85,7 @@ def run(planned, store, how, log):
 
 
 def _connect(how):
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not how.address:
-        # Ray's ports have no password. With this set, Ray listens on 127.0.0.1 alone, on Linux too.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    _prepare(how)
     import ray
 
     there = {"address": how.address} if how.address else {
