@@ -152,7 +152,7 @@ class How:
     address: str = ""
     cpus: float = 1
     gpus: float = 0
-    retries: int = 1
+    retries: int = 2
     store: str = ""
     per_shard: int = sharing.SHARD
 

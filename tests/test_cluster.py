@@ -1,17 +1,22 @@
 """A sweep in sequence, by Ray on this machine, and on a cluster: the same results, and shared work done once."""
 
+import contextlib
 import importlib.util
 import json
 import os
+import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from conftest import ROOT
@@ -126,7 +131,7 @@ def test_by_ray_on_this_machine_results_are_the_same(place, in_sequence):
     assert predictions(output) == predictions(in_sequence)
     assert sorted(computed(output)) == sorted(computed(in_sequence))
     assert bars(output) == []
-    assert "2 runs and what they share" in said
+    assert "runs and what they share" in said
     before = (output / "sweep.log").read_text()
     finish(place / "two.yaml", output, "--cache-folder", str(place / "cache_parallel"), "--parallel", "2")
     assert (output / "sweep.log").read_text() == before
@@ -153,7 +158,7 @@ def ray_cluster():
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     process = subprocess.Popen([sys.executable, "-c", CLUSTER], **streams)
     address = process.stdout.readline().strip()
-    yield address, process.stdin
+    yield address, process
     process.stdin.close()
     process.wait(timeout=60)
 
@@ -264,3 +269,63 @@ def test_by_ray_a_run_that_fails_is_listed_with_its_notebook_and_the_others_go_o
     assert "There is no picture" in failed["reason"]
     assert json.loads(Path(failed["notebook"]).read_text())["cells"]
     assert len(pd.read_csv(tmp_path / "out" / "sweep.csv")) == 1
+
+
+KILLS = 10
+
+
+def workers(cluster):
+    """Processes of a cluster that are computing something."""
+    found = []
+    for process in psutil.Process(cluster.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name().startswith("ray::") and process.cmdline()[0].startswith(("ray::_run", "ray::_complete")):
+                found.append(process)
+    return found
+
+
+def kill(process):
+    """As the machine would: at once, with all children."""
+    family = [*process.children(recursive=True), process]
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(family, timeout=30)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_killed_at_random_moments_a_sweep_ends_with_the_same_table(place, in_sequence, ray_cluster):
+    """In turn a worker process, a worker node, and the sweep itself are killed, until it has been ten times."""
+    address, cluster = ray_cluster
+    output, draw, kills = place / "killed", random.Random(1), []
+    options = ["--cache-folder", str(place / "cache_killed"), "--address", address, "--retries", "10"]
+    process = start(place / "two.yaml", output, *options)
+    while len(kills) < KILLS:
+        time.sleep(draw.uniform(2, 12))
+        kind = ("process", "node", "sweep")[len(kills) % 3]
+        if process.poll() is not None:  # it has ended: on with the next
+            assert process.returncode == 0, process.communicate()[0][-3000:]
+            assert predictions(output) == predictions(in_sequence)
+            shutil.rmtree(output)
+            shutil.rmtree(place / "cache_killed")
+            process = start(place / "two.yaml", output, *options)
+            continue
+        if kind == "process":
+            if not (busy := workers(cluster)):
+                continue
+            kill(draw.choice(busy))
+        elif kind == "node":
+            cluster.stdin.write("\n")
+            cluster.stdin.flush()
+        else:
+            kill(psutil.Process(process.pid))
+            process.communicate()
+            process = start(place / "two.yaml", output, *options)
+        kills.append(kind)
+    said = process.communicate(timeout=900)[0]
+    assert process.returncode == 0, said[-3000:]
+    assert predictions(output) == predictions(in_sequence)
+    expected, found = (pd.read_csv(folder / "sweep.csv").drop(columns="seconds") for folder in (in_sequence, output))
+    pd.testing.assert_frame_equal(found, expected)
+    print(f"killed: {', '.join(kills)}")
