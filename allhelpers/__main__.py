@@ -21,7 +21,7 @@ SWEEP_OPTIONS = (
     ("--address", str, "HOST:PORT", "run on this Ray cluster; the machine must belong to it: see docs/cluster.md"),
     ("--cpus", float, "CORES", "cores that Ray sets aside for each task (default: 1)"),
     ("--gpus", float, "GPUS", "GPUs that Ray sets aside for each task, for instance 0.5 (default: 0)"),
-    ("--retries", int, "TIMES", "how often what fails is tried again (default: 1)"),
+    ("--retries", int, "TIMES", "how often what fails is tried again (default: 2)"),
     ("--store", str, "FOLDER|URL", "where cells and features are kept for all runs (default: store in the cache "
      "folder; with --address in the output folder)"),
     ("--per-shard", int, "CELLS", "cells that one task decodes or puts through a trunk (default: 256)"),

@@ -8,13 +8,16 @@ names and settings passes through Ray: shards go through the store, results into
 import importlib.util
 import os
 import socket
+import subprocess
+import sys
 
 from tqdm.auto import tqdm
 
 from . import pipeline, sharing
 from .errors import InputError
 
-PATIENCE = 5  # seconds that a cluster may take to answer
+LOCAL = ("127.0.0.1:", "localhost:")
+PATIENCE, RAYS_PATIENCE = 5, 20  # seconds that a machine, and Ray on it, may take to answer
 OBJECTS = 200 * 2**20  # bytes of memory for what passes through Ray
 POLL = 1.0  # seconds
 
@@ -37,13 +40,25 @@ def check(how):
     host, _, port = how.address.rpartition(":")
     if not host or not port.isdigit():
         raise InputError(f"--address {how.address} cannot be used: give HOST:PORT, as `ray start --head` prints it.")
+    _prepare(how)
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
-    except (OSError, OverflowError) as error:
+        asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", how.address]
+        subprocess.run(asked, capture_output=True, timeout=RAYS_PATIENCE, check=True)
+    except (OSError, OverflowError, subprocess.SubprocessError) as error:
+        what = error if isinstance(error, OSError) else "what listens there is no Ray, or of another version"
         raise InputError(
-            f"No Ray cluster answers at {how.address} ({error}): start one with `ray start --head`, or leave --address "
+            f"No Ray cluster answers at {how.address} ({what}): start one with `ray start --head`, or leave --address "
             "out."
         ) from error
+
+
+def _prepare(how):
+    """Settings that Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not how.address or how.address.startswith(LOCAL):
+        # Where this is 0, Ray listens on 127.0.0.1 and nowhere else, on Linux too; otherwise on all networks.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 def run(planned, store, how, log):
@@ -70,10 +85,7 @@ def run(planned, store, how, log):
 
 
 def _connect(how):
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not how.address:
-        # Ray's ports have no password. With this set, Ray listens on 127.0.0.1 alone, on Linux too.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    _prepare(how)
     import ray
 
     there = {"address": how.address} if how.address else {
@@ -97,48 +109,63 @@ class _Graph:
     """Tasks of a sweep."""
 
     def __init__(self, ray, planned, store, how, log):
-        self.ray, self.planned, self.store, self.log, self.retries = ray, planned, store, log, how.retries
-        self.per_shard = how.per_shard
+        self.ray, self.planned, self.store, self.how, self.log = ray, planned, store, how, log
+        self.needs = [[] for _ in planned]
+        self.errors = [None for _ in planned]
+        self.shards = {}  # shard's key -> task
+        self.numbers = {}  # task -> number of its run
+        self.lost = False  # whether a shard's task has failed for good
+        self.alone = set()  # runs that were started again without their shards' tasks
         # Ray's retries are for processes and machines that are lost.
         self.options = {"num_cpus": how.cpus, "num_gpus": how.gpus, "max_retries": how.retries}
+
+    def run(self):
+        """Hand all tasks to Ray and wait for them."""
+        unfinished = [k for k, one in enumerate(self.planned) if not pipeline.finished(one.values, one.folder)]
+        if not unfinished:
+            return self.errors
+        # All runs are laid out, so that shards stay the same when some runs are finished.
+        each = [one.values for one in self.planned]
+        error, needs = self._outcome(self._task(sharing.plan, each, self.how.per_shard))
+        if error:
+            sharing.give_up(error, self.log)
+        self.needs = needs or self.needs
+        for shard in sharing.used(need for k in unfinished for need in self.needs[k]):
+            before = [self.shards[shard.pixels.key]] if isinstance(shard, sharing.FeatureShard) else []
+            self.shards[shard.key] = self._task(_complete, shard, self.store, *before)
+        for k in unfinished:
+            self._start(k, [self.shards[shard.key] for shard in sharing.used(self.needs[k])])
+        with tqdm(total=len(self.shards) + len(unfinished), desc="runs and what they share", unit="task") as bar:
+            pending = [*self.shards.values(), *self.numbers]
+            while pending:
+                done, pending = self.ray.wait(pending, num_returns=len(pending), timeout=POLL)
+                pending += [again for task in done if (again := self._ended(task))]
+                bar.update(len(self.shards) + len(unfinished) - len(pending) - bar.n)
+        return self.errors
 
     def _task(self, function, *arguments):
         return self.ray.remote(**self.options)(function).remote(*arguments)
 
-    def run(self):
-        """Hand all tasks to Ray and wait for them."""
-        errors = [None] * len(self.planned)
-        unfinished = [k for k, one in enumerate(self.planned) if not pipeline.finished(one.values, one.folder)]
-        if not unfinished:
-            return errors
-        # All runs are laid out, so that shards stay the same when some runs are finished.
-        each = [one.values for one in self.planned]
-        error, needs = self._outcome(self._task(sharing.plan, each, self.per_shard))
-        if error:
-            sharing.give_up(error, self.log)
-            needs = [[] for _ in each]
-        shards, tasks = {}, {}
-        for shard in sharing.used(need for k in unfinished for need in needs[k]):
-            before = [shards[shard.pixels.key]] if isinstance(shard, sharing.FeatureShard) else []
-            shards[shard.key] = self._task(_complete, shard, self.store, *before)
-        for k in unfinished:
-            before = [shards[shard.key] for shard in sharing.used(needs[k])]
-            tasks[self._task(_run, self.planned[k], needs[k], self.store, self.retries, *before)] = k
-        self._wait([*shards.values(), *tasks], tasks, errors)
-        return errors
+    def _start(self, k, before):
+        task = self._task(_run, self.planned[k], self.needs[k], self.store, self.how.retries, *before)
+        self.numbers[task] = k
+        return task
 
-    def _wait(self, pending, tasks, errors):
-        with tqdm(total=len(pending), desc=f"{len(tasks)} runs and what they share", unit="task") as bar:
-            while pending:
-                done, pending = self.ray.wait(pending, num_returns=len(pending), timeout=POLL)
-                for task in done:
-                    error, answer = self._outcome(task)
-                    if task in tasks:
-                        name = self.planned[tasks[task]].name
-                        errors[tasks[task]] = error = error or answer
-                        answer = f"failed: {name}: {error}" if error else f"finished: {name}"
-                    self.log(answer or f"failed: {error}")
-                    bar.update()
+    def _ended(self, task):
+        """Record what a task has come to; gives the task that is to be waited for instead, if there is one."""
+        error, answer = self._outcome(task)
+        if task not in self.numbers:
+            self.lost |= bool(error)
+            self.log(answer or f"failed: {error}")
+            return None
+        k = self.numbers.pop(task)
+        if error and self.lost and k not in self.alone:
+            self.alone.add(k)  # Ray does not start a run whose shard has failed: alone, it computes that shard itself
+            return self._start(k, [])
+        self.errors[k] = error or answer
+        name = self.planned[k].name
+        self.log(f"failed: {name}: {self.errors[k]}" if self.errors[k] else f"finished: {name}")
+        return None
 
     def _outcome(self, task):
         """A task's error, or nothing, and its answer."""

@@ -16,6 +16,7 @@
       <variant>/<name=value,...>/           one run folder each
       sweep.csv                             one row per run and network, with every metric
       variants.csv                          one row per variant and network, over all its runs
+      figures/*.png                         spread over seeds and over splits; architectures and variants side by side
       failed.csv                            runs that have failed, with the reason; only if there are some
       sweep.log                             what was computed, when, where, and in how many seconds
 
@@ -151,7 +152,7 @@ class How:
     address: str = ""
     cpus: float = 1
     gpus: float = 0
-    retries: int = 1
+    retries: int = 2
     store: str = ""
     per_shard: int = sharing.SHARD
 
@@ -268,8 +269,22 @@ def _write(done, failed, folder):
         runs.write_csv(folder / "failed.csv", pd.DataFrame(failed))
     if not done:
         raise InputError(f"All {len(failed)} runs have failed ({failed[0]['reason']}): see {folder / 'failed.csv'}.")
-    runs.write_csv(folder / "sweep.csv", table(done))
-    runs.write_csv(folder / "variants.csv", variants(done))
+    rows, summary = table(done), variants(done)
+    runs.write_csv(folder / "sweep.csv", rows)
+    runs.write_csv(folder / "variants.csv", summary)
+    _draw(rows, summary, list(done[0].point), folder / "figures")
+
+
+def _draw(rows, summary, settings, folder):
+    """One figure per question that the sweep can answer."""
+    from . import plotting
+
+    figures = {f"{by}s": plotting.spread(rows, by, settings) for by in ("seed", "split") if rows[by].nunique() > 1}
+    if len(summary) > 1:
+        figures["architectures"] = plotting.between(summary, rows)
+    for name, figure in figures.items():
+        with runs.atomic(folder / f"{name}.png") as partial:
+            figure.savefig(partial, dpi=plotting.DPI)
 
 
 def table(done):
