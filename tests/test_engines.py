@@ -6,6 +6,7 @@ from conftest import SHARED, few, needs_shared, network_of
 
 from allhelpers import architectures, engines, finetuning, networks, pretrained, trunk
 from allhelpers.errors import InputError
+from allhelpers.manifest import OFFICIAL_CLASSES
 
 needs_openvino = pytest.mark.skipif(not engines._installed(), reason="OpenVINO, which is optional, is not installed")
 # Largest difference from Keras, as a share of the largest feature; random weights amplify rounding more.
@@ -26,9 +27,8 @@ def usable(engine):
 
 def with_imagenet_weights(name, settings):
     architecture = architectures.get(name)
-    return networks.build(
-        architecture, settings, pretrained.locate(architecture, str(SHARED / "weights" / FILES[name]))
-    )
+    source = pretrained.locate(architecture, str(SHARED / "weights" / FILES[name]))
+    return networks.build(architecture, settings, source, classes=OFFICIAL_CLASSES)
 
 
 def difference(engine, network, pixels):
