@@ -78,3 +78,15 @@ def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
     assert 'src="data:image/webp;base64,' in page
     assert 'src="http' not in page
     assert 'href="http' not in page
+
+
+@pytest.mark.parametrize("by", ["seed", "split"])
+def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
+    names = [f"{metric}{end}" for metric in ("auroc", "weighted_f1") for end in ("", "_low", "_high")]
+    runs = [{"variant": "all", "architecture": "mobilenet", "seed": seed, "split": split, "notes": "",
+             **dict.fromkeys(names, 0.5)} for seed in (1, 2, 3) for split in ("a:b", "b:a")]  # fmt: skip
+    figure = plotting.spread(pd.DataFrame(runs), by, ["split", "seed"])
+    ax = figure.axes[0]
+    assert len(ax.containers) == 6
+    assert len(ax.get_yticklabels()) == {"seed": 2, "split": 3}[by]
+    assert ax.get_yticklabels()[0].get_text() == {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]

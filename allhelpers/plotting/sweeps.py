@@ -5,7 +5,7 @@ import numpy as np
 from .. import RESEARCH_ONLY, comparison, evaluation
 from .base import GREY, PALETTE, new_figure, sample_note
 
-ROOM = 0.7  # of a row, for its dots
+ROOM = 0.6  # of a row, for its dots
 
 
 def spread(table, by, settings):
@@ -38,9 +38,9 @@ def spread(table, by, settings):
             label = f"SD {group[metric].std():.3f}"
             ax.annotate(label, (1.01, y), xycoords=("axes fraction", "data"), fontsize=7, va="center", color=GREY)
         _finish(ax, metric, len(rows))
-    varied = [k for k, name in enumerate(columns) if table[name].nunique() > 1 or name == "architecture"]
-    named = [[comparison.title(name) if k == 1 else str(name) for k, name in enumerate(key)] for key, _ in rows]
-    axes[0].set_yticks(range(len(rows)), [", ".join(name[k] for k in varied) for name in named], fontsize=8)
+    varied = [name for name in columns if table[name].nunique() > 1 or name == "architecture"]
+    labels = [", ".join(_named(name, dict(zip(columns, key, strict=True))[name]) for name in varied) for key, _ in rows]
+    axes[0].set_yticks(range(len(rows)), labels, fontsize=8)
     for value in values[: len(PALETTE)]:
         axes[0].plot([], [], "o", color=PALETTE[values.index(value)], label=f"{by} {value}")
     figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=5)
@@ -79,6 +79,13 @@ def between(variants, table):
     return figure
 
 
+def _named(setting, value):
+    """A setting's value in words."""
+    if setting == "architecture":
+        return comparison.title(value)
+    return str(value) if setting in ("variant", "split") else f"{setting} {value}"
+
+
 def _dot(ax, row, metric, y, colour):
     """One value with its interval."""
     arms = np.clip([[row[metric] - row[f"{metric}_low"]], [row[f"{metric}_high"] - row[metric]]], 0, None)
@@ -88,3 +95,5 @@ def _dot(ax, row, metric, y, colour):
 def _finish(ax, metric, rows):
     ax.set(xlabel=f"{evaluation.title(metric)}, 95 % over resampled patients", ylim=(rows - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)
+    for border in range(1, rows):
+        ax.axhline(border - 0.5, color=GREY, linewidth=0.4)
