@@ -88,8 +88,9 @@ def _connect(how):
     _prepare(how)
     import ray
 
+    # "local": Ray of its own, also where a cluster runs on this machine, which Ray would join by itself.
     there = {"address": how.address} if how.address else {
-        "num_cpus": max(1, round(how.parallel * how.cpus)), "object_store_memory": OBJECTS
+        "address": "local", "num_cpus": max(1, round(how.parallel * how.cpus)), "object_store_memory": OBJECTS
     }  # fmt: skip
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, [str(pipeline.ROOT), *_python_path()]))}}
     try:

@@ -203,7 +203,10 @@ def is_finished(notebook, parameters, folder):
     executed, record = _read_notebook(target), {}
     if executed is not None:
         record = executed.metadata.get("papermill", {})
-    ended = record.get("end_time") and not record.get("exception")
+    # Papermill also calls a notebook ended that was interrupted: what was not executed has no number then.
+    code = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source] if executed else []
+    whole = all(cell.execution_count for cell in code)
+    ended = whole and record.get("end_time") and not record.get("exception")
     if not ended or record.get("parameters") != parameters:
         return False
     return _code(executed) == _code(_read_notebook(NOTEBOOKS / f"{notebook}.ipynb"))
