@@ -380,9 +380,8 @@ def _manifest(settings, manifest, positive):
 
 
 def _only(names, settings, kind):
-    """Settings with no others than some, so that runs that have these in common have all; the sample needs its seed."""
-    seed = {"seed": settings.seed} if settings.synthetic else {}
-    return kind(**{name: getattr(settings, name) for name in names}, **seed)
+    """Settings with no others than some, so that runs that have these in common have all."""
+    return kind(**{name: getattr(settings, name) for name in names})
 
 
 class _Union:

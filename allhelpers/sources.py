@@ -251,8 +251,8 @@ def open_images(settings):
     """
     images, cache = settings.images, Path(settings.cache_folder)
     if settings.synthetic:
-        name = f"sample-{settings.sample_cells}-{settings.seed}"
-        source = Folder(sample.draw(cache / name, settings.sample_cells, settings.seed))
+        # The same cells whatever the run's seed, as with real ones: seeds tell how much is chance on the same data.
+        source = Folder(sample.draw(cache / f"sample-{settings.sample_cells}", settings.sample_cells))
     elif images == "kaggle" or images.startswith("kaggle:"):
         source = Folder(download_kaggle(images.partition(":")[2] or KAGGLE_DATASET))
     elif images.lower().endswith(".zip"):

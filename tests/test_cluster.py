@@ -186,6 +186,12 @@ def test_runs_share_shards_whatever_their_seed_and_the_direction_of_the_folds(pl
     assert first == second
 
 
+def test_synthetic_cells_are_the_same_for_every_seed(place, tmp_path):
+    values = {"images": "sample", "manifest": "", "sample_cells": 160, "cache_folder": str(tmp_path)}
+    first, second = sharing.plan([settings_in(place, seed=seed, **values) for seed in (1, 2)])
+    assert {shard.key for shard in sharing.used(first)} == {shard.key for shard in sharing.used(second)}
+
+
 def test_a_lost_or_damaged_shard_alone_is_computed_again(planned, tmp_path):
     store, shards = Store(tmp_path / "store"), sharing.used(planned[0])
     assert all(sharing.complete(shard, store).startswith("computed") for shard in shards)
