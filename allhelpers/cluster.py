@@ -128,8 +128,10 @@ class _Graph:
         # All runs are laid out, so that shards stay the same when some runs are finished.
         each = [one.values for one in self.planned]
         error, needs = self._outcome(self._task(sharing.plan, each, self.how.per_shard))
+        if isinstance(error, InputError):  # a run that is not possible
+            raise error
         if error:
-            sharing.give_up(error, self.log)
+            sharing.give_up(_sentence(error), self.log)
         self.needs = needs or self.needs
         for shard in sharing.used(need for k in unfinished for need in self.needs[k]):
             before = [self.shards[shard.pixels.key]] if isinstance(shard, sharing.FeatureShard) else []
@@ -157,13 +159,13 @@ class _Graph:
         error, answer = self._outcome(task)
         if task not in self.numbers:
             self.lost |= bool(error)
-            self.log(answer or f"failed: {error}")
+            self.log(answer or f"failed: {_sentence(error)}")
             return None
         k = self.numbers.pop(task)
         if error and self.lost and k not in self.alone:
             self.alone.add(k)  # Ray does not start a run whose shard has failed: alone, it computes that shard itself
             return self._start(k, [])
-        self.errors[k] = error or answer
+        self.errors[k] = _sentence(error) if error else answer
         name = self.planned[k].name
         self.log(f"failed: {name}: {self.errors[k]}" if self.errors[k] else f"finished: {name}")
         return None
@@ -173,10 +175,14 @@ class _Graph:
         try:
             return None, self.ray.get(task)
         except self.ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None) or error
-            if not isinstance(cause, InputError):
-                cause = InputError(f"{type(cause).__name__}: {str(cause).strip().splitlines()[0]}")
-            return cause, None
+            return getattr(error, "cause", None) or error, None
+
+
+def _sentence(error):
+    """What Ray, or a task, says at length."""
+    if isinstance(error, InputError):
+        return error
+    return InputError(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
 
 
 def _complete(shard, store, *_before):

@@ -294,14 +294,14 @@ def plan(each, per_shard=SHARD):
     Returns
     -------
     list of list of Need
-        For each run, pixels first. A run whose cells cannot be found has no need: its own notebooks say what is wrong.
+        For each run, pixels first.
+
+    Raises
+    ------
+    InputError
+        If there is a run whose cells cannot be found, or whose split they cannot give.
     """
-    laid_out, found = _Union(per_shard), []
-    for values in each:
-        try:
-            found.append(_asked_by(values))
-        except InputError:
-            found.append([])
+    laid_out, found = _Union(per_shard), [_asked_by(values) for values in each]
     for one in itertools.chain(*found):
         laid_out.add(one)
     return [[need for one in asked for need in laid_out.needs(one)] for asked in found]

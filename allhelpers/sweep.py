@@ -28,7 +28,6 @@ import itertools
 import re
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing import get_context
@@ -188,16 +187,16 @@ def run(planned, folder, how=None):
     Raises
     ------
     InputError
-        If the store cannot be written, or Ray or its cluster is not there: before anything is run. If all runs fail.
+        If the store cannot be written, Ray or its cluster is not there, or there is a run whose cells cannot be found
+        or split: before anything is run. If all runs fail.
     """
     how, folder = how or How(), Path(folder).absolute()
     if how.by_ray:
         cluster.check(how)
     store = Store(how.store or _usual_store(planned, folder, how))
     store.check()
-    with _log(folder) as log:
-        run_all = cluster.run if how.by_ray else _in_sequence
-        errors = run_all(planned, store, how, log)
+    run_all = cluster.run if how.by_ray else _in_sequence
+    errors = run_all(planned, store, how, _logger(folder))
     failed = [
         {
             "variant": one.variant, **one.point, "folder": str(one.folder), "reason": str(error),
@@ -215,17 +214,15 @@ def _usual_store(planned, folder, how):
     return folder / "store" if how.address else Path(cache) / "store"
 
 
-@contextmanager
-def _log(folder):
+def _logger(folder):
     """What is done, and when, line by line in sweep.log; a sweep that goes on adds to it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "sweep.log", "a", encoding="utf-8") as stream:
 
-        def log(line):
+    def log(line):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "sweep.log", "a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now().isoformat(' ', 'seconds')} {line}\n")
-            stream.flush()
 
-        yield log
+    return log
 
 
 def _in_sequence(planned, store, how, log):

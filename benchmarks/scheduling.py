@@ -1,6 +1,7 @@
 """A million cells on paper: how long one to a hundred machines take, what that costs, and what holds them up.
 
     python -m benchmarks.scheduling
+    python -m benchmarks.scheduling --beside-ray     the simulation beside Ray itself, with tasks that only wait
 
 Nothing here runs on a GPU. A discrete-event simulation hands shards to machines as Ray does: first come, first served;
 a shard that fails is started again, on whichever machine is free next, until its retries are used up. The rest is
@@ -8,9 +9,12 @@ arithmetic. Figures marked "measured" were measured with this project on two cor
 stand here to be changed.
 """
 
+import argparse
 import heapq
 import itertools
+import os
 import random
+import time
 from dataclasses import dataclass
 
 CELLS = 1_000_000
@@ -52,7 +56,7 @@ class Outcome:
     busy: float
 
 
-def simulate(shards, machines, seconds, failures, retries, seed=0):
+def simulate(shards, machines, seconds, failures, retries, seed=0, start=START):
     """Hand shards to machines, first come, first served.
 
     Parameters
@@ -65,6 +69,8 @@ def simulate(shards, machines, seconds, failures, retries, seed=0):
     retries : int
         Of each shard.
     seed : int
+    start : float
+        Seconds until a new process is ready.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def simulate(shards, machines, seconds, failures, retries, seed=0):
     """
     draw = random.Random(seed)
     waiting = [(0.0, number, 0) for number in range(shards)]  # when it may start, which, how often it has failed
-    free = [(START, machine) for machine in range(machines)]
+    free = [(start, machine) for machine in range(machines)]
     handed_out, ended, tasks, lost, kept = 0.0, 0.0, 0, 0, 0.0
     while waiting:
         ready, number, failed = heapq.heappop(waiting)
@@ -82,7 +88,7 @@ def simulate(shards, machines, seconds, failures, retries, seed=0):
         tasks += 1
         if draw.random() < failures:
             end = begin + takes * draw.random()
-            heapq.heappush(free, (end + START, machine))
+            heapq.heappush(free, (end + start, machine))
             if failed < retries:
                 heapq.heappush(waiting, (end, number, failed + 1))
             else:
@@ -117,8 +123,63 @@ def paper(network, machines):
     }
 
 
+def by_ray(shards, machines, seconds, failures, retries):
+    """What `simulate` imitates: Ray itself, with tasks that wait instead of computing.
+
+    Parameters
+    ----------
+    shards, machines : int
+    seconds : float
+    failures : float
+    retries : int
+
+    Returns
+    -------
+    took : float
+        Seconds until the last shard has ended.
+    lost : int
+        Shards that have used up their retries.
+    """
+    import ray
+
+    @ray.remote(max_retries=retries)
+    def wait():
+        takes = seconds * random.uniform(0.8, 1.2)
+        if random.random() < failures:
+            time.sleep(takes * random.random())
+            os._exit(1)
+        time.sleep(takes)
+
+    ray.init(address="local", num_cpus=machines, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    began, lost = time.perf_counter(), 0
+    for task in [wait.remote() for _ in range(shards)]:
+        try:
+            ray.get(task)
+        except ray.exceptions.WorkerCrashedError:
+            lost += 1
+    took = time.perf_counter() - began
+    ray.shutdown()
+    return took, lost
+
+
+def beside_ray():
+    """Print the simulation beside Ray; the start of a process is what Ray takes for as many empty tasks as machines."""
+    _print("tasks of 0.25 s", "machines", "failures", "Ray, s", "simulated, s", "lost by Ray", "lost, simulated")
+    print("| --- " * 7 + "|")
+    for machines, failures in itertools.product((2, 8), (0, 0.01)):
+        start, _ = by_ray(machines, machines, 0, 0, 0)
+        took, lost = by_ray(1000, machines, 0.25, failures, 2)
+        found = simulate(1000, machines, 0.25, failures, 2, start=start)
+        _print(1000, machines, f"{failures:.0%}", f"{took:.1f}", f"{found.seconds:.1f}", lost, found.lost)
+
+
 def main():
-    """Print both tables as Markdown."""
+    """Print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--beside-ray", action="store_true", help="check the simulation against Ray")
+    if parser.parse_args().beside_ray:
+        beside_ray()
+        return
     _print("trunk alone, 10,000 shards, 1 % failures", "machines", "retries", "minutes", "tasks", "lost", "kept busy")
     print("| --- " * 7 + "|")
     for network, rate in T4.items():

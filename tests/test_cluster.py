@@ -215,11 +215,6 @@ def test_run_finds_its_rows_in_its_own_order(planned, place, tmp_path):
     assert (cells.pixels[row] == picture).all()
 
 
-def test_cells_that_cannot_be_found_are_left_to_the_run(place, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert sharing.plan([settings_in(place, images=str(tmp_path / "empty"))]) == [[]]
-
-
 def test_random_trunks_are_not_shared(place):
     (needs,) = sharing.plan([settings_in(place, weights="random")])
     assert not any(isinstance(shard, sharing.FeatureShard) for shard in sharing.used(needs))
@@ -263,16 +258,15 @@ def test_without_ray_it_says_what_to_install(place, tmp_path, capsys, monkeypatc
 
 @needs_ray
 def test_by_ray_a_run_that_fails_is_listed_with_its_notebook_and_the_others_go_on(place, tmp_path):
-    """The second looks for pictures where there are none."""
-    (tmp_path / "empty").mkdir()
-    grid = {"images": [str(place / "cells"), str(tmp_path / "empty")]}
-    path = write(place, "fails", grid, split="fold_0:fold_1")
-    process = start(path, tmp_path / "out", "--cache-folder", str(place / "cache_sequence"), "--parallel", "1")
+    """The second learns at a rate at which nothing can be learnt."""
+    path = write(place, "fails", {"learning_rate": [0.01, 1e39]}, split="fold_0:fold_1")
+    options = ("--cache-folder", str(place / "cache_sequence"), "--parallel", "1", "--retries", "1")
+    process = start(path, tmp_path / "out", *options)
     said = process.communicate(timeout=600)[0]
     assert process.returncode == 1
     assert "1 runs have failed" in said
     (failed,) = pd.read_csv(tmp_path / "out" / "failed.csv").to_dict("records")
-    assert "There is no picture" in failed["reason"]
+    assert "loss is not finite" in failed["reason"]
     assert json.loads(Path(failed["notebook"]).read_text())["cells"]
     assert len(pd.read_csv(tmp_path / "out" / "sweep.csv")) == 1
 

@@ -47,6 +47,17 @@ def test_a_sweep_that_cannot_be_run_is_refused_before_anything_is_written(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [("split", "fold_0:fold_7", "knows no fold_7"), ("images", "nowhere", "nowhere does not exist: give a folder")],
+)
+def test_one_run_without_cells_stops_the_sweep_before_anything_runs(tmp_path, cache, capsys, setting, value, message):
+    path, out = write(tmp_path, variants={"good": {}, "bad": {setting: value}}), tmp_path / "out"
+    assert __main__.main(["sweep", str(path), "--cache-folder", str(cache), "--output", str(out)]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_variants_are_measured_against_the_first_on_the_same_cells(tmp_path, predictions):
     """The second variant gets every cell right; the first is right in 7 of 10."""
     perfect = with_p_all(predictions, (predictions["label"] == "all").astype(float))
@@ -72,16 +83,15 @@ def test_variant_on_other_cells_has_no_gain(tmp_path, predictions):
 
 
 def test_sweep_runs_each_once_and_lists_what_fails(tmp_path, cache, capsys):
-    """The second variant needs pictures that are not there."""
-    (tmp_path / "empty").mkdir()
-    variants = {"works": {"sample_cells": 160}, "fails": {"images": str(tmp_path / "empty")}}
+    """The second variant learns at a rate at which nothing can be learnt."""
+    variants = {"works": {"sample_cells": 160}, "fails": {"sample_cells": 160, "learning_rate": 1e39}}
     path, out = write(tmp_path, variants=variants), tmp_path / "out"
-    command = ["sweep", str(path), "--cache-folder", str(cache), "--output", str(out)]
+    command = ["sweep", str(path), "--cache-folder", str(cache), "--output", str(out), "--retries", "0"]
     assert __main__.main(command) == 1
     assert "1 runs have failed" in capsys.readouterr().err
     (failed,) = pd.read_csv(out / "failed.csv").to_dict("records")
     assert failed["variant"] == "fails"
-    assert "There is no picture" in failed["reason"]
+    assert "loss is not finite" in failed["reason"]
     (row,) = pd.read_csv(out / "sweep.csv").to_dict("records")
     assert row["epochs"] == 2
     (notebook,) = out.glob("works/**/2_mobilenet.ipynb")
