@@ -49,6 +49,11 @@ def cells(make_settings):
 
 @pytest.fixture
 def predictions():
+    """As `ten_cells`."""
+    return ten_cells()
+
+
+def ten_cells():
     """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of validation."""
     labels = ["all"] * 6 + ["hem"] * 4
     p_all = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.2, 0.4, 0.6, 0.9]
