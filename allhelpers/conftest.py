@@ -21,8 +21,8 @@ def examples(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("examples")
     training_settings = TrainingSettings(
-        sample_cells=160, input_size=64, weights="random", unfreeze="none", epochs=2, cache_folder=str(folder / "cache"),
-        run_folder=str(folder / "own"),
+        sample_cells=160, input_size=64, weights="random", unfreeze="none", epochs=2,
+        cache_folder=str(folder / "cache"), run_folder=str(folder / "own"),
     )  # fmt: skip
     cells = loading.prepare(training_settings)
     return {
