@@ -94,6 +94,7 @@ def _dot(ax, row, metric, y, colour):
 
 def _finish(ax, metric, rows):
     ax.set(xlabel=f"{evaluation.title(metric)}, 95 % over resampled patients", ylim=(rows - 0.5, -0.5))
+    ax.locator_params(axis="x", nbins=5)
     ax.grid(axis="x", alpha=0.3)
     for border in range(1, rows):
         ax.axhline(border - 0.5, color=GREY, linewidth=0.4)
