@@ -52,7 +52,13 @@ def impossible(notes, cells, methods_compared):
     list of str
     """
     test = cells[cells["split"] == "test"]
-    patients = test.groupby("label")["subject"].nunique()
+    patients = test.groupby("label")["subject"].nunique().min()
+    few = (
+        f"{patients} patients of a class, and with fewer than {evaluation.FEW_PATIENTS} even the intervals over "
+        "patients are too narrow."
+        if patients > 1
+        else "one patient of a class, and the intervals over patients say nothing: that one is drawn each time."
+    )
     said = [
         (SYNTHETIC_NOTE in notes,
          "Anything about blood cells: these were drawn by a program. The run shows that the software works."),
@@ -62,9 +68,8 @@ def impossible(notes, cells, methods_compared):
          "How good a network is on new patients: it is not known which pictures belong to one patient."),
         (len(splitting.shared_patients(cells)) > 0,
          "How good a network is on new patients: test cells come from patients who also train."),
-        (patients.min() < evaluation.FEW_PATIENTS,
-         f"How far off the figures may be on other patients: the test has {patients.min()} patients of a class, and "
-         f"with fewer than {evaluation.FEW_PATIENTS} even the intervals over patients are too narrow."),
+        (patients < evaluation.FEW_PATIENTS,
+         f"How far off the figures may be on other patients: the test has {few}"),
         (methods_compared > 1,
          "Which network is best in general: the order of two with overlapping intervals may turn on other patients."),
         (True, OTHER_LABORATORIES),

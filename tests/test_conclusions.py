@@ -26,6 +26,7 @@ def said(cells, notes=(), methods=1):
         ("not known which pictures", {"notes": [own_cells.PATIENTS_UNKNOWN]}),
         ("patients who also train", {"cells": manifest(shared=True)}),
         ("has 9 patients of a class", {"cells": manifest(patients=9)}),
+        ("intervals over patients say nothing", {"cells": manifest(patients=1)}),
         ("best in general", {"methods": 2}),
     ],
 )
