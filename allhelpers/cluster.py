@@ -43,14 +43,25 @@ def check(how):
     _prepare(how)
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
-        asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", how.address]
-        subprocess.run(asked, capture_output=True, timeout=RAYS_PATIENCE, check=True)
+        _agree_on_tokens(how.address)
     except (OSError, OverflowError, subprocess.SubprocessError) as error:
-        what = error if isinstance(error, OSError) else "what listens there is no Ray, or of another version"
+        what = error if isinstance(error, OSError) else "no Ray, one of another version, or one with another token"
         raise InputError(
             f"No Ray cluster answers at {how.address} ({what}): start one with `ray start --head`, or leave --address "
             "out."
         ) from error
+
+
+def _agree_on_tokens(address):
+    """Ask a cluster how it is, without a token and then, unless the user has said which, with this user's."""
+    asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    # An address alone never makes Ray send a token, although `ray start` asks for one where there is one (2.60).
+    for mode in ({},) if "RAY_AUTH_MODE" in os.environ else ({}, {"RAY_AUTH_MODE": "token"}):
+        answer = subprocess.run(asked, capture_output=True, timeout=RAYS_PATIENCE, env={**os.environ, **mode})
+        if not answer.returncode:
+            os.environ.update(mode)
+            return
+    answer.check_returncode()
 
 
 def _prepare(how):

@@ -29,6 +29,7 @@ needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed (requirements-cluster.txt)"
 )
 CELLS, SIZE, PER_SHARD = 160, 64, 48
+TOKEN = "a" * 64  # of Ray
 GRID = {"split": ["fold_0:fold_1", "fold_1:fold_0"]}
 
 
@@ -69,7 +70,7 @@ def command(path, output, *options):
 
 
 def start(path, output, *options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": TOKEN}
     arguments = [sys.executable, "-m", "allhelpers", *command(path, output, *options)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(arguments, env=environment, cwd=path.parent, **streams)
@@ -140,6 +141,7 @@ def test_by_ray_on_this_machine_results_are_the_same(place, in_sequence):
 CLUSTER = """
 import os, sys
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # 127.0.0.1 only
+os.environ["RAY_AUTH_MODE"] = "token"
 from ray.cluster_utils import Cluster
 small = {"object_store_memory": 100 * 2**20, "include_dashboard": False}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
@@ -154,9 +156,9 @@ cluster.shutdown()
 
 @pytest.fixture
 def ray_cluster():
-    """A head and two worker nodes on this machine; a line of input kills one node and starts another."""
+    """A head, which asks for a token, and two worker nodes; a line of input kills one node and starts another."""
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", CLUSTER], **streams)
+    process = subprocess.Popen([sys.executable, "-c", CLUSTER], env={**os.environ, "RAY_AUTH_TOKEN": TOKEN}, **streams)
     address = process.stdout.readline().strip()
     yield address, process
     process.stdin.close()
