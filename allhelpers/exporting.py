@@ -51,11 +51,9 @@ def export(network, kind, path, files=None):
 
     Examples
     --------
-    >>> compared, difference = export(network, "saved_model", "exported")
-    >>> compared
-    '16 synthetic cells'
-    >>> sorted(path.name for path in Path().iterdir())
-    ['exported', 'exported.json']
+    With a model of a finished run; converting and comparing take seconds::
+
+        cells, difference = export(models.load("runs/sample/mobilenet"), "litert", "mobilenet.tflite")
     """
     path = Path(path)
     _require(kind)
