@@ -75,6 +75,12 @@ def compute_capability():
     -------
     tuple of int, or None
         ``(7, 5)`` for a T4; ``(0, 0)`` for a GPU that does not say; ``None`` without a GPU.
+
+    Examples
+    --------
+    On a machine with a T4::
+
+        compute_capability()  # (7, 5)
     """
     gpus = tf.config.list_physical_devices("GPU")
     return tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) if gpus else None
@@ -94,6 +100,11 @@ def forward(engine, trunk):
     -------
     callable
         Takes an array of shape (n, size, size, 3), uint8, and gives one of shape (n, ...), float32.
+
+    Examples
+    --------
+    >>> forward("keras", network.trunk)(cells.pixels[:3]).shape
+    (3, 1024)
     """
     if engine.startswith("openvino"):
         return _openvino(trunk, "bf16" if engine.endswith("bfloat16") else "f32")
@@ -112,6 +123,14 @@ def in_mixed_precision(trunk, policy):
     Returns
     -------
     keras.Model
+
+    Examples
+    --------
+    >>> inputs = keras.Input((4,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    >>> layer = in_mixed_precision(model, "mixed_float16").layers[-1]
+    >>> layer.compute_dtype, layer.kernel.dtype
+    ('float16', 'float32')
     """
 
     def clone(layer):
@@ -163,6 +182,11 @@ def frozen_graph(trunk, batch):
     Returns
     -------
     tensorflow.ConcreteFunction
+
+    Examples
+    --------
+    >>> [tuple(output.shape) for output in frozen_graph(network.trunk, 2).outputs]
+    [(2, 1024)]
     """
     pixels = tf.TensorSpec((batch, *trunk.input.shape[1:]), trunk.input.dtype)
     function = tf.function(lambda pixels: trunk(pixels, training=False)).get_concrete_function(pixels)
@@ -183,6 +207,11 @@ def read(trunk, batch):
     Returns
     -------
     openvino.Model
+
+    Examples
+    --------
+    >>> list(read(network.trunk, 2).output().shape)
+    [2, 1024]
     """
     graph = frozen_graph(trunk, batch).graph.as_graph_def()
     with tempfile.TemporaryDirectory() as folder:

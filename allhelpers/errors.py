@@ -32,6 +32,11 @@ def listing(names, shown=5):
     -------
     str
         For instance ``"a, b and 3 more"``.
+
+    Examples
+    --------
+    >>> listing(["1.bmp", "2.bmp", "3.bmp"], shown=2)
+    '1.bmp, 2.bmp and 1 more'
     """
     names = [str(name) for name in names]
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""

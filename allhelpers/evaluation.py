@@ -38,7 +38,13 @@ TITLES = {
 
 
 def title(metric):
-    """Name of a metric in figures and tables."""
+    """Name of a metric in figures and tables.
+
+    Examples
+    --------
+    >>> title("auroc"), title("balanced_accuracy")
+    ('AUROC', 'balanced accuracy')
+    """
     return TITLES.get(metric, metric.replace("_", " "))
 
 
@@ -56,6 +62,14 @@ def tabulate(cells, rows, probabilities):
     -------
     DataFrame
         Columns file, subject, split, label, and ``p_<class>`` for each class, the positive one first.
+
+    Examples
+    --------
+    >>> found = tabulate(cells, [0, 1], [[0.7, 0.3], [0.2, 0.8]])
+    >>> list(found)
+    ['file', 'subject', 'split', 'label', 'p_all', 'p_hem']
+    >>> found["p_all"].tolist()
+    [0.7, 0.2]
     """
     table = cells.table.iloc[rows][["file", "subject", "split", "label"]].reset_index(drop=True)
     stated = np.asarray(probabilities, float).round(6).T
@@ -91,6 +105,11 @@ def scored(classes):
     Returns
     -------
     tuple of str
+
+    Examples
+    --------
+    >>> scored(("sick", "healthy")), scored(("blast", "granulocyte", "lymphocyte"))
+    (('sick',), ('blast', 'granulocyte', 'lymphocyte'))
     """
     return classes[:1] if len(classes) == 2 else classes
 
@@ -105,6 +124,11 @@ def stated(predictions):
     Returns
     -------
     ndarray of shape (cells, classes)
+
+    Examples
+    --------
+    >>> stated(pd.DataFrame({"file": ["1.bmp"], "p_sick": [0.7], "p_healthy": [0.3]})).tolist()
+    [[0.7, 0.3]]
     """
     return predictions[[f"p_{label}" for label in classes_of(predictions)]].to_numpy(float)
 
@@ -119,6 +143,12 @@ def stated_for_truth(predictions):
     Returns
     -------
     ndarray of shape (cells,)
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"label": ["sick", "healthy"], "p_sick": [0.7, 0.6], "p_healthy": [0.3, 0.4]})
+    >>> stated_for_truth(cells).tolist()
+    [0.7, 0.4]
     """
     columns = predictions["label"].map(list(classes_of(predictions)).index).to_numpy(int)
     return stated(predictions)[np.arange(len(predictions)), columns]
@@ -134,6 +164,11 @@ def predicted_labels(predictions):
     Returns
     -------
     Series of str
+
+    Examples
+    --------
+    >>> predicted_labels(pd.DataFrame({"p_sick": [0.7, 0.5, 0.1], "p_healthy": [0.3, 0.5, 0.9]})).tolist()
+    ['sick', 'sick', 'healthy']
     """
     classes = np.array(classes_of(predictions), dtype=object)
     return pd.Series(classes[stated(predictions).argmax(axis=1)], index=predictions.index, dtype=object)
@@ -150,6 +185,12 @@ def confusion(predictions):
     -------
     DataFrame of shape (classes, classes)
         Rows: true class; columns: predicted class.
+
+    Examples
+    --------
+    >>> test = predictions[predictions["split"] == "test"]
+    >>> confusion(test).loc["all"].to_dict()
+    {'all': 5, 'hem': 1}
     """
     classes = list(classes_of(predictions))
     matrix = sk.confusion_matrix(predictions["label"], predicted_labels(predictions), labels=classes)
@@ -167,6 +208,11 @@ def proportion(correct, cells):
     -------
     dict
         value, low, high, correct, cells. Without cells there are no values.
+
+    Examples
+    --------
+    >>> {name: round(value, 2) for name, value in proportion(7, 10).items()}
+    {'value': 0.7, 'low': 0.4, 'high': 0.89, 'correct': 7, 'cells': 10}
     """
     counts = {"correct": int(correct), "cells": int(cells)}
     if not cells:
@@ -185,6 +231,11 @@ def patients_of(predictions):
     Returns
     -------
     Series of str
+
+    Examples
+    --------
+    >>> patients_of(pd.DataFrame({"file": ["1.bmp", "2.bmp"], "subject": ["7", ""]})).tolist()
+    ['7', '2.bmp']
     """
     subject = predictions["subject"].fillna("").astype(str)
     return subject.where(subject != "", predictions["file"].astype(str))
@@ -202,6 +253,11 @@ def per_patient(predictions):
     DataFrame
         Columns subject, label, cells, correct, accuracy; worst first within each class. A patient with cells of two
         classes has two rows.
+
+    Examples
+    --------
+    >>> per_patient(predictions)[["subject", "label", "cells", "correct"]].values.tolist()
+    [['1', 'all', 6, 5], ['2', 'all', 1, 1], ['1', 'hem', 4, 2], ['2', 'hem', 1, 1]]
     """
     right = predictions["label"] == predicted_labels(predictions)
     table = predictions.assign(subject=patients_of(predictions), correct=right)
@@ -222,6 +278,11 @@ def calibration(predictions, label):
     -------
     DataFrame
         One row per bin that holds cells: cells, stated (mean probability), observed (share of the class).
+
+    Examples
+    --------
+    >>> calibration(predictions, "all").loc[9].round(2).to_dict()
+    {'cells': 3.0, 'stated': 0.93, 'observed': 0.67}
     """
     table = pd.DataFrame({"stated": predictions[f"p_{label}"], "observed": predictions["label"] == label})
     bins = table.groupby(_bins(table["stated"].to_numpy()))
@@ -345,6 +406,11 @@ def bootstrap(predictions, resamples=RESAMPLES):
     Returns
     -------
     DataFrame of shape (resamples, metrics)
+
+    Examples
+    --------
+    >>> bootstrap(predictions, resamples=100).shape
+    (100, 10)
     """
     patients = _Patients(predictions)
     return patients.metrics(patients.draws(resamples))
@@ -372,6 +438,13 @@ def measure(predictions, resamples=RESAMPLES):
         resampling adds noise to every bin, so the interval of the calibration error leans upwards and may lie above
         the value. And: patients, confusion_matrix, classes (sensitivity, specificity and AUROC of each class against
         all others).
+
+    Examples
+    --------
+    >>> test = predictions[predictions["split"] == "test"]
+    >>> sensitivity = measure(test)["sensitivity"]
+    >>> sensitivity["correct"], sensitivity["cells"], round(float(sensitivity["value"]), 2)
+    (5, 6, 0.83)
     """
     patients = _Patients(predictions)
     values = patients.metrics(np.ones((1, len(patients.names)))).iloc[0]
@@ -424,6 +497,14 @@ def evaluate(predictions, notes):
     Returns
     -------
     dict
+
+    Examples
+    --------
+    >>> metrics = evaluate(predictions, notes=["synthetic cells"])
+    >>> metrics["warning"]
+    'Research only, not for diagnosis.'
+    >>> metrics["test"]["accuracy"]["correct"], metrics["test"]["accuracy"]["cells"]
+    (7, 10)
     """
     sides = {side: measure(group, RESAMPLES if side == "test" else 0) for side, group in predictions.groupby("split")}
     intervals = {
@@ -446,6 +527,11 @@ def table_of_metrics(metrics, side="test"):
     -------
     DataFrame
         One row per metric: value; low and high (Wilson); patients_low and patients_high (bootstrap); correct, cells.
+
+    Examples
+    --------
+    >>> table_of_metrics(evaluate(predictions, [])).loc["accuracy", ["value", "low", "high"]].round(2).tolist()
+    [0.7, 0.4, 0.89]
     """
     table = pd.DataFrame({title(name): metrics[side][name] for name in METRICS}).T
     columns = ["value", "low", "high", "patients_low", "patients_high", "correct", "cells"]
@@ -465,6 +551,11 @@ def table_of_classes(metrics, side="test"):
     -------
     DataFrame
         One row per class: cells, sensitivity and specificity with Wilson's intervals (``_low``, ``_high``), auroc.
+
+    Examples
+    --------
+    >>> table_of_classes(evaluate(predictions, [])).loc["ALL (leukaemic)", ["cells", "sensitivity"]].round(2).tolist()
+    [6.0, 0.83]
     """
     rows = {}
     for label, entry in metrics[side]["classes"].items():
@@ -487,6 +578,11 @@ def sentence_of_patients(metrics, side="test"):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> sentence_of_patients({"test": {"patients": {"all": 30, "hem": 25}}})
+    'The bootstrap resamples the patients of the test (30 ALL, 25 HEM).'
     """
     counts = metrics[side]["patients"]
     text = ", ".join(f"{count} {title_of_class(label, short=True)}" for label, count in counts.items())

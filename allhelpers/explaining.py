@@ -58,6 +58,11 @@ def grad_cam(model, pixels, label):
     The score is the logarithm of the odds of the class against all others, from the layer before softmax: softmax
     knows only differences of scores, so one score alone says nothing. The maps are coarse (7 x 7 for pictures of 224
     pixels), and belong to the cell as it is, also where the settings average over orientations.
+
+    Examples
+    --------
+    >>> grad_cam(network, cells.pixels[:2], "all").shape
+    (2, 64, 64)
     """
     if label not in model.classes:
         raise InputError(f"{label!r} is not a class of this model: choose from {', '.join(model.classes)}.")
@@ -116,6 +121,11 @@ def evidence(model, cells, seed, side="test", most=MOST_EXPLAINED):
     -------
     dict of str to Evidence
         Classes that have cells on this side.
+
+    Examples
+    --------
+    >>> evidence(network, cells, seed=1, most=2)["all"].heat.shape
+    (2, 64, 64)
     """
     random, found = np.random.default_rng(seed), {}
     for label in model.classes:
@@ -141,6 +151,11 @@ def embed(model, pixels):
     ------
     InputError
         If the pixels do not fit the model.
+
+    Examples
+    --------
+    >>> embed(network, cells.pixels[:3]).shape
+    (3, 1024)
     """
     maps = _maps(model)
     found = [np.zeros((0, maps.output.shape[-1]), np.float32)]
@@ -167,6 +182,11 @@ def scores(model, features):
     -------
     tensor of shape (cells, classes)
         In the order of ``classes``.
+
+    Examples
+    --------
+    >>> tuple(scores(network, embed(network, cells.pixels[:3])).shape)
+    (3, 2)
     """
     names = [layer.name for layer in model.tail.layers]
     *before, last = model.tail.layers[names.index("pool") + 1 if "pool" in names else 1 :]
@@ -244,6 +264,11 @@ def map_of_features(features, seed):
     ------
     InputError
         If there are too few or too many cells.
+
+    Examples
+    --------
+    >>> map_of_features(np.eye(12), seed=1).shape
+    (12, 2)
     """
     features = np.asarray(features, np.float32)
     if not LEAST_MAPPED <= len(features) <= MOST_MAPPED:
@@ -267,6 +292,13 @@ def drawn(rows, seed, most=MOST_DRAWN):
     Returns
     -------
     ndarray of int
+
+    Examples
+    --------
+    >>> drawn(range(1000), seed=1, most=4).tolist()
+    [471, 510, 754, 950]
+    >>> drawn([3, 5], seed=1).tolist()
+    [3, 5]
     """
     rows = np.asarray(rows)
     return rows if len(rows) <= most else np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

@@ -48,6 +48,12 @@ def export(network, kind, path, files=None):
     InputError
         If ONNX's packages are not installed, the folder exists, or probabilities differ by more than `TOLERANCE`;
         nothing is left behind then.
+
+    Examples
+    --------
+    With a model of a finished run; converting and comparing take seconds::
+
+        cells, difference = export(models.load("runs/sample/mobilenet"), "litert", "mobilenet.tflite")
     """
     path = Path(path)
     _require(kind)
@@ -95,6 +101,11 @@ def with_averaging(network):
     -------
     keras.Model
         Pixels, (n, size, size, 3), uint8, to probabilities, (n, classes), float32.
+
+    Examples
+    --------
+    >>> with_averaging(network).output.shape
+    (None, 2)
     """
     if network.settings.average == 1:
         return network.full
@@ -136,6 +147,12 @@ def describe(network, kind):
     Returns
     -------
     dict
+
+    Examples
+    --------
+    >>> described = describe(network, "onnx")
+    >>> described["input"], described["output"]
+    ('RGB, 0 to 255, uint8, of shape (n, 64, 64, 3)', ['p_all', 'p_hem'])
     """
     settings = network.settings
     part = f"central {settings.crop} pixels" if settings.crop else "whole"
@@ -163,6 +180,13 @@ def run(path, kind, pixels):
     Returns
     -------
     ndarray of shape (n, classes), float32
+
+    Examples
+    --------
+    >>> from allhelpers import exporting
+    >>> network.tail.export("tail", format="tf_saved_model", verbose=False)
+    >>> exporting.run("tail", "saved_model", np.zeros((3, 1024), np.float32)).shape
+    (3, 2)
     """
     if kind == "onnx":
         import onnxruntime

@@ -33,6 +33,12 @@ def epoch_order(rows, epoch, settings, shares=None):
     Returns
     -------
     order, orientation : ndarray of int, of the length of ``rows``
+
+    Examples
+    --------
+    >>> order, orientation = epoch_order(np.arange(5), epoch=0, settings=training_settings)
+    >>> order.tolist(), orientation.tolist()
+    ([3, 2, 0, 1, 4], [0, 0, 0, 0, 0])
     """
     random = np.random.default_rng([settings.seed, epoch])
     order = random.permutation(rows) if shares is None else random.choice(rows, len(rows), p=shares)
@@ -52,6 +58,12 @@ def balanced_shares(table, balance):
     -------
     ndarray of float with sum 1, or None
         ``"class"``: all classes equally often; ``"patient"``: within a class all patients equally often.
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"file": ["1.bmp", "2.bmp", "3.bmp"], "label": ["all", "all", "hem"]})
+    >>> balanced_shares(cells, "class").tolist()
+    [0.25, 0.25, 0.5]
     """
     if balance == "none":
         return None
@@ -90,6 +102,16 @@ def train(network, features, cells, settings, folder=None, model=None, quiet=Fal
     ------
     InputError
         If the loss is no longer finite.
+
+    Examples
+    --------
+    >>> from allhelpers import trunk
+    >>> features = trunk.compute_features(network, cells, training_settings)
+    >>> history = train(network, features, cells, training_settings, quiet=True)
+    >>> list(history)
+    ['epoch', 'loss', 'accuracy', 'val_loss', 'val_accuracy', 'seconds']
+    >>> history["epoch"].tolist()
+    [1, 2]
     """
     identity = models.identify(network, cells)
     finished = models.reopen(network, folder, identity)
@@ -146,6 +168,12 @@ def is_over(history, settings):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> history = [{"epoch": 1, "val_loss": 0.7}, {"epoch": 2, "val_loss": 0.5}]
+    >>> is_over(history[:1], training_settings), is_over(history, training_settings)  # of 2 epochs
+    (False, True)
     """
     waited = len(history) - checkpoints.best_epoch(history) if settings.patience else 0
     return len(history) >= settings.epochs or waited > settings.patience
@@ -163,6 +191,14 @@ def step_size(settings, cells):
     Returns
     -------
     float or keras.optimizers.schedules.LearningRateSchedule
+
+    Examples
+    --------
+    >>> step_size(training_settings, cells=100)
+    0.0001
+    >>> cosine = step_size(training_settings.model_copy(update={"schedule": "cosine"}), cells=100)
+    >>> round(float(cosine(4)), 6), float(cosine(8))  # of 8 steps
+    (5e-05, 0.0)
     """
     if settings.schedule == "constant":
         return settings.learning_rate
@@ -182,6 +218,12 @@ def optimizer(settings, cells):
     Returns
     -------
     keras.optimizers.Optimizer
+
+    Examples
+    --------
+    >>> sgd = optimizer(training_settings, cells=100)
+    >>> type(sgd).__name__, sgd.momentum
+    ('SGD', 0.9)
     """
     rate = step_size(settings, cells)
     if settings.optimiser == "sgd":
@@ -285,6 +327,13 @@ def predict_cells(network, features, cells):
     -------
     DataFrame
         What predictions.csv holds, as from `evaluation.tabulate`.
+
+    Examples
+    --------
+    >>> from allhelpers import trunk
+    >>> features = trunk.compute_features(network, cells, training_settings)
+    >>> predict_cells(network, features, cells).groupby("split").size().to_dict()
+    {'test': 70, 'valid': 70}
     """
     sides = ("test",) if network.settings.refit else ("valid", "test")
     rows = np.concatenate([cells.rows(side) for side in sides])

@@ -86,6 +86,11 @@ def read_manifest(settings, source):
     Returns
     -------
     DataFrame
+
+    Examples
+    --------
+    >>> len(read_manifest(training_settings, sources.open_images(training_settings)))
+    160
     """
     if settings.synthetic and settings.manifest in ("", own_cells.FOLDERS):
         return manifests.from_folder(source.path)
@@ -117,6 +122,12 @@ def match(table, source):
     ------
     InputError
         If several pictures could be meant.
+
+    Examples
+    --------
+    >>> members = match(table, sources.open_images(training_settings))
+    >>> int(members.notna().sum())
+    160
     """
     by_path = {source.name(member): member for member in source.members}
     by_name = pd.Series(source.members, dtype=object).groupby([m.name for m in source.members]).agg(list)
@@ -160,6 +171,11 @@ def prepare(settings):
     ------
     InputError
         If pictures are missing and no subset is allowed, or if more are rejected than may be.
+
+    Examples
+    --------
+    >>> prepare(training_settings).pixels.shape
+    (160, 64, 64, 3)
     """
     source = sources.open_images(settings)
     table = read_manifest(settings, source)
@@ -186,6 +202,14 @@ def record(cells, settings):
     ------
     InputError
         If the run folder holds another choice of cells.
+
+    Examples
+    --------
+    >>> settings = training_settings.model_copy(update={"run_folder": "runs/first"})
+    >>> len(record(cells, settings))
+    64
+    >>> sorted(path.name for path in Path("runs/first").iterdir())
+    ['data.json', 'manifest.csv']
     """
     path = Path(settings.run_folder) / "manifest.csv"
     content = cells.table.to_csv(index=False)
@@ -218,6 +242,15 @@ def choose_cells(table, there, settings):
         Rows in use, with a column ``split``.
     notes : list of str
         What every output must say.
+
+    Examples
+    --------
+    >>> there = pd.Series(True, index=table.index)
+    >>> chosen, notes = choose_cells(table, there, training_settings)
+    >>> chosen.groupby("split").size().to_dict()
+    {'test': 70, 'train': 20, 'valid': 70}
+    >>> notes
+    ['synthetic cells: drawn by a program, no medical meaning']
     """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     notes += [own_cells.PATIENTS_UNKNOWN] if own_cells.patients_unknown(table) else []
@@ -286,6 +319,13 @@ def decode(table, members, source, settings):
     ------
     UnusableError
         If a picture does not pass the gate.
+
+    Examples
+    --------
+    >>> source = sources.open_images(training_settings)
+    >>> pixels, key = decode(table, match(table, source), source, training_settings)
+    >>> pixels.shape
+    (160, 64, 64, 3)
     """
     key = pixels_key(table["sha256"], settings)
     size = settings.size
@@ -309,14 +349,26 @@ def decode(table, members, source, settings):
 
 
 def pixels_key(sha256, settings):
-    """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits."""
+    """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(pixels_key(["ab12", "cd34"], training_settings))
+    64
+    """
     recipe = {"size": settings.size, "crop": settings.crop, "interpolation": "area"}
     recipe |= {"picture_size": settings.picture_size, "cells": list(sha256)}
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 
 def pixels_path(key, settings):
-    """Where the pixels of a key are kept."""
+    """Where the pixels of a key are kept.
+
+    Examples
+    --------
+    >>> pixels_path("ab12", training_settings).name
+    'ab12.npy'
+    """
     return Path(settings.cache_folder) / "pixels" / f"{key[:32]}.npy"
 
 
@@ -345,6 +397,12 @@ def decode_content(content, name, settings, sha256=None):
     ------
     UnusableError
         If the picture does not pass the gate.
+
+    Examples
+    --------
+    >>> source = sources.open_images(training_settings)
+    >>> decode_content(source.read(source.members[0]), "first.bmp", training_settings).shape
+    (64, 64, 3)
     """
     geometry = {"size": settings.size, "crop": settings.crop, "picture_size": settings.picture_size}
     return pictures.decode(content, name, **geometry, sha256=sha256)
@@ -361,6 +419,11 @@ def decode_file(path, settings):
     Returns
     -------
     ndarray of shape (size, size, 3), uint8
+
+    Examples
+    --------
+    >>> decode_file(sources.open_images(training_settings).members[0], training_settings).shape
+    (64, 64, 3)
     """
     return decode_content(pictures.read(path), path, settings)
 
@@ -390,6 +453,13 @@ def decode_usable(table, members, source, settings):
     ------
     InputError
         If more pictures are rejected than ``settings.max_rejected``; all of them are in the run's rejected.csv.
+
+    Examples
+    --------
+    >>> source = sources.open_images(training_settings)
+    >>> usable, pixels, key, notes = decode_usable(table, match(table, source), source, training_settings)
+    >>> len(usable), notes
+    (160, [])
     """
     listed = Path(settings.run_folder) / "rejected.csv"
     known = pixels_path(pixels_key(table["sha256"], settings), settings).with_suffix(".rejected.csv")

@@ -72,6 +72,12 @@ def read_table(path):
     ------
     InputError
         If there is no such file, or it is not a CSV file.
+
+    Examples
+    --------
+    >>> pd.DataFrame({"file": ["1.png"], "label": ["sick"], "patient": [7]}).to_csv("cells.csv", index=False)
+    >>> read_table("cells.csv").to_dict("records")
+    [{'file': '1.png', 'label': 'sick', 'patient': '7'}]
     """
     path = Path(path)
     if not path.is_file():
@@ -149,6 +155,15 @@ def check(table, where="the manifest"):
     ------
     InputError
         As in `read`.
+
+    Examples
+    --------
+    >>> len(check(table))
+    160
+    >>> check(table.head(0))
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: the manifest lists no cells: add one row per picture.
     """
     missing = [column for column in COLUMNS if column not in table]
     if missing:
@@ -201,7 +216,13 @@ def is_official(table):
 
 
 def base_name(file):
-    """Name of a file without its folders, whichever slash was used."""
+    """Name of a file without its folders, whichever slash was used.
+
+    Examples
+    --------
+    >>> base_name("fold_0/all/UID_11_10_1_all.bmp")
+    'UID_11_10_1_all.bmp'
+    """
     return file.replace("\\", "/").rsplit("/", 1)[-1]
 
 
@@ -224,6 +245,12 @@ def from_folder(folder):
     ------
     InputError
         If there is no official file, or a name contradicts the folder that it lies in.
+
+    Examples
+    --------
+    >>> runs.write_text("fold_0/all/UID_11_10_1_all.bmp", "a picture")
+    >>> from_folder(".")[["fold", "label", "subject"]].to_dict("records")
+    [{'fold': 'fold_0', 'label': 'all', 'subject': '11'}]
     """
     folder = Path(folder)
     rows = [_training_row(path, folder) for path in sorted(folder.rglob("*.bmp")) if OFFICIAL_NAME.fullmatch(path.name)]
@@ -250,6 +277,13 @@ def left_out(folder, table):
     -------
     DataFrame
         Columns file and reason.
+
+    Examples
+    --------
+    >>> runs.write_text("UID_11_10_1_all.bmp", "a picture")
+    >>> runs.write_text("holiday.bmp", "another")
+    >>> left_out(".", from_folder("."))["file"].tolist()
+    ['holiday.bmp']
     """
     folder, listed = Path(folder), set(table["file"])
     files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".bmp"]
@@ -298,6 +332,11 @@ def from_listing(path):
     -------
     DataFrame
         Columns ``COLUMNS``, sorted by part and file.
+
+    Examples
+    --------
+    >>> from_listing(PROJECT_MANIFEST)["part"].value_counts().to_dict()
+    {'training': 10661, 'preliminary_test': 1867}
     """
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)

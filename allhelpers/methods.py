@@ -37,6 +37,11 @@ def notebook_of(name):
     -------
     str
         Without folder and suffix.
+
+    Examples
+    --------
+    >>> notebook_of("mobilenet"), notebook_of("svm")
+    ('2_mobilenet', '2_classical')
     """
     return "2_classical" if name in CLASSICAL else f"2_{name}"
 
@@ -51,6 +56,13 @@ def check(name):
     Raises
     ------
     InputError
+
+    Examples
+    --------
+    >>> check("lenet")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: 'lenet' is not an architecture or classifier: choose from ...
     """
     if name not in NAMES:
         raise InputError(f"{name!r} is not an architecture or classifier: choose from {', '.join(NAMES)}.")

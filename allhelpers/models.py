@@ -35,6 +35,12 @@ def finish(network, folder, predictions, metrics, record):
         From `evaluation.evaluate`.
     record : dict
         From `describe`.
+
+    Examples
+    --------
+    >>> finish(network, "mobilenet", predictions, metrics={}, record={})
+    >>> sorted(path.name for path in Path("mobilenet").iterdir())
+    ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
     """
     folder = Path(folder)
     runs.write_csv(folder / "predictions.csv", predictions)
@@ -62,6 +68,14 @@ def reopen(network, folder, identity):
     -------
     DataFrame or None
         Its history; ``None`` where there is none.
+
+    Examples
+    --------
+    >>> finish(network, "mobilenet", predictions, metrics={}, record={"training": "ab12"})
+    >>> runs.write_csv("mobilenet/history.csv", pd.DataFrame({"epoch": [1, 2]}))
+    >>> reopen(network, Path("mobilenet"), "ab12")["epoch"].tolist()
+    mobilenet holds this very training: it is not repeated (overwrite = True repeats it).
+    [1, 2]
     """
     record = folder and folder / "parameters.json"
     if not record or not record.is_file() or not (folder / FILE).is_file() or not (folder / "history.csv").is_file():
@@ -93,6 +107,11 @@ def claim(run_folder, name, settings):
     ------
     InputError
         If there are results of other settings, which are named.
+
+    Examples
+    --------
+    >>> claim("runs/first", "mobilenet", training_settings).as_posix()
+    'runs/first/mobilenet'
     """
     folder, wanted = runs.folder(run_folder, name), settings.deciding()
     record = folder / "parameters.json"
@@ -121,6 +140,11 @@ def identify(network, cells):
     -------
     str
         64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(identify(network, cells))
+    64
     """
     sides = cells.table[["sha256", "split", "label"]].to_csv(index=False)
     weights = network.source and network.source.record()
@@ -144,6 +168,12 @@ def describe(network, cells, notes, manifest_sha256, clock):
     Returns
     -------
     dict
+
+    Examples
+    --------
+    >>> recorded = describe(network, cells, ["synthetic cells"], "ab12", runs.Clock())
+    >>> recorded["architecture"], recorded["cut"], recorded["parameters"]["trained"]
+    ('mobilenet', 'pooled', 2050)
     """
     return {
         "architecture": network.architecture.name,
@@ -181,6 +211,13 @@ def load(path):
     ------
     InputError
         If the file is not one that this project has written.
+
+    Examples
+    --------
+    >>> recorded = describe(network, cells, ["synthetic cells"], "ab12", runs.Clock())
+    >>> finish(network, "mobilenet", predictions, {}, recorded)
+    >>> load("mobilenet").classes
+    ('all', 'hem')
     """
     path = Path(path)
     path = path / "model.keras" if path.is_dir() else path
@@ -239,6 +276,12 @@ def probabilities(network, pixels):
     -------
     ndarray of shape (n, classes)
         In the order of ``classes``.
+
+    Examples
+    --------
+    >>> found = probabilities(network, cells.pixels[:3])
+    >>> found.shape, found.sum(axis=1).round(3).tolist()
+    ((3, 2), [1.0, 1.0, 1.0])
     """
     orientations = range(network.settings.average)
     return np.mean([networks.predict(network.full, trunk.orient(pixels, turn)) for turn in orientations], axis=0)
@@ -256,6 +299,13 @@ def classify(network, files):
     -------
     DataFrame
         Columns file, ``p_<class>`` of each class, predicted.
+
+    Examples
+    --------
+    >>> from allhelpers import sources
+    >>> files = sources.open_images(training_settings).members[:2]
+    >>> list(classify(network, files))
+    ['file', 'p_all', 'p_hem', 'predicted']
     """
     settings, found = network.settings, []
     for start in tqdm(range(0, len(files), networks.FORWARD_BATCH), desc="classifying", unit="batch"):
@@ -279,6 +329,11 @@ def table_of(network, files, stated):
     -------
     DataFrame
         Columns file, ``p_<class>`` of each class, predicted.
+
+    Examples
+    --------
+    >>> table_of(network, ["1.bmp"], np.array([[0.8, 0.2]])).to_dict("records")
+    [{'file': '1.bmp', 'p_all': 0.8, 'p_hem': 0.2, 'predicted': 'all'}]
     """
     table = pd.DataFrame(stated, columns=[f"p_{label}" for label in network.classes])
     table.insert(0, "file", [str(path) for path in files])

@@ -80,6 +80,12 @@ def build(architecture, settings, source, cells=None, classes=None):
     Returns
     -------
     Network
+
+    Examples
+    --------
+    >>> built = build(architectures.get("mobilenet"), training_settings, None, classes=("sick", "healthy"))
+    >>> built.cut, built.parameters()
+    ('pooled', {'total': 3230914, 'trained': 2050})
     """
     cut, classes = _cut(architecture, settings), classes or cells.classes
     if settings.deterministic:
@@ -165,6 +171,12 @@ def head_alone(architecture, settings, channels, classes):
     Returns
     -------
     Network
+
+    Examples
+    --------
+    >>> head = head_alone(architectures.get("mobilenet"), training_settings, 1024, ("sick", "healthy"))
+    >>> head.tail.count_params()
+    2050
     """
     keras.utils.set_random_seed(settings.seed)
     features = keras.Input((channels,), name="features")
@@ -200,6 +212,13 @@ def layers_above(architecture, backbone, unfreeze):
     Returns
     -------
     set of str
+
+    Examples
+    --------
+    >>> layers_above(network.architecture, network.backbone, "none")
+    set()
+    >>> len(layers_above(network.architecture, network.backbone, "default"))
+    6
     """
     cut = architecture.cut(unfreeze)
     if cut == "pooled":
@@ -222,6 +241,11 @@ def predict(model, inputs):
     Returns
     -------
     ndarray of shape (n, ...), float32
+
+    Examples
+    --------
+    >>> predict(network.full, cells.pixels[:3]).shape
+    (3, 2)
     """
     size = GPU_FORWARD_BATCH if tf.config.list_physical_devices("GPU") else FORWARD_BATCH
     outputs = np.empty((len(inputs), *model.output.shape[1:]), np.float32)
@@ -243,11 +267,23 @@ def filled_up(batch, size):
     Returns
     -------
     ndarray of shape (size, ...)
+
+    Examples
+    --------
+    >>> filled_up(np.array([1, 2]), 4).tolist()
+    [1, 2, 2, 2]
     """
     return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
 
 
 def device():
-    """What computes: the name of the first GPU, or ``"CPU"``."""
+    """What computes: the name of the first GPU, or ``"CPU"``.
+
+    Examples
+    --------
+    On a machine of Colab with a T4::
+
+        device()  # 'Tesla T4'
+    """
     gpus = tf.config.list_physical_devices("GPU")
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"

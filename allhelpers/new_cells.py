@@ -70,6 +70,11 @@ def known(network, cells):
     Returns
     -------
     Known
+
+    Examples
+    --------
+    >>> known(network, cells).features.shape
+    (20, 1024)
     """
     rows = explaining.drawn(cells.rows("train"), network.settings.seed, MOST_COMPARED)
     pixels = np.asarray(cells.pixels[rows])
@@ -92,6 +97,13 @@ def cells_of(model):
     ------
     InputError
         If the pictures are not where the training had them, or are others.
+
+    Examples
+    --------
+    >>> runs.write_csv("manifest.csv", table)
+    >>> runs.write_json("mobilenet/parameters.json", {"settings": training_settings.model_dump()})
+    >>> cells_of("mobilenet").pixels.shape
+    (160, 64, 64, 3)
     """
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     recorded = runs.read_json(folder / "parameters.json")
@@ -123,6 +135,14 @@ def look(network, files, training_cells=None):
     ------
     UnusableError
         If a picture does not pass the gate.
+
+    Examples
+    --------
+    >>> from allhelpers import sources
+    >>> files = sources.open_images(training_settings).members[:2]
+    >>> seen = look(network, files)
+    >>> list(seen.table), seen.evidence.shape
+    (['file', 'p_all', 'p_hem', 'predicted'], (2, 64, 64))
     """
     pixels = architectures.check_pixels(np.stack([loading.decode_file(path, network.settings) for path in files]))
     return look_at(network, pixels, files, training_cells)
@@ -141,6 +161,12 @@ def look_at(network, pixels, names, training_cells=None):
     Returns
     -------
     Seen
+
+    Examples
+    --------
+    >>> seen = look_at(network, cells.pixels[:2], ["1.bmp", "2.bmp"])
+    >>> seen.table["file"].tolist(), seen.evidence.shape
+    (['1.bmp', '2.bmp'], (2, 64, 64))
     """
     table = models.table_of(network, names, models.probabilities(network, pixels))
     evidence = np.zeros(pixels.shape[:3], np.float32)
@@ -167,6 +193,11 @@ def some_test_cells(network, cells, training_cells, most=4):
     Returns
     -------
     Seen
+
+    Examples
+    --------
+    >>> some_test_cells(network, cells, known(network, cells), most=2).neighbours.shape
+    (2, 4)
     """
     rows = explaining.drawn(cells.rows("test"), network.settings.seed, most)
     return look_at(network, np.asarray(cells.pixels[rows]), list(cells.table["file"].iloc[rows]), training_cells)

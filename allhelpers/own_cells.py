@@ -48,6 +48,12 @@ def from_folders(source):
     --------
     ``cells.zip`` with ``cells/blast/p1/1.png``, ``cells/blast/p2/7.png`` and ``cells/normal/p3/1.png`` gives the
     classes blast and normal, and three patients.
+
+    >>> from allhelpers import sources
+    >>> for file in ("blast/p1/1.png", "blast/p2/7.png", "normal/p3/1.png"):
+    ...     runs.write_text(f"cells/{file}", "a picture")
+    >>> from_folders(sources.Folder(".")).iloc[0].to_dict()
+    {'file': 'cells/blast/p1/1.png', 'label': 'blast', 'subject': 'p1'}
     """
     names = [source.name(member) for member in source.members]
     folders = [name.split("/")[:-1] for name in names]
@@ -129,6 +135,15 @@ def complete(table, members, source, cache):
     DataFrame
         With the columns ``manifest.COLUMNS``, not yet checked. A picture that is missing or cannot be read has a
         note instead of its SHA-256; the loader stops at it.
+
+    Examples
+    --------
+    >>> from allhelpers import loading, sources
+    >>> runs.write_text("1.png", "a picture")
+    >>> source, short = sources.Folder("."), pd.DataFrame({"file": ["1.png", "2.png"], "label": ["blast", "normal"]})
+    >>> whole = complete(short, loading.match(short, source), source, "cache")
+    >>> whole["subject"].tolist(), whole["sha256"].str[:13].tolist()
+    (['1.png', '2.png'], ['92b2fa5802895', 'missing 2.png'])
     """
     table = table.rename(columns={"patient": "subject"}) if "subject" not in table else table
     unknown = {"part": "training", "fold": "", "subject": table["file"]}
@@ -140,7 +155,15 @@ def complete(table, members, source, cache):
 
 
 def patients_unknown(table):
-    """Whether each picture of a manifest stands for a patient of its own."""
+    """Whether each picture of a manifest stands for a patient of its own.
+
+    Examples
+    --------
+    >>> patients_unknown(pd.DataFrame({"file": ["1.png", "2.png"], "subject": ["1.png", "2.png"]}))
+    True
+    >>> patients_unknown(pd.DataFrame({"file": ["1.png", "2.png"], "subject": ["p1", "p1"]}))
+    False
+    """
     return bool((table["subject"] == table["file"]).all())
 
 
@@ -158,6 +181,14 @@ def sha256_of(members, source, cache):
     -------
     list of str
         64 hexadecimal digits each, or a note where a file cannot be read.
+
+    Examples
+    --------
+    >>> from allhelpers import sources
+    >>> runs.write_text("1.png", "")
+    >>> source = sources.Folder(".")
+    >>> [digest[:8] for digest in sha256_of(source.members, source, "cache")]
+    ['e3b0c442']
     """
     place = hashlib.sha256(str(Path(source.path).absolute()).encode()).hexdigest()[:32]
     path = Path(cache) / "sha256" / f"{place}.csv"

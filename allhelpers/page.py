@@ -30,6 +30,13 @@ def heading(folder):
     -------
     str
         Markdown.
+
+    Examples
+    --------
+    >>> recorded = {"architecture": "mobilenet", "classes": ["all", "hem"], "notes": ["synthetic cells"]}
+    >>> runs.write_json("mobilenet/parameters.json", recorded)
+    >>> heading("mobilenet").splitlines()[::2]
+    ['# MobileNet: ALL (leukaemic) or HEM (normal)?', '**Research only, not for diagnosis.**', '- synthetic cells']
     """
     folder = Path(folder)
     recorded = runs.read_json(folder / "parameters.json")
@@ -71,6 +78,13 @@ def build(network, said, known=None):
     ------
     InputError
         If gradio is not installed.
+
+    Examples
+    --------
+    With gradio, for a model of a finished run::
+
+        network = models.load("runs/sample/mobilenet")
+        page = build(network, heading("runs/sample/mobilenet"))
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError("The page needs gradio: pip install -r requirements-page.txt.")
@@ -117,6 +131,14 @@ def answer(network, files, known=None):
     ------
     InputError
         If there is none, or too many, or one that does not pass the gate.
+
+    Examples
+    --------
+    >>> from allhelpers import sources
+    >>> files = sources.open_images(training_settings).members[:2]
+    >>> found, figure = answer(network, files)
+    >>> list(found), len(found)
+    (['picture', 'predicted', 'p(ALL)', 'p(HEM)'], 2)
     """
     if not files or len(files) > MOST_PICTURES:
         given = "no picture" if not files else f"{len(files)} pictures"
@@ -149,6 +171,12 @@ def launch(page, host=HOST, port=PORT):
     ------
     InputError
         If the port is taken.
+
+    Examples
+    --------
+    With gradio, in a notebook::
+
+        launch(page)  # 'http://127.0.0.1:7860/'
     """
     import gradio as gr
 
@@ -176,6 +204,12 @@ def serve(model, host=HOST, port=PORT):
     ------
     InputError
         If the model cannot be used, gradio is not installed, or the port is taken.
+
+    Examples
+    --------
+    With gradio, until Ctrl-C is pressed::
+
+        serve("runs/sample/mobilenet", port=8000)
     """
     network, folder = models.load(model), Path(model)
     folder = folder if folder.is_dir() else folder.parent

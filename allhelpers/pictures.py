@@ -46,6 +46,12 @@ def read(path):
     ------
     UnusableError
         If it cannot be read, or is far too large for one cell.
+
+    Examples
+    --------
+    >>> Image.new("RGB", (450, 450), "purple").save("cell.bmp")
+    >>> read("cell.bmp")[:2]
+    b'BM'
     """
     try:
         with open(path, "rb", buffering=0) as stream:
@@ -87,6 +93,13 @@ def decode(content, name, size=INPUT_SIZE, crop=0, picture_size=PICTURE_SIZE, sh
     UnusableError
         If the content is not the listed file, empty, of another format, damaged, of another size, not in 8-bit
         colour, or all black.
+
+    Examples
+    --------
+    >>> Image.new("RGB", (450, 450), (120, 40, 160)).save("cell.bmp")
+    >>> pixels = decode(read("cell.bmp"), "cell.bmp")
+    >>> pixels.shape, pixels[0, 0].tolist()
+    ((224, 224, 3), [120, 40, 160])
     """
     if not content:
         raise UnusableError(f"{name} is an empty file: copy or download it again.")

@@ -57,6 +57,13 @@ def atomic(path):
     ------
     Path
         The temporary file to write, with the same suffix.
+
+    Examples
+    --------
+    >>> with atomic("note.txt") as partial:
+    ...     _ = partial.write_text("whole")
+    >>> Path("note.txt").read_text()
+    'whole'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +77,15 @@ def atomic(path):
 
 
 def replace(partial, path):
-    """Move a file into place once its content is on the disk, so that not even a power cut leaves half of it."""
+    """Move a file into place once its content is on the disk, so that not even a power cut leaves half of it.
+
+    Examples
+    --------
+    >>> write_text("new.txt", "whole")
+    >>> replace("new.txt", "old.txt")
+    >>> os.listdir()
+    ['old.txt']
+    """
     with open(partial, "rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(partial, path)
@@ -83,35 +98,80 @@ def remove_partial(folder):
     ----------
     folder : str or Path
         With all folders in it. Nothing else may be writing there.
+
+    Examples
+    --------
+    >>> write_text("mobilenet/.model.machine-7.partial.keras", "half")
+    >>> remove_partial("mobilenet")
+    >>> os.listdir("mobilenet")
+    []
     """
     for path in Path(folder).rglob(".*.partial*"):
         path.unlink(missing_ok=True)
 
 
 def write_text(path, text):
-    """Write ``text`` to ``path`` atomically."""
+    """Write ``text`` to ``path`` atomically.
+
+    Examples
+    --------
+    >>> write_text("notes/first.txt", "Synthetic cells.")
+    >>> Path("notes/first.txt").read_text()
+    'Synthetic cells.'
+    """
     with atomic(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path, content):
-    """Write ``content`` to ``path`` as indented JSON, atomically."""
+    """Write ``content`` to ``path`` as indented JSON, atomically.
+
+    Examples
+    --------
+    >>> write_json("data.json", {"split": "paper"})
+    >>> print(Path("data.json").read_text().strip())
+    {
+      "split": "paper"
+    }
+    """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path):
-    """Read a JSON file."""
+    """Read a JSON file.
+
+    Examples
+    --------
+    >>> write_json("data.json", {"split": "paper"})
+    >>> read_json("data.json")
+    {'split': 'paper'}
+    """
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def write_csv(path, table):
-    """Write a pandas table to ``path`` without its index, atomically."""
+    """Write a pandas table to ``path`` without its index, atomically.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> write_csv("cells.csv", pd.DataFrame({"file": ["1.bmp"], "label": ["all"]}))
+    >>> Path("cells.csv").read_text().split()
+    ['file,label', '1.bmp,all']
+    """
     with atomic(path) as partial:
         table.to_csv(partial, index=False)
 
 
 def sha256(path):
-    """SHA-256 of a file, as 64 hexadecimal digits."""
+    """SHA-256 of a file, as 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> write_text("empty.txt", "")
+    >>> sha256("empty.txt")[:8]
+    'e3b0c442'
+    """
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -122,6 +182,11 @@ def versions():
     Returns
     -------
     dict of str to str
+
+    Examples
+    --------
+    >>> list(versions())[:3]
+    ['python', 'allhelpers', 'tensorflow']
     """
     from . import __version__
 
@@ -135,7 +200,14 @@ def versions():
 
 
 def gpu():
-    """Name of the NVIDIA GPU, or ``None`` (asked of its driver, so that TensorFlow need not be loaded)."""
+    """Name of the NVIDIA GPU, or ``None`` (asked of its driver, so that TensorFlow need not be loaded).
+
+    Examples
+    --------
+    On a machine of Colab with a T4::
+
+        gpu()  # 'Tesla T4'
+    """
     if not shutil.which("nvidia-smi"):
         return None
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
@@ -149,6 +221,11 @@ def machine():
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> machine().splitlines()[-1].split(":")[0]
+    'device'
     """
     found = ", ".join(f"{name} {version}" for name, version in versions().items())
     device = gpu() or (
@@ -169,6 +246,11 @@ def folder(run_folder, name=""):
     Returns
     -------
     Path
+
+    Examples
+    --------
+    >>> folder("runs/sample", "mobilenet").as_posix()
+    'runs/sample/mobilenet'
     """
     path = Path(run_folder) / name
     path.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,12 @@ def orient(pixels, orientation):
     Returns
     -------
     ndarray of the same shape
+
+    Examples
+    --------
+    >>> picture = np.array([[1, 2], [3, 4]]).reshape(1, 2, 2, 1)
+    >>> orient(picture, 1)[0, :, :, 0].tolist()
+    [[2, 4], [1, 3]]
     """
     turned = np.rot90(pixels, orientation % 4, axes=(1, 2))
     return np.ascontiguousarray(turned[:, :, ::-1] if orientation >= 4 else turned)
@@ -56,14 +62,28 @@ class OrientedPixels:
 
 
 def feature_precision(cut, settings):
-    """Precision in which features are kept: half, except for pooled ones, which are small."""
+    """Precision in which features are kept: half, except for pooled ones, which are small.
+
+    Examples
+    --------
+    >>> feature_precision("pooled", training_settings), feature_precision("conv_pw_11_relu", training_settings)
+    ('float32', 'float16')
+    """
     if settings.features != "auto":
         return settings.features
     return "float32" if cut == "pooled" else "float16"
 
 
 def orientations_needed(settings):
-    """How many orientations of each cell pass the trunk."""
+    """How many orientations of each cell pass the trunk.
+
+    Examples
+    --------
+    >>> orientations_needed(training_settings)
+    1
+    >>> orientations_needed(training_settings.model_copy(update={"average": 4}))
+    4
+    """
     return max(settings.orientations, settings.average)
 
 
@@ -78,6 +98,11 @@ def weights_digest(trunk):
     -------
     str
         64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(weights_digest(network.trunk))
+    64
     """
     values = hashlib.sha256()
     for array in trunk.get_weights():
@@ -105,6 +130,11 @@ def features_key(name, cut, digest, cells_key, settings, engine):
     -------
     str
         64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(features_key("mobilenet", "pooled", "ab12", cells.key, training_settings, "keras"))
+    64
     """
     recipe = [cells_key, name, cut, digest, orientations_needed(settings), feature_precision(cut, settings)]
     recipe += [engine, keras.mixed_precision.dtype_policy().name]
@@ -112,7 +142,13 @@ def features_key(name, cut, digest, cells_key, settings, engine):
 
 
 def features_path(name, key, settings):
-    """Where the features of a key are kept."""
+    """Where the features of a key are kept.
+
+    Examples
+    --------
+    >>> features_path("mobilenet", "ab12", training_settings).name
+    'mobilenet-ab12.npy'
+    """
     return Path(settings.cache_folder) / "features" / f"{name}-{key[:32]}.npy"
 
 
@@ -129,6 +165,11 @@ def compute_features(network, cells, settings):
     -------
     ndarray of shape (orientations, cells, ...), or OrientedPixels where nothing is frozen
         Features at the cut, memory-mapped; ``features[0]`` belongs to the cells as they are.
+
+    Examples
+    --------
+    >>> compute_features(network, cells, training_settings).shape
+    (1, 160, 1024)
     """
     if network.cut == "pixels":
         return OrientedPixels(cells.pixels)
@@ -169,6 +210,13 @@ def check_range(computed, precision):
     ------
     InputError
         If some are not finite, or too large for the precision.
+
+    Examples
+    --------
+    >>> check_range(np.array([70000.0]), "float16")
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: Features are too large for half precision: set features = float32.
     """
     if not np.isfinite(computed).all():
         raise InputError("The frozen part gave values that are not finite: check the weights file.")
