@@ -44,6 +44,12 @@ def run(values, output=None, overwrite=False):
     ------
     InputError
         If a setting or the weights cannot be used (nothing is written then), or if a notebook fails.
+
+    Examples
+    --------
+    It executes four notebooks, which takes minutes::
+
+        run({"architectures": "mobilenet,vgg16", "weights": "random", "unfreeze": "none"}, "runs/two")
     """
     overwrite = values.get("overwrite", False) or overwrite
     common, per_name = _plan({name: value for name, value in values.items() if name != "overwrite"})
@@ -73,6 +79,12 @@ def attempt(values, folder, retries):
     -------
     InputError or None
         Why the last attempt failed; its ``notebook`` says where, if it was in one.
+
+    Examples
+    --------
+    >>> error = attempt({"architectures": "mobilenet", "weights": "nowhere.h5"}, Path("new"), retries=0)
+    >>> str(error).partition(":")[0]
+    'The weights file nowhere.h5 for MobileNet does not exist'
     """
     for left in reversed(range(retries + 1)):
         try:
@@ -150,6 +162,11 @@ def finished(values, folder):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> finished({"architectures": "mobilenet", "weights": "random"}, Path("new"))  # nothing has been run there
+    False
     """
     steps = _steps(*_plan(values), folder)
     return all(is_finished(notebook, parameters, folder) for notebook, parameters in steps)
@@ -168,6 +185,12 @@ def settings_of(values):
     data : DataSettings
     training : dict of str to TrainingSettings
         For each network.
+
+    Examples
+    --------
+    >>> data, training = settings_of({"architectures": "mobilenet,svm", "weights": "random", "epochs": 5})
+    >>> data.images, {name: (one.input_size, one.epochs) for name, one in training.items()}
+    ('sample', {'mobilenet': (224, 5)})
     """
     common, per_name = _plan(values)
     steps = dict(_steps(common, per_name, Path(_data(common).run_folder)))
@@ -196,6 +219,11 @@ def is_finished(notebook, parameters, folder):
     -------
     bool
         ``False`` also where its parameters or its code cells were others, or where a file that it left is gone.
+
+    Examples
+    --------
+    >>> is_finished("1_data_split", {"run_folder": "new"}, Path("new"))  # it has not been run there
+    False
     """
     target = _executed(folder, notebook)
     if not target.is_file() or not all((folder / name).is_file() for name in _outputs(notebook, parameters)):
@@ -284,6 +312,11 @@ def folder_of(values, output=None):
     Returns
     -------
     Path
+
+    Examples
+    --------
+    >>> folder_of({"split": "patient:1/2", "seed": 3}, "cv").as_posix()
+    'cv/patient-1of2-seed3'
     """
     data = _data(values)
     return Path(output or ROOT / "runs" / _images_name(data)) / f"{_split_name(data)}-seed{data.seed}"
@@ -312,6 +345,12 @@ def study(notebook, kind, values, output=None):
     ------
     InputError
         If a setting cannot be used, or if the notebook fails.
+
+    Examples
+    --------
+    It executes a notebook, which takes minutes::
+
+        study("4_optimisers_and_activations", settings.ChoicesSettings, {"epochs": 10}, "runs/choices")
     """
     settings.validate(kind, values)
     folder = Path(output or ROOT / "runs" / notebook).absolute()
@@ -334,6 +373,13 @@ def check(values):
     ------
     InputError
         If a setting or the weights cannot be used.
+
+    Examples
+    --------
+    >>> check({"architectures": "mobilenet", "weights": "random", "crop": 10})
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
     """
     _plan(values)
 
@@ -359,7 +405,13 @@ def _plan(values):
 
 
 def default_folder(common):
-    """Folder of a run that names none: after its images and its split."""
+    """Folder of a run that names none: after its images and its split.
+
+    Examples
+    --------
+    >>> default_folder({"images": "sample", "split": "patient:1/2"}).name
+    'sample-patient-1of2'
+    """
     data = _data(common)
     return ROOT / "runs" / f"{_images_name(data)}-{_split_name(data)}"
 

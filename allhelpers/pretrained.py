@@ -72,6 +72,11 @@ def locate(architecture, wanted, synthetic=False):
     ------
     InputError
         If the weights cannot be had.
+
+    Examples
+    --------
+    >>> locate(architectures.get("mobilenet"), "random").notes
+    ['random weights: this shows the pipeline, not transfer learning']
     """
     if wanted == "default":
         wanted = "auto" if synthetic else "imagenet"
@@ -100,7 +105,13 @@ def locate(architecture, wanted, synthetic=False):
 
 
 def keras_cache():
-    """Folder where Keras keeps downloaded weights (``KERAS_HOME`` is honoured, as by Keras)."""
+    """Folder where Keras keeps downloaded weights (``KERAS_HOME`` is honoured, as by Keras).
+
+    Examples
+    --------
+    >>> keras_cache().name
+    'models'
+    """
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
@@ -111,6 +122,13 @@ def cached_imagenet(architecture):
     -------
     Path or None
         ``None`` if the file is not there, or fails the MD5 that Keras checks (Keras would download it again).
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> vgg16 = replace(architectures.get("vgg16"), kept_as="nowhere.h5")
+    >>> print(cached_imagenet(vgg16))
+    None
     """
     path = keras_cache() / architecture.weights_file
     if not path.is_file():
@@ -123,7 +141,14 @@ def cached_imagenet(architecture):
 
 
 def reachable(url):
-    """Whether a server answers within a few seconds; asked once per server and process."""
+    """Whether a server answers within a few seconds; asked once per server and process.
+
+    Examples
+    --------
+    It needs a network::
+
+        reachable(architectures.get("vgg16").weights_url)  # True
+    """
     return _server_answers(url.split("/")[2])
 
 
@@ -159,6 +184,13 @@ def fetch(architecture, weights):
     -------
     Weights
         With a path, unless random.
+
+    Examples
+    --------
+    A file of one's own needs no download:
+
+    >>> fetch(architectures.get("vgg16"), Weights("file", Path("own.h5"))).label
+    'own.h5'
     """
     if weights.source != "imagenet" or weights.path:
         return weights
@@ -194,6 +226,18 @@ def load(backbone, path):
     ------
     InputError
         If the file is not of that kind, lacks layers, or holds other shapes; with the names of the layers.
+
+    Examples
+    --------
+    >>> import keras
+    >>> one, other = (
+    ...     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, bias_initializer=start)])
+    ...     for start in ("ones", "zeros")
+    ... )
+    >>> one.save("one.h5")
+    >>> load(other, "one.h5")
+    >>> other.layers[0].bias.numpy().tolist()
+    [1.0, 1.0]
     """
     import h5py
 
@@ -237,6 +281,16 @@ def check_links(group, path, depth=0):
     ------
     InputError
         If there is a soft or external link, or a data set whose values are kept in another file.
+
+    Examples
+    --------
+    >>> import h5py
+    >>> with h5py.File("own.h5", "w") as file:
+    ...     file["part"] = h5py.ExternalLink("other.h5", "/")
+    ...     check_links(file, "own.h5")
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: own.h5 is refused (its part 'part' points to other files): use one that you trust.
     """
     import h5py
 
@@ -272,6 +326,15 @@ def draw_random(backbone, preprocessed):
         Built with random weights; changed in place.
     preprocessed : array of shape (n, height, width, 3)
         Training cells after the architecture's preprocessing.
+
+    Examples
+    --------
+    >>> import keras
+    >>> inputs, pictures = keras.Input((8, 8, 3)), keras.random.uniform((16, 8, 8, 3), 0, 255, seed=1)
+    >>> backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs))
+    >>> draw_random(backbone, pictures)
+    >>> round(float(keras.ops.std(backbone(pictures))), 2)
+    1.0
     """
     import keras
     import tensorflow as tf

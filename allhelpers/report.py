@@ -47,6 +47,12 @@ def write(run_folder, names):
     -------
     Path
         The report.
+
+    Examples
+    --------
+    Of a finished run, in seconds::
+
+        write("runs/sample", ["mobilenet", "vgg16"])  # runs/sample/report.html
     """
     run_folder = Path(run_folder)
     compared = comparison.compare(run_folder, names)

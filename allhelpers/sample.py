@@ -57,6 +57,11 @@ def draw(folder, cells=320, seed=2019):
     ------
     InputError
         If the folder already holds other pictures in ``C-NMC_training_data``; they are never overwritten.
+
+    Examples
+    --------
+    >>> len(list(draw("new", cells=16).rglob("*.bmp")))
+    16
     """
     folder = Path(folder)
     plan, tree = _plan(cells), folder / TREE
@@ -92,6 +97,12 @@ def draw_cell(label, patient, cell, seed=2019):
     -------
     ndarray of shape (450, 450, 3), uint8
         RGB from 0 to 255: one cell in the centre, pure black (0, 0, 0) around it.
+
+    Examples
+    --------
+    >>> cell = draw_cell("hem", patient=0, cell=0)
+    >>> cell.shape, cell[0, 0].tolist()
+    ((450, 450, 3), [0, 0, 0])
     """
     key = [seed, OFFICIAL_CLASSES.index(label), patient]
     look, rng = _look(np.random.default_rng([*key, 0])), np.random.default_rng([*key, cell + 1])

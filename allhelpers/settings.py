@@ -284,6 +284,15 @@ def validate(kind, values):
     ------
     InputError
         For the first unknown name, wrong type or impossible value.
+
+    Examples
+    --------
+    >>> validate(DataSettings, {"split": "patient:2/5"}).split
+    'patient:2/5'
+    >>> validate(DataSettings, {"crop": 10})
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
     """
     try:
         settings = kind(**values)
@@ -353,6 +362,12 @@ def read_file(path):
     Returns
     -------
     dict
+
+    Examples
+    --------
+    >>> _ = Path("own.yaml").write_text("{split: patient, epochs: {mobilenet: 5, vgg16: 9}}")
+    >>> read_file("own.yaml")
+    {'split': 'patient', 'epochs': {'mobilenet': 5, 'vgg16': 9}}
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -379,6 +394,11 @@ def parse_value(kind, name, text):
     Returns
     -------
     object
+
+    Examples
+    --------
+    >>> parse_value(RunSettings, "learning_rate", "1e-4"), parse_value(RunSettings, "epochs", "mobilenet=5,vgg16=9")
+    (0.0001, {'mobilenet': 5, 'vgg16': 9})
     """
     pairs = [pair.partition("=") for pair in text.split(",")]
     several = kind is RunSettings and name in PER_ARCHITECTURE
@@ -416,6 +436,11 @@ def per_architecture(values, architecture):
     ------
     InputError
         If a dict names an unknown architecture, or stands where one value is needed.
+
+    Examples
+    --------
+    >>> per_architecture({"seed": 1, "epochs": {"mobilenet": 5, "vgg16": 9}}, "vgg16")
+    {'seed': 1, 'epochs': 9}
     """
     picked = {}
     for name, value in values.items():

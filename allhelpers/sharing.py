@@ -175,6 +175,14 @@ def obtain(shard, store):
     ------
     InputError
         If it cannot be computed.
+
+    Examples
+    --------
+    >>> from allhelpers.store import Store
+    >>> (needs,) = plan([{**training_settings.model_dump(), "architectures": "mobilenet"}], per_shard=80)
+    >>> rows, record = obtain(used(needs)[0], Store("store"))
+    >>> rows.shape
+    (80, 64, 64, 3)
     """
     rows, record = store.read(shard.key)
     if rows is None:
@@ -195,6 +203,13 @@ def complete(shard, store):
     -------
     str
         For the log: what was done, in how many seconds and where, or why it could not be done.
+
+    Examples
+    --------
+    >>> from allhelpers.store import Store
+    >>> (needs,) = plan([{**training_settings.model_dump(), "architectures": "mobilenet"}], per_shard=80)
+    >>> [complete(used(needs)[0], Store("store")).split(",")[0] for _ in range(2)]
+    ['computed: cells of 64 pixels', 'there already: cells of 64 pixels']
     """
     began = time.perf_counter()
     state = "there already" if store.read(shard.key)[0] is not None else "computed"
@@ -300,6 +315,15 @@ def plan(each, per_shard=SHARD):
     ------
     InputError
         If there is a run whose cells cannot be found, or whose split they cannot give.
+
+    Examples
+    --------
+    Two seeds, 160 cells each, need the same two shards of pixels; random weights have no trunk in common:
+
+    >>> each = [{**training_settings.model_dump(), "architectures": "mobilenet", "seed": seed} for seed in (1, 2)]
+    >>> one, two = plan(each, per_shard=80)
+    >>> [shard.title for shard in used(one)], used(one) == used(two)
+    (['cells of 64 pixels', 'cells of 64 pixels'], True)
     """
     laid_out, found = _Union(per_shard), [_asked_by(values) for values in each]
     for one in itertools.chain(*found):
@@ -317,6 +341,12 @@ def used(needs):
     Returns
     -------
     list of PixelShard or FeatureShard
+
+    Examples
+    --------
+    >>> (needs,) = plan([{**training_settings.model_dump(), "architectures": "mobilenet"}], per_shard=80)
+    >>> [len(need.used()) for need in needs], len(used(needs))
+    ([2, 2], 2)
     """
     by_key = {shard.key: shard for need in needs for shard in need.used()}
     return sorted(by_key.values(), key=lambda shard: isinstance(shard, FeatureShard))
@@ -329,6 +359,16 @@ def gather(needs, store):
     ----------
     needs : list of Need
     store : store.Store
+
+    Examples
+    --------
+    The pixels of a run's 160 cells, in the cache folder of its settings:
+
+    >>> from allhelpers.store import Store
+    >>> (needs,) = plan([{**training_settings.model_dump(), "architectures": "mobilenet"}], per_shard=80)
+    >>> gather(needs, Store("store"))
+    >>> np.load(loading.pixels_path(needs[0].key, training_settings)).shape
+    (160, 64, 64, 3)
     """
     for need in needs:
         try:
@@ -345,6 +385,12 @@ def give_up(reason, log):
     reason : object
     log : callable
         Takes a line.
+
+    Examples
+    --------
+    >>> lines = []
+    >>> give_up("the process died", lines.append)
+    What runs have in common was not computed (the process died): each run computes its own.
     """
     line = f"What runs have in common was not computed ({reason}): each run computes its own."
     log(line)

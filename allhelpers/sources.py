@@ -55,6 +55,12 @@ def find_pictures(paths):
     ------
     InputError
         If a path does not exist, or there is no picture.
+
+    Examples
+    --------
+    >>> files = find_pictures([sample.draw("new", cells=16)])
+    >>> len(files), files[0].name
+    (16, 'UID_1_1_1_all.bmp')
     """
     files = []
     for path in map(Path, paths):
@@ -203,6 +209,14 @@ def unpack_tar(path, folder):
     ------
     InputError
         If the archive is damaged, holds absolute paths, ``..``, links or devices, or unpacks to too much.
+
+    Examples
+    --------
+    >>> Path("1.png").touch()
+    >>> with tarfile.open("cells.tar", "w") as archive:
+    ...     archive.add("1.png")
+    >>> [path.name for path in unpack_tar("cells.tar", "cells").iterdir()]
+    ['1.png']
     """
     path, folder = Path(path), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -248,6 +262,12 @@ def open_images(settings):
     ------
     InputError
         If there is no picture.
+
+    Examples
+    --------
+    >>> source = open_images(training_settings)
+    >>> len(source.members), source.name(source.members[0])
+    (160, 'C-NMC_training_data/fold_0/all/UID_1_1_1_all.bmp')
     """
     images, cache = settings.images, Path(settings.cache_folder)
     if settings.synthetic:
@@ -278,6 +298,12 @@ def is_far(path):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    In Colab, where Google Drive is connected::
+
+        is_far("/content/drive/MyDrive/cells.zip")  # True
     """
     path, mounts = Path(path).resolve(), psutil.disk_partitions(all=True)
     holding = [mount for mount in mounts if path.is_relative_to(mount.mountpoint)]
@@ -301,6 +327,14 @@ def near(path, cache):
     ------
     InputError
         If it does not exist, or the disk has no room for it.
+
+    Examples
+    --------
+    An archive that is no farther than the cache is used where it is:
+
+    >>> Path("cells.zip").touch()
+    >>> near("cells.zip", "cache").name
+    'cells.zip'
     """
     path = Path(path)
     if not is_far(path) or is_far(cache):
@@ -343,6 +377,12 @@ def download_kaggle(dataset):
     ------
     InputError
         If it fails several times.
+
+    Examples
+    --------
+    It needs a network::
+
+        download_kaggle("andrewmvd/leukemia-classification")  # a folder in kagglehub's cache
     """
     import kagglehub
 

@@ -36,6 +36,11 @@ def drawing_order(names, seed):
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> drawing_order(["1", "2", "3", "4"], seed=2019)
+    ['3', '4', '2', '1']
     """
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).digest())
 
@@ -62,6 +67,12 @@ def paper_split(table, seed=DEFAULT_SEED):
     ------
     InputError
         If a class has too few cells.
+
+    Examples
+    --------
+    >>> from allhelpers import manifest
+    >>> paper_split(manifest.read(manifest.PROJECT_MANIFEST)).value_counts()[["train", "valid", "test"]].to_dict()
+    {'train': 6036, 'valid': 70, 'test': 70}
     """
     split = pd.Series("", index=table.index)
     training = table[table["part"] == "training"]
@@ -97,6 +108,11 @@ def patient_groups(table):
     -------
     Series of str
         For each row the name of its group, the alphabetically first of its patients; index of ``table``.
+
+    Examples
+    --------
+    >>> patient_groups(pd.DataFrame({"subject": ["1", "2", "3"], "sha256": ["a", "a", "b"]})).tolist()
+    ['1', '1', '3']
     """
     # Codes come as the smallest integers that hold them; their sums need more.
     subjects, pictures = (table[name].astype("category").cat.codes.astype(int) for name in ("subject", "sha256"))
@@ -129,6 +145,11 @@ def patient_split(table, seed=DEFAULT_SEED):
     ------
     InputError
         If a class has too few patients.
+
+    Examples
+    --------
+    >>> patient_split(table).value_counts()[["train", "valid", "test"]].to_dict()
+    {'train': 120, 'valid': 20, 'test': 20}
     """
     groups, split = patient_groups(table), pd.Series("train", index=table.index)
     official = table["part"] == "preliminary_test"
@@ -165,6 +186,12 @@ def patient_folds(table, number, folds, seed=DEFAULT_SEED, inside=None):
     ------
     InputError
         If a class has too few patients.
+
+    Examples
+    --------
+    >>> sides = patient_folds(table, number=2, folds=4)
+    >>> sorted(table.loc[sides == "test", "subject"].unique())
+    ['2', '4', 'H5', 'H6']
     """
     training = table[table["part"] == "training"]
     if inside:
@@ -214,6 +241,11 @@ def official_folds(table, train_fold, test_fold, seed=DEFAULT_SEED):
     ------
     InputError
         If there is no such fold, or a class has too few patients.
+
+    Examples
+    --------
+    >>> official_folds(table, "fold_0", "fold_1").value_counts()[["train", "valid", "test"]].to_dict()
+    {'train': 40, 'valid': 20, 'test': 60}
     """
     for fold in (train_fold, test_fold):
         _check_fold(table, fold)
@@ -277,6 +309,14 @@ def check_patient_split(table, split):
     ------
     InputError
         Naming what stands on two sides.
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"subject": ["1", "1", "2"], "sha256": ["a", "b", "c"]})
+    >>> check_patient_split(cells, pd.Series(["train", "test", "test"]))
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: The split puts the same subject on two sides: 1.
     """
     used = split != ""
     for column in ("subject", "sha256"):
@@ -348,6 +388,11 @@ def draw(table, split, seed=DEFAULT_SEED):
     ------
     InputError
         If no rule has that name, or its rule cannot be followed.
+
+    Examples
+    --------
+    >>> draw(table, "patient:1/2").value_counts()[["train", "valid", "test"]].to_dict()
+    {'train': 60, 'valid': 20, 'test': 80}
     """
     return parse(split)(table, seed=seed)
 
@@ -365,6 +410,11 @@ def add_splits(table, seed=DEFAULT_SEED):
     -------
     DataFrame
         A copy with the columns added.
+
+    Examples
+    --------
+    >>> add_splits(table)[["paper_split", "patient_split"]].eq("test").sum().to_dict()
+    {'paper_split': 70, 'patient_split': 20}
     """
     return table.assign(**{f"{name}_split": rule(table, seed) for name, rule in RULES.items()})
 
@@ -381,6 +431,17 @@ def describe(table):
     -------
     DataFrame
         One row per side and class: cells, patients.
+
+    Examples
+    --------
+    >>> print(describe(table).to_string(index=False))
+    split label  cells  patients
+    train   all     10         7
+    train   hem     10         6
+    valid   all     35         8
+    valid   hem     35         8
+     test   all     35         8
+     test   hem     35         8
     """
     used = table[table["split"] != ""]
     counts = used.groupby(["split", "label"]).agg(cells=("file", "size"), patients=("subject", "nunique"))
@@ -398,6 +459,11 @@ def shared_patients(table):
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> shared_patients(pd.DataFrame({"subject": ["1", "1", "2"], "split": ["train", "test", "test"]}))
+    ['1']
     """
     used = table[table["split"] != ""]
     sides = used.groupby("subject")["split"].nunique()

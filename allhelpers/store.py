@@ -40,7 +40,13 @@ class Store:
         self.local = isinstance(self.system, fsspec.implementations.local.LocalFileSystem)
 
     def path(self, key):
-        """Where the object of a key lies."""
+        """Where the object of a key lies.
+
+        Examples
+        --------
+        >>> Store("memory://store").path("0a1b2c")
+        '/store/0a/0a1b2c.npz'
+        """
         return f"{self.root}/{key[:2]}/{key}.npz"
 
     def write(self, key, rows, record):
@@ -52,6 +58,12 @@ class Store:
         rows : ndarray
         record : dict
             Facts about it, as JSON can hold them.
+
+        Examples
+        --------
+        >>> Store("store").write("0a1b2c", np.ones((2, 3)), {"engine": "keras"})
+        >>> [path.as_posix() for path in Path("store").rglob("*.npz")]
+        ['store/0a/0a1b2c.npz']
         """
         stream = io.BytesIO()
         np.savez(stream, rows=rows, record=np.array(json.dumps(record)))
@@ -76,6 +88,16 @@ class Store:
         rows : ndarray
         record : dict
             Or ``None``, twice, where there is no such object or a damaged one; of the latter the user is told.
+
+        Examples
+        --------
+        >>> store = Store("store")
+        >>> store.write("0a1b2c", np.ones((2, 3)), {"engine": "keras"})
+        >>> rows, record = store.read("0a1b2c")
+        >>> rows.shape, record
+        ((2, 3), {'engine': 'keras'})
+        >>> store.read("another")
+        (None, None)
         """
         try:
             content = self.system.cat_file(self.path(key))
@@ -94,6 +116,12 @@ class Store:
         Raises
         ------
         InputError
+
+        Examples
+        --------
+        >>> Store("store").check()  # no error: it can be written
+        >>> list(Path("store").iterdir())
+        []
         """
         trial = f"{self.root}/{uuid.uuid4().hex}"
         try:

@@ -101,6 +101,13 @@ def read(path, given, folder):
     ------
     InputError
         If the file, or any setting of any of its runs, cannot be used; nothing has been run then.
+
+    Examples
+    --------
+    >>> text = "{settings: {weights: random}, variants: {a: {}, b: {epochs: 5}}, grid: {seed: [1, 2]}}"
+    >>> _ = Path("own.yaml").write_text(text)
+    >>> [one.name for one in read("own.yaml", {}, "out")]
+    ['a/seed=1', 'a/seed=2', 'b/seed=1', 'b/seed=2']
     """
     path = Path(path)
     sweep = run_settings.validate(Sweep, run_settings.read_file(path))
@@ -189,6 +196,12 @@ def run(planned, folder, how=None):
     InputError
         If the store cannot be written, Ray or its cluster is not there, or there is a run whose cells cannot be found
         or split: before anything is run. If all runs fail.
+
+    Examples
+    --------
+    It executes the notebooks of every run, which takes minutes::
+
+        failed = run(read("sweeps/ablation.yaml", {}, "runs/ablation"), "runs/ablation")
     """
     how, folder = how or How(), Path(folder).absolute()
     if how.by_ray:
@@ -296,6 +309,13 @@ def table(done):
     -------
     DataFrame
         Columns variant, the grid's settings, and those of `comparison.compare`.
+
+    Examples
+    --------
+    >>> from allhelpers import sweep
+    >>> found = sweep.table([Run("recipe", {"momentum": 0.9}, {}, run)])
+    >>> found[["variant", "momentum", "architecture", "test_correct"]].to_dict("records")
+    [{'variant': 'recipe', 'momentum': 0.9, 'architecture': 'mobilenet', 'test_correct': 7}]
     """
     rows = []
     for one in done:
@@ -319,6 +339,12 @@ def variants(done):
         Columns variant, those of `comparison.summarise`, and for AUROC and weighted F1 the difference from the first
         variant (``<metric>_gain``) with the interval of a paired bootstrap of patients (``<metric>_gain_low``,
         ``<metric>_gain_high``); empty where the first variant was not tested on the same cells.
+
+    Examples
+    --------
+    >>> found = variants([Run("recipe", {}, {}, run), Run("no turning", {}, {}, run)])
+    >>> found[["variant", "weighted_f1_gain"]].values.tolist()
+    [['recipe', 0.0], ['no turning', 0.0]]
     """
     by_variant = {one.variant: [] for one in done}
     for one in done:
@@ -355,6 +381,12 @@ def sentence(row):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> row = {"variant": "recipe", "architecture": "mobilenet", "runs": 3, "auroc": 0.95, "weighted_f1_mean": 0.86}
+    >>> sentence({**row, "weighted_f1": 0.87, "weighted_f1_low": 0.83, "weighted_f1_high": 0.9})
+    'recipe, MobileNet: weighted F1 0.870 (0.830 to 0.900), AUROC 0.950; 3 runs, mean 0.860'
     """
     text = (
         f"{row['variant']}, {comparison.title(row['architecture'])}: weighted F1 {row['weighted_f1']:.3f} "
@@ -381,6 +413,13 @@ def report_failures(failed, folder):
     Raises
     ------
     InputError
+
+    Examples
+    --------
+    >>> report_failures([{"folder": Path("out/recipe/seed=1").absolute()}], "out")
+    Traceback (most recent call last):
+        ...
+    allhelpers.errors.InputError: 1 runs have failed (recipe/seed=1): see out/failed.csv, mend, run again.
     """
     if failed:
         names = listing([Path(record["folder"]).relative_to(Path(folder).absolute()) for record in failed])

@@ -29,6 +29,11 @@ def class_colours(labels):
     -------
     dict of str to str
         In the order of the names.
+
+    Examples
+    --------
+    >>> class_colours(["hem", "all", "hem"])
+    {'all': '#D55E00', 'hem': '#0072B2'}
     """
     return dict(zip(sorted(set(labels)), itertools.cycle(PALETTE), strict=False))
 
@@ -48,6 +53,12 @@ def new_figure(height, columns=1, rows=1, width=WIDTH, **options):
     Returns
     -------
     figure, axes
+
+    Examples
+    --------
+    >>> figure, axes = new_figure(3.0, columns=2)
+    >>> figure.get_size_inches().tolist(), len(axes)
+    ([9.0, 3.0], 2)
     """
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
     plt.close(figure)
@@ -66,6 +77,12 @@ def sample_note(compared):
     -------
     str
         Empty for other cells.
+
+    Examples
+    --------
+    >>> from allhelpers import comparison
+    >>> sample_note(comparison.compare(run, ["mobilenet"]))
+    'Synthetic sample: shows the pipeline only. '
     """
     synthetic = compared["notes"].str.contains(SYNTHETIC_NOTE, regex=False).any()
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
@@ -79,6 +96,13 @@ def show_picture(ax, pixels, title=""):
     ax : matplotlib Axes
     pixels : ndarray of shape (size, size, 3), uint8
     title : str
+
+    Examples
+    --------
+    >>> figure, ax = new_figure(2.0)
+    >>> show_picture(ax, cells.pixels[0], "patient 1")
+    >>> ax.get_title(), len(ax.images)
+    ('patient 1', 1)
     """
     ax.imshow(pixels)
     ax.set_title(title, fontsize=8)
@@ -95,6 +119,11 @@ def encoded(figure):
     Returns
     -------
     bytes
+
+    Examples
+    --------
+    >>> encoded(new_figure(3.0)[0])[8:12]
+    b'WEBP'
     """
     stream = io.BytesIO()
     figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 85, "method": 6})
@@ -115,6 +144,13 @@ def keep(figure, folder, name):
     -------
     Figure
         The same.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> figure = keep(new_figure(3.0)[0], Path("mobilenet"), "mistakes")
+    >>> [path.as_posix() for path in Path("mobilenet").rglob("*.webp")]
+    ['mobilenet/figures/mistakes.webp']
     """
     with runs.atomic(runs.folder(folder, "figures") / f"{name}.webp") as partial:
         partial.write_bytes(encoded(figure))

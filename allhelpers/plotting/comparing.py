@@ -20,6 +20,13 @@ def methods(table, compared):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> table = comparison.methods(comparison.predictions_of(run, ["mobilenet"]))
+    >>> figure = methods(table, comparison.compare(run, ["mobilenet"]))
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['MobileNet', 'majority class', 'cell area alone']
     """
     figure, axes = new_figure(1.3 + 0.35 * len(table), columns=2, sharey=True)
     for ax, metric in zip(axes, comparison.COMPARED, strict=True):
@@ -46,6 +53,12 @@ def accuracy_with_intervals(compared):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = accuracy_with_intervals(comparison.compare(run, ["mobilenet"]))
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['chance', 'this run', 'paper (70 cells)']
     """
     figure, ax = new_figure(1.4 + 0.6 * len(compared))
     names, paper = compared["architecture"].tolist(), comparison.paper_rows(compared)
@@ -82,6 +95,12 @@ def differences(pairs):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = differences(comparison.pairs(comparison.predictions_of(run, ["mobilenet"])))
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['MobileNet less majority class', 'MobileNet less cell area alone', 'majority class less cell area alone']
     """
     figure, ax = new_figure(1.1 + 0.3 * len(pairs))
     y, value = np.arange(len(pairs)), pairs["weighted_f1"]
@@ -111,6 +130,12 @@ def split_gap(measured):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = split_gap(comparison.measured())
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['test cells drawn by picture', 'test cells drawn by patient']
     """
     rows = measured[measured["accuracy"].notna() & (measured["architecture"] != "majority")]
     rows = rows.assign(kind=np.where(rows["split"] == "paper", "by picture", "by patient"))
@@ -145,6 +170,12 @@ def cost(compared, stages):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = cost(comparison.compare(run, ["mobilenet"]), comparison.stages(run, ["mobilenet"]))
+    >>> [ax.get_xlabel() for ax in figure.axes]
+    ['whole notebook (s)', 'parameters (millions)', 'model file (MB)']
     """
     figure, (time, *others) = new_figure(2.8, columns=3, sharey=True)
     titles = compared["architecture"].map(comparison.title)

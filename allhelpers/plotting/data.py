@@ -21,6 +21,12 @@ def cells_per_side(table):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = cells_per_side(table)
+    >>> [int(bar.get_width()) for bar in figure.axes[0].containers[0]]  # ALL: training, validation, test
+    [10, 35, 35]
     """
     figure, axes = new_figure(3.0, columns=2)
     colours = {class_title(label): colour for label, colour in class_colours(table["label"]).items()}
@@ -50,6 +56,11 @@ def cells_per_patient(table):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> [ax.get_title() for ax in cells_per_patient(table).axes]
+    ['ALL (leukaemic): 8 patients', 'HEM (normal): 8 patients']
     """
     colours = class_colours(table["label"])
     figure, axes = new_figure(3.0, columns=len(colours), sharey=True)
@@ -75,6 +86,13 @@ def areas(table, note=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> from allhelpers import baselines
+    >>> figure = areas(table.assign(area=baselines.areas(cells.pixels)), cells.kind)
+    >>> figure.get_suptitle()
+    'synthetic sample'
     """
     figure, ax = new_figure(3.0, width=6.5)
     bins = np.histogram_bin_edges(table["area"], 40)
@@ -100,6 +118,13 @@ def feature_distributions(measured, cells, shown=SHOWN_FEATURES):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> from allhelpers import classical
+    >>> figure = feature_distributions(classical.features(cells, "cache"), cells)
+    >>> [ax.get_xlabel() for ax in figure.axes]
+    ['area', 'circularity', 'solidity', 'red mean', 'hue mean', 'contrast 1']
     """
     figure, axes = new_figure(4.4, columns=3, rows=2)
     for ax, name in zip(axes.ravel(), shown, strict=True):

@@ -24,6 +24,12 @@ def cell_gallery(cells, per_class=6, seed=0):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = cell_gallery(cells, per_class=4)
+    >>> len(figure.axes), figure.get_suptitle()
+    (8, 'Training cells, one row per class: synthetic sample')
     """
     figure, axes = new_figure(0.2 + 1.6 * len(cells.classes), columns=per_class, rows=len(cells.classes))
     random = np.random.default_rng(seed)
@@ -52,6 +58,12 @@ def mistakes(cells, predictions, most=12, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = mistakes(cells, table.assign(p_all=0.9, p_hem=0.1), most=3)
+    >>> figure.axes[0].get_title().splitlines()
+    ['true HEM, patient H1', 'p(ALL) = 0.90']
     """
     wrong = predictions[predictions["label"] != evaluation.predicted_labels(predictions)]
     order = np.argsort(-evaluation.stated(wrong).max(axis=1), kind="stable")[:most]
@@ -73,6 +85,12 @@ def uncertain(cells, predictions, most=12, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = uncertain(cells, table.assign(p_all=0.6, p_hem=0.4), most=3)
+    >>> figure.axes[0].get_title().splitlines()
+    ['true ALL, patient 1', 'p(ALL) = 0.60']
     """
     best = np.sort(evaluation.stated(predictions), axis=1)
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]
@@ -123,6 +141,12 @@ def patient_cells(cells, predictions, patients=3, title=""):
     -------
     Figure
         One strip per patient: cells spread evenly over all of the patient's, by the probability of their true class.
+
+    Examples
+    --------
+    >>> figure = patient_cells(cells, table.assign(p_all=0.9, p_hem=0.1), patients=1)
+    >>> [text.get_text().split() for ax in figure.axes for text in ax.texts]
+    [['ALL', '1', '100%', 'right', 'of', '10'], ['HEM', 'H1', '0%', 'right', 'of', '10']]
     """
     table = predictions.assign(
         subject=evaluation.patients_of(predictions),
@@ -175,6 +199,14 @@ def grad_cam(cells, predictions, evidence, title="", per_class=5):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> from allhelpers import explaining
+    >>> found = explaining.evidence(network, cells, seed=1, most=2)
+    >>> figure = grad_cam(cells, table.assign(p_all=0.9, p_hem=0.1), found, per_class=2)
+    >>> figure.axes[-1].get_ylabel()
+    "evidence for the true class (share of the cell's strongest)"
     """
     figure, axes = new_figure(0.6 + 3.3 * len(evidence), columns=per_class, rows=2 * len(evidence), squeeze=False)
     for ax in axes.flat:
@@ -206,6 +238,13 @@ def mean_grad_cam(cells, evidence, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> from allhelpers import explaining
+    >>> figure = mean_grad_cam(cells, explaining.evidence(network, cells, seed=1, most=2))
+    >>> [title for ax in figure.axes[:2] for title in ax.get_title().splitlines()]
+    ['mean of 2 cells', 'ALL (leukaemic)', 'mean evidence for', 'ALL (leukaemic)']
     """
     figure, axes = new_figure(2.9, columns=2 * len(evidence))
     for (label, found), (left, right) in zip(evidence.items(), axes.reshape(-1, 2), strict=True):
@@ -219,7 +258,15 @@ def mean_grad_cam(cells, evidence, title=""):
 
 
 def overlay(ax, pixels, heat):
-    """Evidence over a grey cell: the stronger, the less of the cell shows through."""
+    """Evidence over a grey cell: the stronger, the less of the cell shows through.
+
+    Examples
+    --------
+    >>> figure, ax = new_figure(2.0)
+    >>> colours = overlay(ax, cells.pixels[0], np.zeros((64, 64)))
+    >>> colours.get_clim(), len(ax.images)
+    ((0.0, 1.0), 2)
+    """
     grey = np.asarray(pixels, float).mean(axis=-1)
     ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
     image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
@@ -241,6 +288,13 @@ def near_pairs(cells, near, most=6):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> near = pd.DataFrame([{"file_1": table["file"][0], "file_2": table["file"][1], "grey_values": 2.0}])
+    >>> figure = near_pairs(cells, near)
+    >>> [ax.get_title() for ax in figure.axes if ax.images]
+    ['UID_1_1_1_all', 'UID_1_1_2_all']
     """
     figure, axes = new_figure(3.6, columns=most, rows=2)
     row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])

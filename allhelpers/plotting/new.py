@@ -22,6 +22,14 @@ def new_cells(seen, known=None):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> from allhelpers import new_cells as looking
+    >>> known = looking.known(network, cells)
+    >>> figure = new_cells(looking.some_test_cells(network, cells, known, most=2), known)
+    >>> figure.get_suptitle()
+    'New picture, evidence for its predicted class (yellow: strongest), and the most similar training cells'
     """
     shown, neighbours = min(SHOWN, len(seen.table)), 0 if known is None else seen.neighbours.shape[1]
     figure, axes = new_figure(0.4 + 1.9 * shown, columns=2 + neighbours, rows=shown, squeeze=False)

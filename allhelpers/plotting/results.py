@@ -29,6 +29,13 @@ def learning_curves(history, title="", patience=0):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> figure = learning_curves(pd.read_csv(run / "mobilenet" / "history.csv"))
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['training', 'validation', 'kept: epoch 2, the last']
     """
     figure, axes = new_figure(3.2, columns=2)
     chosen = checkpoints.chosen_epoch(history, patience)
@@ -62,6 +69,12 @@ def confusion_matrix(predictions, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = confusion_matrix(predictions[predictions["split"] == "test"])
+    >>> [text.get_text().split() for text in figure.axes[0].texts]
+    [['5', '83%'], ['1', '17%'], ['2', '50%'], ['2', '50%']]
     """
     matrix = evaluation.confusion(predictions)
     figure, ax = new_figure(2.2 + 0.7 * len(matrix), width=3.6 + 0.7 * len(matrix))
@@ -87,6 +100,12 @@ def ranking_curves(predictions, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = ranking_curves(predictions[predictions["split"] == "test"])
+    >>> [ax.lines[0].get_label() for ax in figure.axes]
+    ['AUROC 0.583', 'AP 0.650']
     """
     figure, (left, right) = new_figure(4.2, columns=2)
     shown = evaluation.scored(evaluation.classes_of(predictions))
@@ -134,6 +153,12 @@ def reliability(predictions, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = reliability(predictions[predictions["split"] == "test"])
+    >>> figure.axes[0].get_legend().get_title().get_text()
+    'expected calibration error 0.350'
     """
     figure, (above, below) = new_figure(4.6, rows=2, width=5.0, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     shown = evaluation.scored(evaluation.classes_of(predictions))
@@ -167,6 +192,12 @@ def patients(predictions, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = patients(table.assign(p_all=0.9, p_hem=0.1))
+    >>> [ax.lines[0].get_label() for ax in figure.axes]
+    ['mean 1.00', 'mean 0.00']
     """
     table, colours = evaluation.per_patient(predictions), class_colours(evaluation.classes_of(predictions))
     figure, axes = new_figure(3.4, columns=len(colours), sharey=True)
@@ -195,6 +226,12 @@ def patient_strips(predictions, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = patient_strips(predictions[predictions["split"] == "test"])
+    >>> [text.get_text() for ax in figure.axes for text in ax.get_yticklabels()]
+    ['1 (6)', '1 (4)']
     """
     table = predictions.assign(
         right=predictions["label"] == evaluation.predicted_labels(predictions),
@@ -244,6 +281,12 @@ def feature_map(places, table, title=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> figure = feature_map(np.random.default_rng(1).normal(size=(len(table), 2)), table)
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['ALL (leukaemic)', 'HEM (normal)']
     """
     figure, axes = new_figure(4.8, columns=2, sharex=True, sharey=True)
     known = table["subject"].fillna("").astype(str)
@@ -279,6 +322,13 @@ def importance(table, title="", shown=15):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"feature": "red_mean", "group": "colour", "importance": 0.2, "deviation": 0.05}
+    >>> [text.get_text() for text in importance(pd.DataFrame([row])).axes[0].get_yticklabels()]
+    ['red mean']
     """
     table = table.head(shown)
     groups = dict(zip(("shape and size", "colour", "texture"), (GREEN, ORANGE, BLUE), strict=True))

@@ -19,6 +19,15 @@ def collapse(table, found):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ways = [(preparation, norm) for preparation in ("own", "rescaled") for norm in ("stored", "live")]
+    >>> table = pd.DataFrame(ways, columns=["preparation", "norm"]).assign(train_accuracy=0.9, test_accuracy=0.5)
+    >>> figure = collapse(table, {way: np.ones((160, 2048)) for way in ways})
+    >>> [text.get_text().split(",")[0] for text in figure.axes[0].get_yticklabels()]
+    ['own preprocessing', 'own preprocessing', 'pixels / 255', 'pixels / 255']
     """
     from ..collapse import NORMS, PREPARATIONS  # loads TensorFlow
 
@@ -57,6 +66,14 @@ def choices(found, curves, choice, note=""):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> found = pd.DataFrame({"optimiser": ["sgd", "adam"], "learning_rate": 0.1, "valid_f1": [0.7, 0.8]})
+    >>> figure = choices(found, found.assign(epoch=1, loss=0.5), "optimiser")
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['sgd', 'adam']
     """
     figure, axes = new_figure(3.6, columns=2)
     names = list(dict.fromkeys(found[choice]))

@@ -24,6 +24,13 @@ def spread(table, by, settings):
     -------
     Figure
         For each row the standard deviation over its runs is written beside the dots.
+
+    Examples
+    --------
+    >>> from allhelpers import sweep
+    >>> rows = sweep.table([sweep.Run("recipe", {}, {}, run)] * 2).assign(seed=[1, 2], auroc=[0.5, 0.6])
+    >>> [text.get_text() for text in spread(rows, "seed", ["seed"]).axes[0].texts]
+    ['SD 0.071']
     """
     columns = ["variant", "architecture", *(name for name in settings if name not in (by, "architectures"))]
     rows = list(table.groupby(columns, sort=False, dropna=False))
@@ -62,6 +69,14 @@ def between(variants, table):
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> from allhelpers import sweep
+    >>> done = [sweep.Run(variant, {}, {}, run) for variant in ("recipe", "no turning")]
+    >>> figure = between(sweep.variants(done), sweep.table(done))
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['recipe, MobileNet (1 runs)', 'no turning, MobileNet (1 runs)']
     """
     figure, axes = new_figure(1.4 + 0.35 * len(variants), columns=2, sharey=True)
     names = list(dict.fromkeys(variants["architecture"]))
