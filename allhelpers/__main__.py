@@ -12,7 +12,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from . import RESEARCH_ONLY, __version__, settings, splitting
-from .errors import InputError
+from .errors import InputError, counted
 
 OWN_OPTIONS = ("run_folder", "overwrite")  # settings whose options are not made from the settings classes
 
@@ -199,7 +199,7 @@ def _print_summary(folders, path):
     table = comparison.summarise(folders)
     runs.write_csv(path, table)
     for row in table.to_dict("records"):
-        print(f"{comparison.title(row['architecture'])}: {row['runs']} runs, {row['cells']:,} test cells of "
+        print(f"{comparison.title(row['architecture'])}: {counted(row['runs'], 'run')}, {row['cells']:,} test cells of "
               f"{row['patients']} patients")  # fmt: skip
         for metric in ("weighted_f1", "balanced_accuracy", "auroc"):
             print(f"  {metric}: mean {row[f'{metric}_mean']:.3f}, SD {row[f'{metric}_sd']:.3f}; together "

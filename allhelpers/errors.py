@@ -18,6 +18,27 @@ class InputError(ValueError):
         super().__init__(message)
 
 
+def counted(number, noun):
+    """A number with its noun.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        In the singular; its plural ends in s.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> counted(1, "run"), counted(1200, "cell")
+    ('1 run', '1,200 cells')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def listing(names, shown=5):
     """Join the first few names of a long list for an error message.
 

@@ -336,10 +336,10 @@ def near(path, cache):
     >>> near("cells.zip", "cache").name
     'cells.zip'
     """
-    path = Path(path)
+    path, identity = Path(path), _identity(Path(path))
     if not is_far(path) or is_far(cache):
         return path
-    copy = Path(cache) / "archives" / f"{_identity(path)}{path.suffix}"
+    copy = Path(cache) / "archives" / f"{identity}{path.suffix}"
     copy.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{copy}.lock"):
         if not copy.is_file():

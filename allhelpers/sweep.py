@@ -39,7 +39,7 @@ from tqdm.auto import tqdm
 
 from . import cluster, comparison, pipeline, runs, sharing
 from . import settings as run_settings
-from .errors import InputError, listing
+from .errors import InputError, counted, listing
 from .store import Store
 
 ALONE = "all"  # name of the only variant where none are named
@@ -278,7 +278,7 @@ def _write(done, failed, folder):
     if failed:
         runs.write_csv(folder / "failed.csv", pd.DataFrame(failed))
     if not done:
-        raise InputError(f"All {len(failed)} runs have failed ({failed[0]['reason']}): see {folder / 'failed.csv'}.")
+        raise InputError(f"No run has succeeded ({failed[0]['reason']}): see {folder / 'failed.csv'}.")
     rows, summary = table(done), variants(done)
     runs.write_csv(folder / "sweep.csv", rows)
     runs.write_csv(folder / "variants.csv", summary)
@@ -391,7 +391,7 @@ def sentence(row):
     text = (
         f"{row['variant']}, {comparison.title(row['architecture'])}: weighted F1 {row['weighted_f1']:.3f} "
         f"({row['weighted_f1_low']:.3f} to {row['weighted_f1_high']:.3f}), AUROC {row['auroc']:.3f}; "
-        f"{row['runs']} runs, mean {row['weighted_f1_mean']:.3f}"
+        f"{counted(row['runs'], 'run')}, mean {row['weighted_f1_mean']:.3f}"
     )
     if pd.notna(row.get("weighted_f1_gain")):
         text += (
@@ -419,10 +419,9 @@ def report_failures(failed, folder):
     >>> report_failures([{"folder": Path("out/recipe/seed=1").absolute()}], "out")
     Traceback (most recent call last):
         ...
-    allhelpers.errors.InputError: 1 runs have failed (recipe/seed=1): see out/failed.csv, mend, run again.
+    allhelpers.errors.InputError: 1 run has failed (recipe/seed=1): see out/failed.csv, mend, run again.
     """
     if failed:
         names = listing([Path(record["folder"]).relative_to(Path(folder).absolute()) for record in failed])
-        raise InputError(
-            f"{len(failed)} runs have failed ({names}): see {Path(folder) / 'failed.csv'}, mend, run again."
-        )
+        have, listed = "has" if len(failed) == 1 else "have", Path(folder) / "failed.csv"
+        raise InputError(f"{counted(len(failed), 'run')} {have} failed ({names}): see {listed}, mend, run again.")

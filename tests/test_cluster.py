@@ -266,7 +266,7 @@ def test_by_ray_a_run_that_fails_is_listed_with_its_notebook_and_the_others_go_o
     process = start(path, tmp_path / "out", *options)
     said = process.communicate(timeout=600)[0]
     assert process.returncode == 1
-    assert "1 runs have failed" in said
+    assert "1 run has failed" in said
     (failed,) = pd.read_csv(tmp_path / "out" / "failed.csv").to_dict("records")
     assert "loss is not finite" in failed["reason"]
     assert json.loads(Path(failed["notebook"]).read_text())["cells"]

@@ -61,6 +61,14 @@ def test_axes_say_what_they_show(figures):
     assert "MobileNet less cell area alone" in texts(figures["differences"])
 
 
+def test_one_cell_or_one_class_is_drawn_too(cells):
+    files = cells.table["file"]
+    near = pd.DataFrame([{"file_1": files[0], "file_2": files[1], "grey_values": 2.0}])
+    assert len(plotting.cell_gallery(cells, per_class=1).axes) == 2
+    assert len(plotting.near_pairs(cells, near, most=1).axes) == 2
+    assert len(plotting.cells_per_patient(cells.table[cells.table["label"] == "all"]).axes) == 1
+
+
 def test_gallery_shows_the_mistakes_only(figures):
     assert "true HEM" in texts(figures["mistakes"])
     assert "true ALL" not in texts(figures["mistakes"])

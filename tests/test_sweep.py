@@ -88,7 +88,7 @@ def test_sweep_runs_each_once_and_lists_what_fails(tmp_path, cache, capsys):
     path, out = write(tmp_path, variants=variants), tmp_path / "out"
     command = ["sweep", str(path), "--cache-folder", str(cache), "--output", str(out), "--retries", "0"]
     assert __main__.main(command) == 1
-    assert "1 runs have failed" in capsys.readouterr().err
+    assert "1 run has failed" in capsys.readouterr().err
     (failed,) = pd.read_csv(out / "failed.csv").to_dict("records")
     assert failed["variant"] == "fails"
     assert "loss is not finite" in failed["reason"]

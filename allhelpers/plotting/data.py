@@ -63,7 +63,7 @@ def cells_per_patient(table):
     ['ALL (leukaemic): 8 patients', 'HEM (normal): 8 patients']
     """
     colours = class_colours(table["label"])
-    figure, axes = new_figure(3.0, columns=len(colours), sharey=True)
+    figure, (axes,) = new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
     for ax, label in zip(axes, colours, strict=True):
         counts = table[table["label"] == label]["subject"].value_counts()
         ax.bar(range(len(counts)), counts, color=colours[label])

@@ -31,7 +31,8 @@ def cell_gallery(cells, per_class=6, seed=0):
     >>> len(figure.axes), figure.get_suptitle()
     (8, 'Training cells, one row per class: synthetic sample')
     """
-    figure, axes = new_figure(0.2 + 1.6 * len(cells.classes), columns=per_class, rows=len(cells.classes))
+    height = 0.2 + 1.6 * len(cells.classes)
+    figure, axes = new_figure(height, columns=per_class, rows=len(cells.classes), squeeze=False)
     random = np.random.default_rng(seed)
     training = cells.table["split"] == "train"
     for label, line in zip(cells.classes, axes, strict=True):
@@ -296,7 +297,7 @@ def near_pairs(cells, near, most=6):
     >>> [ax.get_title() for ax in figure.axes if ax.images]
     ['UID_1_1_1_all', 'UID_1_1_2_all']
     """
-    figure, axes = new_figure(3.6, columns=most, rows=2)
+    figure, axes = new_figure(3.6, columns=most, rows=2, squeeze=False)
     row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])
     for ax in axes.flat:
         ax.set_axis_off()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import RESEARCH_ONLY, comparison, evaluation
+from ..errors import counted
 from .base import GREY, PALETTE, new_figure, sample_note
 
 ROOM = 0.6  # of a row, for its dots
@@ -76,7 +77,7 @@ def between(variants, table):
     >>> done = [sweep.Run(variant, {}, {}, run) for variant in ("recipe", "no turning")]
     >>> figure = between(sweep.variants(done), sweep.table(done))
     >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    ['recipe, MobileNet (1 runs)', 'no turning, MobileNet (1 runs)']
+    ['recipe, MobileNet (1 run)', 'no turning, MobileNet (1 runs)']
     """
     figure, axes = new_figure(1.4 + 0.35 * len(variants), columns=2, sharey=True)
     names = list(dict.fromkeys(variants["architecture"]))
@@ -86,7 +87,7 @@ def between(variants, table):
         _finish(ax, metric, len(variants))
     several = variants["variant"].nunique() > 1
     labels = [
-        ", ".join([row.variant] * several + [comparison.title(row.architecture)]) + f" ({row.runs} runs)"
+        ", ".join([row.variant] * several + [comparison.title(row.architecture)]) + f" ({counted(row.runs, 'run')})"
         for row in variants.itertuples()
     ]
     axes[0].set_yticks(range(len(variants)), labels, fontsize=8)
