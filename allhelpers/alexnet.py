@@ -48,6 +48,11 @@ def AlexNet(weights=None, include_top=True, input_shape=(224, 224, 3)):  # noqa:
     Returns
     -------
     keras.Model
+
+    Examples
+    --------
+    >>> AlexNet(include_top=False).output_shape
+    (None, 6, 6, 256)
     """
     if weights is not None:
         raise InputError("AlexNet is built with random weights: load a file afterwards.")
@@ -85,6 +90,15 @@ def from_torch(state, include_top=False):
     ------
     InputError
         If a weight is missing or has another shape.
+
+    Examples
+    --------
+    >>> layers = [layer.get_weights() for layer in AlexNet(include_top=False).layers if layer.weights]
+    >>> state = {}
+    >>> for (module, *_), (kernel, bias) in zip(CONVOLUTIONS, layers, strict=True):
+    ...     state |= {f"features.{module}.weight": kernel.transpose(3, 2, 0, 1), f"features.{module}.bias": bias}
+    >>> [array.shape for array in from_torch(state)["conv1"]]
+    [(11, 11, 3, 64), (64,)]
     """
     found = {}
     channels = 3
@@ -127,6 +141,12 @@ def convert(url, path):
     ------
     InputError
         If torch is not installed, or the download fails.
+
+    Examples
+    --------
+    It needs the network and torch::
+
+        convert(architectures.get("alexnet").weights_url, Path("alexnet_torchvision_notop.h5"))
     """
     if importlib.util.find_spec("torch") is None:
         raise InputError(
@@ -152,6 +172,14 @@ def write(weights, path):
     weights : dict of str to list of ndarray
         From `from_torch`.
     path : Path
+
+    Examples
+    --------
+    >>> import h5py
+    >>> write({"conv1": [np.zeros((11, 11, 3, 64)), np.zeros(64)]}, Path("alexnet.h5"))
+    >>> with h5py.File("alexnet.h5") as stream:
+    ...     stream["conv1/kernel"].shape
+    (11, 11, 3, 64)
     """
     import h5py
 

@@ -145,7 +145,13 @@ class Architecture:
 
 
 def find(place):
-    """Import what ``"module:function"`` names."""
+    """Import what ``"module:function"`` names.
+
+    Examples
+    --------
+    >>> find("math:hypot")(3, 4)
+    5.0
+    """
     module, function = place.split(":")
     return getattr(importlib.import_module(module), function)
 
@@ -167,6 +173,12 @@ def preprocess(architecture, pixels):
     -----
     Equal to ``keras.applications.<module>.preprocess_input``, but made of standard layers, so that a saved model
     holds no code.
+
+    Examples
+    --------
+    >>> pixels = np.array([[[[0.0, 127.5, 255.0]]]])
+    >>> np.asarray(preprocess(get("mobilenet"), pixels)).tolist()
+    [[[[-1.0, 0.0, 1.0]]]]
     """
     import keras
 
@@ -196,6 +208,16 @@ def check_pixels(pixels):
     ------
     InputError
         If a value is outside 0..255 or is not a whole number.
+
+    Examples
+    --------
+    >>> check_pixels([[[[0.0, 128.0, 255.0]]]]).tolist()
+    [[[[0, 128, 255]]]]
+    >>> try:
+    ...     check_pixels([[[[0.0, 0.5, 1.0]]]])
+    ... except InputError as error:
+    ...     print(str(error).split(":")[0])
+    Pixels must be whole numbers in 0..255, but have fractions
     """
     pixels = np.asarray(pixels)
     if pixels.dtype == np.uint8:

@@ -78,6 +78,11 @@ def audit(table, cells=None):
     Returns
     -------
     Audit
+
+    Examples
+    --------
+    >>> audit(table, cells).sentences[0]
+    'No two files are byte-identical.'
     """
     identical = identical_files(table)
     split = cells.table if cells else table
@@ -98,6 +103,12 @@ def record(found, run_folder):
     ----------
     found : Audit
     run_folder : str or Path
+
+    Examples
+    --------
+    >>> record(audit(table), "first")
+    >>> runs.read_json("first/audit.json")["sentences"][0]
+    'No two files are byte-identical.'
     """
     runs.write_json(runs.folder(run_folder) / "audit.json", {"sentences": found.sentences})
 
@@ -114,6 +125,11 @@ def count(table):
     -------
     DataFrame
         Columns part, fold, label, cells, patients, smallest and largest (cells of a patient).
+
+    Examples
+    --------
+    >>> count(table)[["fold", "label", "cells", "patients"]].values.tolist()[:2]
+    [['fold_0', 'all', 30, 3], ['fold_0', 'hem', 30, 3]]
     """
     per_patient = table.groupby(["part", "fold", "label", "subject"]).size().rename("cells").reset_index()
     grouped = per_patient.groupby(["part", "fold", "label"])["cells"]
@@ -132,6 +148,13 @@ def identical_files(table):
     -------
     DataFrame
         One row per pair: for each of the two files its name, patient, fold and label (``file_1`` ... ``label_2``).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"file": ["a.bmp", "b.bmp", "c.bmp"], "subject": ["1", "2", "3"], "fold": "fold_0"})
+    >>> table = table.assign(label="all", sha256=["x", "y", "x"])
+    >>> identical_files(table)[["file_1", "file_2", "subject_1", "subject_2"]].values.tolist()
+    [['a.bmp', 'c.bmp', '1', '3']]
     """
     twice = table[table["sha256"].duplicated(keep=False)].sort_values("file")
     pairs = [pair for _, rows in twice.groupby("sha256") for pair in combinations(rows.index, 2)]
@@ -156,6 +179,12 @@ def across_folds(identical):
     -------
     DataFrame
         One row per pair of folds: fold_1, fold_2, pairs, under_two_names (pairs whose patients differ), patients.
+
+    Examples
+    --------
+    >>> pairs = {"subject_1": ["1", "1"], "fold_1": ["fold_0"] * 2, "subject_2": ["1", "7"], "fold_2": ["fold_1"] * 2}
+    >>> across_folds(pd.DataFrame(pairs)).to_dict("records")
+    [{'fold_1': 'fold_0', 'fold_2': 'fold_1', 'pairs': 2, 'under_two_names': 1, 'patients': '1, 7'}]
     """
     folds = np.sort(identical[["fold_1", "fold_2"]].to_numpy(str), axis=1).reshape(-1, 2)
     table = identical.assign(fold_1=folds[:, 0], fold_2=folds[:, 1])
@@ -183,6 +212,12 @@ def common_to_sides(table):
     DataFrame
         One row per two sides: side_1, side_2, patients, pictures, cells_2 (cells of the second side whose patient
         also stands on the first).
+
+    Examples
+    --------
+    >>> found = {"split": ["train", "valid", "test"], "subject": ["1", "2", "1"], "sha256": ["x", "y", "z"]}
+    >>> common_to_sides(pd.DataFrame(found))[["side_1", "side_2", "patients"]].values.tolist()
+    [['train', 'valid', 0], ['train', 'test', 1], ['valid', 'test', 0]]
     """
     rows = []
     for one, two in (("train", "valid"), ("train", "test"), ("valid", "test")):
@@ -210,6 +245,12 @@ def perceptual_hashes(pixels):
     Returns
     -------
     ndarray of shape (cells,), uint64
+
+    Examples
+    --------
+    >>> one, darker, other = perceptual_hashes([cells.pixels[0], cells.pixels[0] // 2, cells.pixels[1]])
+    >>> int(np.bitwise_count(one ^ darker)), int(np.bitwise_count(one ^ other)) > MOST_BITS
+    (0, True)
     """
     bits = np.empty((len(pixels), HASH_SIDE**2), bool)
     for row, picture in enumerate(pixels):
@@ -235,6 +276,14 @@ def near_duplicates(cells, chunk=512):
     -------
     DataFrame
         As `identical_files`, with bits and grey_values.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> pixels = np.array(cells.pixels)
+    >>> pixels[1] = pixels[0]  # as if it were saved twice, in files that differ
+    >>> near_duplicates(replace(cells, pixels=pixels))[["bits", "grey_values"]].values.tolist()
+    [[0.0, 0.0]]
     """
     hashes, digests = perceptual_hashes(cells.pixels), cells.table["sha256"].to_numpy()
     pairs = []
@@ -267,6 +316,12 @@ def area_auroc(areas, positive):
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> areas = pd.DataFrame({"label": ["all", "all", "hem", "hem"], "area": [900, 700, 800, 600]})
+    >>> area_auroc(areas, "all")
+    0.75
     """
     return float(roc_auc_score(areas["label"] == positive, areas["area"]))
 

@@ -30,6 +30,13 @@ def areas(pixels, chunk=256):
     Returns
     -------
     ndarray of int, in pixels of the decoded picture
+
+    Examples
+    --------
+    >>> picture = np.zeros((1, 8, 8, 3), np.uint8)
+    >>> picture[0, 2:5, 2:6] = 200
+    >>> areas(picture).tolist()
+    [12]
     """
     parts = [pixels[start : start + chunk].any(axis=-1).sum(axis=(1, 2)) for start in range(0, len(pixels), chunk)]
     return np.concatenate(parts)
@@ -46,6 +53,11 @@ def majority(cells):
     -------
     ndarray of shape (cells, classes)
         Probabilities in the order of ``cells.classes``.
+
+    Examples
+    --------
+    >>> majority(cells)[0].tolist()
+    [0.5, 0.5]
     """
     return np.tile(cells.labels()[cells.rows("train")].mean(axis=0), (len(cells.table), 1))
 
@@ -61,6 +73,12 @@ def area(cells):
     -------
     ndarray of shape (cells, classes)
         Probabilities in the order of ``cells.classes``.
+
+    Examples
+    --------
+    >>> right = area(cells).argmax(axis=1) == cells.labels().argmax(axis=1)
+    >>> int(right[cells.rows("test")].sum()), len(cells.rows("test"))
+    (49, 70)
     """
     size = areas(cells.pixels)[:, np.newaxis]
     train = cells.rows("train")
@@ -82,6 +100,12 @@ def write(cells, run_folder):
     cells : loading.Cells
     run_folder : str or Path
         Gets ``baselines/majority.csv`` and ``baselines/area.csv``, with the columns of predictions.csv.
+
+    Examples
+    --------
+    >>> write(cells, "first")
+    >>> sorted(path.name for path in Path("first", FOLDER).iterdir())
+    ['area.csv', 'majority.csv']
     """
     rows = np.concatenate([cells.rows("valid"), cells.rows("test")])
     for name, method in METHODS.items():

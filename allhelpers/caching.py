@@ -53,6 +53,13 @@ def filled(path, key, shape, dtype, compute, title, chunk=CHUNK):
     ------
     InputError
         If the disk has no room for the array.
+
+    Examples
+    --------
+    >>> def squares(start, stop):
+    ...     return np.arange(start, stop) ** 2
+    >>> filled("squares.npy", "squares", (5,), "int64", squares, title="squares").tolist()
+    [0, 1, 4, 9, 16]
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,6 +148,14 @@ def require_space(folder, needed):
     ------
     InputError
         With both figures.
+
+    Examples
+    --------
+    >>> try:
+    ...     require_space(".", 10**18)
+    ... except InputError as error:
+    ...     print(str(error).split(" and ")[0])
+    1,000,000,000.0 GB are needed in .
     """
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -26,6 +26,15 @@ def write(run_folder, name):
     -------
     Path
         The card.
+
+    Examples
+    --------
+    >>> import shutil
+    >>> from allhelpers import models
+    >>> record = models.describe(network, cells, cells.notes, "", runs.Clock())
+    >>> runs.write_json(Path(shutil.copytree(run, "first"), "mobilenet", "parameters.json"), {**record, "model": {}})
+    >>> write("first", "mobilenet").read_text(encoding="utf-8").splitlines()[0]
+    '# Model card: MobileNet for single white blood cells'
     """
     run_folder = Path(run_folder)
     record, metrics = (runs.read_json(run_folder / name / f) for f in ("parameters.json", "metrics.json"))

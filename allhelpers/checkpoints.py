@@ -91,18 +91,42 @@ class Checkpoint:
 
 
 def values_of(variables):
-    """Copies of the variables' values, as NumPy arrays."""
+    """Copies of the variables' values, as NumPy arrays.
+
+    Examples
+    --------
+    >>> import keras
+    >>> [value.tolist() for value in values_of([keras.Variable([1.0, 2.0]), keras.Variable(3.0)])]
+    [[1.0, 2.0], 3.0]
+    """
     return [np.array(variable) for variable in variables]
 
 
 def assign(variables, values):
-    """Give variables the values of `values_of`."""
+    """Give variables the values of `values_of`.
+
+    Examples
+    --------
+    >>> import keras
+    >>> variable = keras.Variable([1.0, 2.0])
+    >>> assign([variable], [np.array([5.0, 6.0])])
+    >>> np.array(variable).tolist()
+    [5.0, 6.0]
+    """
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
 def settings_in(folder):
-    """Settings of the training whose checkpoint lies in a folder; ``None`` where there is none that can be read."""
+    """Settings of the training whose checkpoint lies in a folder; ``None`` where there is none that can be read.
+
+    Examples
+    --------
+    >>> checkpoint = Checkpoint(path_in("."), "identity", {"epochs": 3}, variables=[])
+    >>> checkpoint.add({"epoch": 1}, is_best=True, is_last=False)
+    >>> settings_in(".")
+    {'epochs': 3}
+    """
     try:
         with np.load(path_in(folder), allow_pickle=False) as stored:
             return json.loads(str(stored["record"]))["settings"]
@@ -111,7 +135,13 @@ def settings_in(folder):
 
 
 def path_in(folder):
-    """Where the checkpoint of an architecture's results lies."""
+    """Where the checkpoint of an architecture's results lies.
+
+    Examples
+    --------
+    >>> path_in("first/mobilenet").as_posix()
+    'first/mobilenet/checkpoint.npz'
+    """
     return Path(folder) / "checkpoint.npz"
 
 
@@ -126,6 +156,11 @@ def best_epoch(history):
     -------
     int
         From 1; 0 where there is none.
+
+    Examples
+    --------
+    >>> best_epoch([{"epoch": 1, "val_loss": 0.7}, {"epoch": 2, "val_loss": 0.5}, {"epoch": 3, "val_loss": 0.6}])
+    2
     """
     losses = pd.DataFrame(history, columns=["epoch", "val_loss"]).dropna()
     return int(losses.loc[losses["val_loss"].idxmin(), "epoch"]) if len(losses) else 0
@@ -145,5 +180,11 @@ def chosen_epoch(history, patience):
     -------
     int
         From 1.
+
+    Examples
+    --------
+    >>> history = pd.DataFrame({"epoch": [1, 2, 3], "val_loss": [0.7, 0.5, 0.6]})
+    >>> chosen_epoch(history, patience=10), chosen_epoch(history, patience=0)
+    (2, 3)
     """
     return (patience and best_epoch(history)) or int(history["epoch"].iloc[-1])

@@ -35,6 +35,14 @@ def of_training(network, features, cells, history, predictions):
     -------
     list of str
         Sentences without full stop, which name the network; empty if all is well.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> features = np.random.default_rng(1).normal(size=(1, 160, 8))
+    >>> history = pd.DataFrame({"accuracy": [0.95], "val_accuracy": [0.6]})
+    >>> [sentence.split(": ")[1] for sentence in of_training(network, features, cells, history, predictions)]
+    ['training accuracy is 95% and validation accuracy 60%']
     """
     found = [
         *_missing_classes(cells),
@@ -55,6 +63,11 @@ def spread(features):
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> spread([[1.0, 2.0], [3.0, 2.0]])
+    0.25
     """
     values = np.asarray(features, np.float32)
     pooled = values.reshape(len(values), -1, values.shape[-1]).mean(axis=1)

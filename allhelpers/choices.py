@@ -31,6 +31,15 @@ def compare_optimisers(features, cells, architecture, settings):
         (valid_f1) and test (test_f1).
     curves : DataFrame
         One row per training and epoch: optimiser, learning_rate, seed, epoch, loss, val_loss.
+
+    Examples
+    --------
+    >>> from allhelpers import architectures, settings
+    >>> features = np.random.default_rng(1).normal(size=(1, 160, 8))
+    >>> study = settings.ChoicesSettings(learning_rates="0.01", seeds="1", epochs=1)
+    >>> found, curves = compare_optimisers(features, cells, architectures.get("mobilenet"), study)
+    >>> found["optimiser"].tolist()
+    ['sgd', 'adam', 'rmsprop', 'adagrad', 'ftrl']
     """
     points = [
         {"optimiser": optimiser, "learning_rate": rate, "seed": seed}
@@ -55,6 +64,13 @@ def compare_activations(features, cells, architecture, settings, learning_rate):
     -------
     runs, curves : DataFrame
         As in `compare_optimisers`, with activation in the place of optimiser.
+
+    Examples
+    --------
+    It trains six heads per seed, which takes some seconds::
+
+        found, curves = compare_activations(features, cells, architecture, settings, learning_rate=0.01)
+        summarise(found, "activation")
     """
     fixed = {"learning_rate": learning_rate, "hidden": settings.hidden}
     points = [
@@ -95,6 +111,13 @@ def summarise(found, choice):
     DataFrame
         One row per choice, the best by validation first: learning_rate, mean and standard deviation over the seeds of
         loss, val_loss, valid_f1 and test_f1.
+
+    Examples
+    --------
+    >>> found = {"optimiser": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]}
+    >>> found |= {"loss": 0.5, "val_loss": 0.6, "valid_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9], "test_f1": 0.7}
+    >>> summarise(pd.DataFrame(found), "optimiser")[["optimiser", "learning_rate", "valid_f1_mean"]].values.tolist()
+    [['adam', 0.001, 0.8], ['sgd', 0.1, 0.75]]
     """
     means = found.groupby([choice, "learning_rate"], sort=False)["valid_f1"].mean().reset_index()
     best = means.loc[means.groupby(choice, sort=False)["valid_f1"].idxmax(), [choice, "learning_rate"]]
@@ -116,6 +139,13 @@ def literature(summary):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> found = {"optimiser": ["adam", "rmsprop", "sgd", "adagrad", "ftrl"], "loss_mean": [0.2, 0.3, 0.4, 0.5, 0.6]}
+    >>> summary = pd.DataFrame(found).assign(test_f1_mean=[0.85, 0.84, 0.83, 0.82, 0.81], test_f1_sd=0.02)
+    >>> literature(summary).split(": ")[0]
+    "The literature's ranking by training loss (Adam and RMSProp below Adagrad and its proximal form) holds here"
     """
     loss = summary.set_index("optimiser")["loss_mean"]
     adaptive, older = loss[["adam", "rmsprop"]].max(), loss[["adagrad", "ftrl"]].min()

@@ -60,6 +60,12 @@ def measure(picture):
     -----
     Hu moments (M.-K. Hu 1962) as sign and logarithm; grey-level co-occurrence (Haralick 1973) averaged over four
     directions, local binary patterns (Ojala 2002) that do not change when the cell is turned.
+
+    Examples
+    --------
+    >>> values = dict(zip(NAMES, measure(cells.pixels[0]).tolist(), strict=True))
+    >>> len(values), values["area"], round(values["circularity"], 1)
+    (57, 619.0, 0.9)
     """
     mask = picture.any(axis=-1).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
@@ -116,6 +122,11 @@ def features(cells, cache_folder):
     -------
     DataFrame
         One row per cell, columns `NAMES`.
+
+    Examples
+    --------
+    >>> features(cells, "cache").shape
+    (160, 57)
     """
     key = hashlib.sha256(json.dumps([cells.key, VERSION, NAMES]).encode()).hexdigest()
     path = Path(cache_folder) / "classical" / f"{key[:32]}.npy"
@@ -141,6 +152,12 @@ def candidates(name, seed):
     pipeline : sklearn.pipeline.Pipeline
         Standardises the features first.
     grid : dict of str to list
+
+    Examples
+    --------
+    >>> pipeline, grid = candidates("knn", seed=1)
+    >>> grid["kneighborsclassifier__n_neighbors"]
+    [5, 15, 31, 61]
     """
     if name == "svm":  # Platt's probabilities, from parts of the training cells
         classifier = CalibratedClassifierCV(SVC(), ensemble=False, cv=3)
@@ -173,6 +190,15 @@ def train(name, measured, cells, settings):
     model : sklearn.pipeline.Pipeline
     tried : DataFrame
         One row per combination: its hyper-parameters and the weighted F1 of the validation cells, the best first.
+
+    Examples
+    --------
+    >>> import joblib
+    >>> from allhelpers.settings import ClassicalSettings
+    >>> with joblib.parallel_config(backend="threading"):  # with few cells threads start sooner than processes
+    ...     model, tried = train("svm", features(cells, "cache"), cells, ClassicalSettings())
+    >>> len(tried), round(float(tried["valid_weighted_f1"][0]), 1)
+    (12, 0.9)
     """
     pipeline, grid = candidates(name, settings.seed)
     train_rows, valid_rows = cells.rows("train"), cells.rows("valid")
@@ -205,6 +231,13 @@ def predict(model, measured, cells, refit):
     -------
     DataFrame
         What predictions.csv holds, as from `evaluation.tabulate`.
+
+    Examples
+    --------
+    >>> measured = features(cells, "cache")
+    >>> model = candidates("knn", seed=1)[0].fit(measured, cells.table["label"])
+    >>> predict(model, measured, cells, refit=False)["split"].value_counts().to_dict()
+    {'valid': 70, 'test': 70}
     """
     rows = np.concatenate([cells.rows(side) for side in (("test",) if refit else ("valid", "test"))])
     probabilities = model.predict_proba(measured.iloc[rows])
@@ -229,6 +262,14 @@ def importance(model, measured, cells, seed, repeats=10):
     -------
     DataFrame
         Columns feature, group, importance and deviation (over the repeats), the most important first.
+
+    Examples
+    --------
+    >>> area = cells.table["label"].eq("all")  # as if it told the classes apart, and nothing else did
+    >>> measured = pd.DataFrame(0.0, index=cells.table.index, columns=NAMES).assign(area=area)
+    >>> model = candidates("mlp", seed=1)[0].fit(measured, cells.table["label"])
+    >>> importance(model, measured, cells, seed=1, repeats=1)["feature"][0]
+    'area'
     """
     rows = cells.rows("valid")
     labels = cells.table["label"].iloc[rows].to_numpy()
@@ -257,6 +298,14 @@ def write(name, predictions, tried, cells, settings, manifest_sha256, seconds):
     -------
     dict
         What metrics.json holds.
+
+    Examples
+    --------
+    >>> from allhelpers.settings import ClassicalSettings
+    >>> tried = pd.DataFrame({"n_neighbors": [5], "valid_weighted_f1": [0.8]})
+    >>> metrics = write("knn", predictions, tried, cells, ClassicalSettings(run_folder="first"), "", {"training": 2.0})
+    >>> metrics["test"]["accuracy"]["correct"], metrics["test"]["accuracy"]["cells"]
+    (7, 10)
     """
     folder = runs.folder(settings.run_folder, name)
     metrics = evaluation.evaluate(predictions, cells.notes)

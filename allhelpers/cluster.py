@@ -32,6 +32,12 @@ def check(how):
     Raises
     ------
     InputError
+
+    Examples
+    --------
+    It needs Ray, and here a cluster that runs at that address::
+
+        check(sweep.How(address="127.0.0.1:6379"))
     """
     if importlib.util.find_spec("ray") is None:
         raise InputError("--parallel and --address need Ray: pip install -r requirements-cluster.txt, or give neither.")
@@ -87,6 +93,12 @@ def run(planned, store, how, log):
     -------
     list of InputError or None
         For each run.
+
+    Examples
+    --------
+    It needs Ray; the plan is that of `sweep`::
+
+        errors = run(planned, store, sweep.How(parallel=2), print)
     """
     ray = _connect(how)
     try:

@@ -24,6 +24,11 @@ def inside():
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> inside()
+    False
     """
     return "google.colab" in sys.modules
 
@@ -64,6 +69,17 @@ def place(values):
     Returns
     -------
     dict
+
+    Examples
+    --------
+    Outside Colab a path stays as it is:
+
+    >>> place({"run_folder": "drive/allhelpers/first"})
+    {'run_folder': 'drive/allhelpers/first'}
+
+    In Colab, Google Drive is mounted::
+
+        place({"run_folder": "drive/first"})  # {"run_folder": "/content/drive/MyDrive/first"}
     """
     there = {name: value for name, value in values.items() if name in ON_DRIVE and str(value).startswith(DRIVE)}
     if not there or not inside():
@@ -86,6 +102,13 @@ def pack(run_folder):
     -------
     Path
         ``results.zip`` in the run folder.
+
+    Examples
+    --------
+    >>> import shutil
+    >>> with zipfile.ZipFile(pack(shutil.copytree(run, "first"))) as archive:
+    ...     archive.namelist()[-1]
+    'mobilenet/predictions.csv'
     """
     folder = Path(run_folder)
     files = sorted({path for pattern in OFFERED for path in folder.glob(pattern)})
@@ -102,6 +125,11 @@ def offer(run_folder):
     Parameters
     ----------
     run_folder : str or Path
+
+    Examples
+    --------
+    >>> offer("first")  # doctest: +ELLIPSIS
+    results: ...first. Research only, not for diagnosis.
     """
     print(f"results: {Path(run_folder).absolute()}. {RESEARCH_ONLY}")
     if inside():

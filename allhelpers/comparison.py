@@ -26,7 +26,13 @@ COMPARED = ("auroc", "weighted_f1")
 
 
 def title(method):
-    """Name of a network or baseline in figures and tables."""
+    """Name of a network or baseline in figures and tables.
+
+    Examples
+    --------
+    >>> title("area"), title("resnet50"), title("svm")
+    ('cell area alone', 'ResNet50', 'support vector machine')
+    """
     return baselines.TITLES.get(method) or title_of(method)
 
 
@@ -49,6 +55,11 @@ def compare(run_folder, names):
     ------
     InputError
         If a result is missing, or belongs to other cells than the run's manifest.
+
+    Examples
+    --------
+    >>> compare(run, ["mobilenet"])[["architecture", "test_correct", "test_cells", "chosen_epoch"]].values.tolist()
+    [['mobilenet', 7, 10, 2]]
     """
     return pd.DataFrame([_row(Path(run_folder), name) for name in names])
 
@@ -65,6 +76,11 @@ def stages(run_folder, names):
     -------
     DataFrame
         Seconds; one row per method, one column per stage (decoding, frozen part, training ...), 0 where it has none.
+
+    Examples
+    --------
+    >>> stages(run, ["mobilenet"]).to_dict("index")
+    {'mobilenet': {'training': 2.0, 'frozen part': 1.0}}
     """
     seconds = {name: runs.read_json(Path(run_folder) / name / "parameters.json")["seconds"] for name in names}
     return pd.DataFrame(seconds).T.fillna(0)
@@ -134,6 +150,11 @@ def notes_of(comparison):
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> notes_of(pd.DataFrame({"notes": ["subset; random weights", "subset", None]}))
+    ['subset', 'random weights']
     """
     return list(dict.fromkeys(note for notes in comparison["notes"].fillna("") for note in notes.split("; ") if note))
 
@@ -149,6 +170,11 @@ def is_official(compared):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> is_official(pd.DataFrame({"classes": ["all,hem"]})), is_official(pd.DataFrame({"classes": ["sick,healthy"]}))
+    (True, False)
     """
     return all(set(classes.split(",")) == set(OFFICIAL_CLASSES) for classes in compared["classes"])
 
@@ -160,6 +186,11 @@ def paper_results():
     -------
     DataFrame
         One row per architecture, columns as in `compare` where the paper has them.
+
+    Examples
+    --------
+    >>> paper_results()[["architecture", "test_correct", "test_cells"]].values.tolist()
+    [['mobilenet', 64, 70], ['vgg16', 65, 70], ['resnet50', 36, 70]]
     """
     table = pd.read_csv(PAPER_RESULTS)
     intervals = [evaluation.proportion(row.test_correct, row.test_cells) for row in table.itertuples()]
@@ -182,6 +213,12 @@ def paper_rows(compared):
     -------
     DataFrame
         As from `paper_results`.
+
+    Examples
+    --------
+    >>> compared = pd.DataFrame({"architecture": ["mobilenet", "svm"], "classes": "all,hem"})
+    >>> paper_rows(compared)["architecture"].tolist()
+    ['mobilenet']
     """
     table = paper_results()
     return table[table["architecture"].isin(compared["architecture"]) & is_official(compared)]
@@ -199,6 +236,11 @@ def beside_paper(comparison):
     -------
     DataFrame
         Rows indexed by architecture and source (paper, this run).
+
+    Examples
+    --------
+    >>> beside_paper(compare(run, ["mobilenet"]))["right"].to_dict()
+    {('mobilenet', 'paper'): '64 of 70', ('mobilenet', 'this run'): '7 of 10'}
     """
     columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "test_accuracy", "low", "high", "right"]
     tables = {"paper": paper_rows(comparison), "this run": comparison}
@@ -220,6 +262,11 @@ def sentence(row):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> sentence(compare(run, ["mobilenet"]).iloc[0])
+    'MobileNet: 7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)'
     """
     return (
         f"{title(row['architecture'])}: {row['test_correct']} of {row['test_cells']} test cells right, "
@@ -244,6 +291,11 @@ def predictions_of(run_folder, names):
     ------
     InputError
         If a file is missing.
+
+    Examples
+    --------
+    >>> {name: len(table) for name, table in predictions_of(run, ["mobilenet"]).items()}
+    {'mobilenet': 10, 'majority': 10, 'area': 10}
     """
     run_folder = Path(run_folder)
     paths = {name: run_folder / name / "predictions.csv" for name in names}
@@ -263,6 +315,11 @@ def kept_results():
     Returns
     -------
     list of Path
+
+    Examples
+    --------
+    >>> kept_results()[0].name
+    'classical_patient.csv'
     """
     paths = sorted(RESULTS.glob("*.csv"))
     return [path for path in paths if path.stem not in OTHER_TABLES and not path.stem.endswith("_summary")]
@@ -275,6 +332,12 @@ def measured():
     -------
     DataFrame
         One row per recipe (title), network or baseline, split and seed, with metrics, intervals, versions and command.
+
+    Examples
+    --------
+    >>> table = measured()
+    >>> table[table["architecture"] == "svm"][["split", "auroc"]].round(2).values.tolist()
+    [['fold_0:fold_1', 0.89], ['fold_1:fold_0', 0.89]]
     """
     return pd.concat([pd.read_csv(path) for path in kept_results()], ignore_index=True)
 
@@ -298,6 +361,11 @@ def summarise(run_folders):
     ------
     InputError
         If a folder holds no finished result.
+
+    Examples
+    --------
+    >>> summarise([run, run])[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()
+    [['mobilenet', 2, 20, 0.7]]
     """
     return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
 
@@ -317,6 +385,11 @@ def finished_in(run_folder):
     ------
     InputError
         If there is none.
+
+    Examples
+    --------
+    >>> finished_in(run)
+    ['mobilenet']
     """
     names = [name for name in NAMES if (Path(run_folder) / name / "metrics.json").is_file()]
     if not names:
@@ -340,6 +413,11 @@ def tested(run_folders):
     ------
     InputError
         If a folder holds no finished result.
+
+    Examples
+    --------
+    >>> {name: len(tables) for name, tables in tested([run, run]).items()}
+    {'mobilenet': 2}
     """
     found = {}
     for folder in map(Path, run_folders):
@@ -382,6 +460,12 @@ def methods(predictions):
         One row per method: method, every metric with ``<metric>_low`` and ``<metric>_high`` from the bootstrap of
         patients, and beats_area: whether its AUROC lies above the cell area's, with the whole interval of the
         difference above 0 (empty for the baselines themselves).
+
+    Examples
+    --------
+    >>> table = methods(predictions_of(run, ["mobilenet"]))
+    >>> table[["method", "accuracy"]].values.tolist()
+    [['mobilenet', 0.7], ['majority', 0.6], ['area', 0.6]]
     """
     area = evaluation.bootstrap(predictions["area"])["auroc"]
     rows = []
@@ -413,6 +497,12 @@ def pairs(predictions):
     ------
     InputError
         If two methods were tested on different cells.
+
+    Examples
+    --------
+    >>> table = pairs(predictions_of(run, ["mobilenet"]))
+    >>> table[["first", "second", "only_first", "only_second", "mcnemar_p"]].values.tolist()[0]
+    ['mobilenet', 'majority', 2, 1, 1.0]
     """
     drawn = {name: evaluation.bootstrap(table) for name, table in predictions.items()}
     rows = [_pair(first, second, predictions, drawn) for first, second in combinations(predictions, 2)]
@@ -452,6 +542,13 @@ def differences(one, two):
     dict of str to float
         For AUROC and weighted F1 the difference, first less second (``<metric>``), with the interval
         (``<metric>_low``, ``<metric>_high``) and the two-sided p (``<metric>_p``) of a paired bootstrap of patients.
+
+    Examples
+    --------
+    >>> test = predictions[predictions["split"] == "test"]
+    >>> perfect = test.assign(p_all=test["label"].eq("all") * 1.0, p_hem=test["label"].eq("hem") * 1.0)
+    >>> round(float(differences(perfect, test)["auroc"]), 2)
+    0.42
     """
     return _differences(one, two, evaluation.bootstrap(one), evaluation.bootstrap(two))
 
@@ -486,6 +583,13 @@ def verdict(row):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> row = {"first": "svm", "second": "knn", "cells": 70, "patients": 16, "only_first": 9, "only_second": 8}
+    >>> row |= {"mcnemar_p": 1.0, "weighted_f1": 0.01, "weighted_f1_low": -0.05, "weighted_f1_high": 0.06}
+    >>> verdict({**row, "weighted_f1_p": 0.8, "differ": False}).split(" (")[0]
+    'support vector machine and k-nearest neighbours cannot be told apart on these 70 cells of 16 patients'
     """
     first, second = title(row["first"]), title(row["second"])
     where = f"on these {row['cells']:,} cells of {row['patients']} patients"

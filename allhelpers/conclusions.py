@@ -23,6 +23,13 @@ def possible(table, pairs, notes=()):
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"method": ["svm", "area"], "beats_area": [True, None]})
+    >>> possible(table, pairs=pd.DataFrame())
+    ['support vector machine ranks these test cells better than the area of the cell alone does.']
     """
     if SYNTHETIC_NOTE in notes:
         return ["That the software runs from pictures to this report."]
@@ -50,6 +57,13 @@ def impossible(notes, cells, methods_compared):
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> len(impossible([], table, methods_compared=2))
+    4
+    >>> impossible([], table, methods_compared=2)[0]
+    'How good a network is on new patients: test cells come from patients who also train.'
     """
     test = cells[cells["split"] == "test"]
     patients = test.groupby("label")["subject"].nunique().min()
