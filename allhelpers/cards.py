@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from . import RESEARCH_ONLY, architectures, evaluation, runs, splitting
+from . import RESEARCH_ONLY, architectures, evaluation, manifest, runs, splitting
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 
@@ -34,7 +34,7 @@ def write(run_folder, name):
     >>> record = models.describe(network, cells, cells.notes, "", runs.Clock())
     >>> runs.write_json(Path(shutil.copytree(run, "first"), "mobilenet", "parameters.json"), {**record, "model": {}})
     >>> write("first", "mobilenet").read_text(encoding="utf-8").splitlines()[0]
-    '# Model card: MobileNet for single white blood cells'
+    '# Model card: MobileNet for ALL (leukaemic), HEM (normal)'
     """
     run_folder = Path(run_folder)
     record, metrics = (runs.read_json(run_folder / name / f) for f in ("parameters.json", "metrics.json"))
@@ -44,6 +44,8 @@ def write(run_folder, name):
     template = jinja2.Environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     card = template.render(
         title=architectures.get(name).title,
+        classes=record["classes"],
+        class_titles=[manifest.title(label) for label in record["classes"]],
         warning=RESEARCH_ONLY,
         notes=record["notes"],
         settings=settings,

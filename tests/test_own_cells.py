@@ -182,7 +182,9 @@ def test_three_classes_go_through_all_stages(folder, tmp_path):
     assert list(runs.read_json(run / "svm" / "metrics.json")["test"]["classes"]) == classes
     report = (run / "report.html").read_text(encoding="utf-8")
     assert all(label in report for label in classes)
-    assert "leukaemic" not in report.lower()
+    card = (run / "mobilenet" / "model_card.md").read_text(encoding="utf-8")
+    assert "[p_monocyte, p_blast, p_lymphocyte]" in card
+    assert not any(word in text.lower() for text in (report, card) for word in ("leukaemic", "c-nmc"))
 
     network = models.load(run / "mobilenet")
     files = sources.find_pictures([folder / "blast"])
