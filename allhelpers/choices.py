@@ -152,9 +152,9 @@ def literature(summary):
     holds = "holds" if adaptive < older else "does not hold"
     spread = summary["test_f1_mean"].max() - summary["test_f1_mean"].min()
     noise = summary["test_f1_sd"].max()
+    chance = "; one seed says nothing of chance" if np.isnan(noise) else f" and by up to {noise:.3f} (SD) between seeds"
     return (
         f"The literature's ranking by training loss (Adam and RMSProp below Adagrad and its proximal form) {holds} "
         f"here: {', '.join(f'{name} {value:.3f}' for name, value in loss.sort_values().items())}; test weighted F1 "
-        f"differs by {spread:.3f} between optimisers at their best step size and by up to {noise:.3f} (SD) between "
-        "seeds of one."
+        f"differs by {spread:.3f} between optimisers at their best step size{chance}."
     )

@@ -139,13 +139,15 @@ def features(cells, cache_folder):
         return pd.DataFrame(caching.filled(path, key, shape, "float32", compute, "measuring cells"), columns=NAMES)
 
 
-def candidates(name, seed):
+def candidates(name, seed, training_cells):
     """A classifier and the hyper-parameters among which validation cells choose.
 
     Parameters
     ----------
     name : {"svm", "knn", "mlp"}
     seed : int
+    training_cells : int
+        A cell has no more neighbours than these.
 
     Returns
     -------
@@ -155,16 +157,17 @@ def candidates(name, seed):
 
     Examples
     --------
-    >>> pipeline, grid = candidates("knn", seed=1)
+    >>> pipeline, grid = candidates("knn", seed=1, training_cells=50)
     >>> grid["kneighborsclassifier__n_neighbors"]
-    [5, 15, 31, 61]
+    [5, 15, 31]
     """
     if name == "svm":  # Platt's probabilities, from parts of the training cells
         classifier = CalibratedClassifierCV(SVC(), ensemble=False, cv=3)
         grid = {"estimator__C": [0.1, 1, 10, 100], "estimator__gamma": ["scale", 0.003, 0.001]}
     elif name == "knn":
         classifier = KNeighborsClassifier()
-        grid = {"n_neighbors": [5, 15, 31, 61], "weights": ["uniform", "distance"]}
+        neighbours = [count for count in (5, 15, 31, 61) if count <= training_cells] or [training_cells]
+        grid = {"n_neighbors": neighbours, "weights": ["uniform", "distance"]}
     else:
         classifier = MLPClassifier(max_iter=500, random_state=seed, batch_size=64)
         grid = {"hidden_layer_sizes": [(16,), (64,), (64, 16)], "alpha": [1e-3, 0.1, 3.0]}
@@ -200,8 +203,8 @@ def train(name, measured, cells, settings):
     >>> len(tried), round(float(tried["valid_weighted_f1"][0]), 1)
     (12, 0.9)
     """
-    pipeline, grid = candidates(name, settings.seed)
     train_rows, valid_rows = cells.rows("train"), cells.rows("valid")
+    pipeline, grid = candidates(name, settings.seed, len(train_rows))
     rows = np.concatenate([train_rows, valid_rows])
     side = np.repeat([-1, 0], [len(train_rows), len(valid_rows)])  # -1: never validates
     labels = cells.table["label"].to_numpy()
@@ -235,7 +238,7 @@ def predict(model, measured, cells, refit):
     Examples
     --------
     >>> measured = features(cells, "cache")
-    >>> model = candidates("knn", seed=1)[0].fit(measured, cells.table["label"])
+    >>> model = candidates("knn", 1, training_cells=20)[0].fit(measured, cells.table["label"])
     >>> predict(model, measured, cells, refit=False)["split"].value_counts().to_dict()
     {'valid': 70, 'test': 70}
     """
@@ -267,7 +270,7 @@ def importance(model, measured, cells, seed, repeats=10):
     --------
     >>> area = cells.table["label"].eq("all")  # as if it told the classes apart, and nothing else did
     >>> measured = pd.DataFrame(0.0, index=cells.table.index, columns=NAMES).assign(area=area)
-    >>> model = candidates("mlp", seed=1)[0].fit(measured, cells.table["label"])
+    >>> model = candidates("mlp", 1, training_cells=20)[0].fit(measured, cells.table["label"])
     >>> importance(model, measured, cells, seed=1, repeats=1)["feature"][0]
     'area'
     """
