@@ -203,7 +203,7 @@ def _print_summary(folders, path):
               f"{row['patients']} patients")  # fmt: skip
         for metric in ("weighted_f1", "balanced_accuracy", "auroc"):
             print(f"  {metric}: mean {row[f'{metric}_mean']:.3f}, SD {row[f'{metric}_sd']:.3f}; together "
-                  f"{row[metric]:.3f} ({row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f})")  # fmt: skip
+                  f"{comparison.in_words(row, metric)}")  # fmt: skip
     print(f"* intervals: 95 %, patients resampled. {RESEARCH_ONLY}")
     print(f"summary: {path}")
 

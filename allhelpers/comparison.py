@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from . import baselines, checkpoints, evaluation, runs
-from .errors import InputError
+from .errors import InputError, counted
 from .manifest import OFFICIAL_CLASSES
 from .methods import NAMES, notebook_of
 from .methods import title as title_of
@@ -459,7 +459,7 @@ def methods(predictions):
     DataFrame
         One row per method: method, every metric with ``<metric>_low`` and ``<metric>_high`` from the bootstrap of
         patients, and beats_area: whether its AUROC lies above the cell area's, with the whole interval of the
-        difference above 0 (empty for the baselines themselves).
+        difference above 0 (empty for the baselines themselves, and where there is no interval).
 
     Examples
     --------
@@ -470,8 +470,8 @@ def methods(predictions):
     area = evaluation.bootstrap(predictions["area"])["auroc"]
     rows = []
     for name, table in predictions.items():
-        ahead = (evaluation.bootstrap(table)["auroc"] - area).quantile((1 - evaluation.CONFIDENCE) / 2) > 0
-        beats = None if name in baselines.METHODS else bool(ahead)
+        ahead = (evaluation.bootstrap(table)["auroc"] - area).quantile((1 - evaluation.CONFIDENCE) / 2)
+        beats = None if name in baselines.METHODS or np.isnan(ahead) else bool(ahead > 0)
         rows.append({"method": name, **_metric_columns(evaluation.measure(table)), "beats_area": beats})
     return pd.DataFrame(rows)
 
@@ -563,13 +563,37 @@ def _differences(one, two, drawn_one, drawn_two):
 
 
 def _difference(metric, one, two, resampled):
-    if one is None or np.isnan(resampled).all():
-        return dict.fromkeys([metric, f"{metric}_low", f"{metric}_high", f"{metric}_p"])
+    value = np.nan if one is None else one - two
+    if np.isnan(resampled).all():
+        return {metric: value, **dict.fromkeys([f"{metric}_low", f"{metric}_high", f"{metric}_p"], np.nan)}
     low, high = np.nanquantile(resampled, [(1 - evaluation.CONFIDENCE) / 2, (1 + evaluation.CONFIDENCE) / 2])
     # Never 0: with n resamples nothing below 1 / (n + 1) can be shown (Davison & Hinkley 1997, section 4.2.3).
     beyond = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1
     p = min(1.0, 2 * beyond / (len(resampled) + 1))
-    return {metric: one - two, f"{metric}_low": low, f"{metric}_high": high, f"{metric}_p": p}
+    return {metric: value, f"{metric}_low": low, f"{metric}_high": high, f"{metric}_p": p}
+
+
+def in_words(row, metric, form=".3f"):
+    """A metric, or a difference of it, with its interval.
+
+    Parameters
+    ----------
+    row : Series or dict
+        Of a table of this module.
+    metric : str
+    form : str
+        How numbers are written.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> in_words({"auroc": 0.69, "auroc_low": 0.612, "auroc_high": 0.774}, "auroc", ".2f")
+    '0.69 (0.61 to 0.77)'
+    """
+    return evaluation.in_words(*(row[f"{metric}{end}"] for end in ("", "_low", "_high")), form)
 
 
 def verdict(row):
@@ -592,11 +616,11 @@ def verdict(row):
     'support vector machine and k-nearest neighbours cannot be told apart on these 70 cells of 16 patients'
     """
     first, second = title(row["first"]), title(row["second"])
-    where = f"on these {row['cells']:,} cells of {row['patients']} patients"
+    where = f"on these {counted(row['cells'], 'cell')} of {counted(row['patients'], 'patient')}"
     evidence = (
         f"{row['only_first']} cells only the first gets right, {row['only_second']} only the second, p = "
-        f"{row['mcnemar_p']:.2g}; difference of weighted F1 {row['weighted_f1']:+.3f}, {row['weighted_f1_low']:+.3f} "
-        f"to {row['weighted_f1_high']:+.3f} over resampled patients, p = {row['weighted_f1_p']:.2g}"
+        f"{row['mcnemar_p']:.2g}; difference of weighted F1 over resampled patients "
+        f"{in_words(row, 'weighted_f1', '+.3f')}, p = {row['weighted_f1_p']:.2g}"
     )
     if not row["differ"]:
         return f"{first} and {second} cannot be told apart {where} ({evidence})"

@@ -256,8 +256,8 @@ def per_patient(predictions):
 
     Examples
     --------
-    >>> per_patient(predictions)[["subject", "label", "cells", "correct"]].values.tolist()
-    [['1', 'all', 6, 5], ['2', 'all', 1, 1], ['1', 'hem', 4, 2], ['2', 'hem', 1, 1]]
+    >>> per_patient(predictions[:10])[["subject", "label", "cells", "correct"]].values.tolist()
+    [['2', 'all', 3, 2], ['1', 'all', 3, 3], ['4', 'hem', 2, 0], ['3', 'hem', 2, 2]]
     """
     right = predictions["label"] == predicted_labels(predictions)
     table = predictions.assign(subject=patients_of(predictions), correct=right)
@@ -302,6 +302,7 @@ class _Patients:
         classes, self.stated = classes_of(predictions), stated(predictions)
         self.count, self.scored = len(classes), len(scored(classes))
         self.classes = predictions["label"].map(classes.index).to_numpy(int)
+        self.fewest = predictions["label"].groupby(units.to_numpy()).unique().explode().value_counts().min()
         self.truth = np.eye(self.count, dtype=bool)[self.classes]
         called = self.stated.argmax(axis=1)
         self.confusion = self._sum(np.eye(self.count**2)[self.classes * self.count + called])
@@ -406,6 +407,8 @@ def bootstrap(predictions, resamples=RESAMPLES):
     Returns
     -------
     DataFrame of shape (resamples, metrics)
+        NaN where the test has one patient of a class: that one would be drawn each time, and an interval without
+        width would look like certainty.
 
     Examples
     --------
@@ -413,7 +416,8 @@ def bootstrap(predictions, resamples=RESAMPLES):
     (100, 10)
     """
     patients = _Patients(predictions)
-    return patients.metrics(patients.draws(resamples))
+    drawn = patients.metrics(patients.draws(resamples))
+    return drawn if patients.fewest > 1 else drawn * np.nan
 
 
 def measure(predictions, resamples=RESAMPLES):
@@ -478,6 +482,34 @@ def _one_class(matrix, label, predictions):
         "specificity": proportion(others - found + right, others),
         "auroc": {"value": float(sk.roc_auc_score(truth, predictions[f"p_{label}"])) if both else None},
     }
+
+
+def in_words(value, low, high, form=".3f"):
+    """A metric with its interval over patients.
+
+    Parameters
+    ----------
+    value, low, high : float or None
+    form : str
+        How numbers are written.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> in_words(0.69, 0.612, 0.774)
+    '0.690 (0.612 to 0.774)'
+    >>> in_words(0.69, None, None, ".2f")
+    '0.69 (no interval: one test patient of a class)'
+    >>> in_words(None, None, None)
+    'not defined'
+    """
+    if pd.isna(value):
+        return "not defined"
+    interval = "no interval: one test patient of a class" if pd.isna(low) else f"{low:{form}} to {high:{form}}"
+    return f"{value:{form}} ({interval})"
 
 
 def _number(value):

@@ -53,10 +53,9 @@ def heading(folder):
 def _measured(metrics):
     """Two metrics of the test, with their intervals over patients."""
     rows = [(evaluation.title(name), metrics[name]) for name in ("accuracy", "auroc")]
-    return ", ".join(
-        f"{name} {row['value']:.2f} ({row['patients_low']:.2f} to {row['patients_high']:.2f}, 95 %, patients resampled)"
-        for name, row in rows
-    )
+    texts = [evaluation.in_words(row["value"], row["patients_low"], row["patients_high"], ".2f") for _, row in rows]
+    named = [f"{name} {text}" for (name, _), text in zip(rows, texts, strict=True)]
+    return f"{', '.join(named)} (95 %, patients resampled)"
 
 
 def build(network, said, known=None):

@@ -101,8 +101,7 @@ def _short(compared):
     """The metrics that a reader looks for first, each with its interval in words."""
     table = pd.DataFrame({"method": compared["method"].map(comparison.title)})
     for metric in ("accuracy", "weighted_f1", "auroc", "brier_score", "patient_accuracy"):
-        limits = compared[[metric, f"{metric}_low", f"{metric}_high"]].astype(float).to_numpy()
-        table[evaluation.title(metric)] = [f"{v:.3f} ({low:.3f} to {high:.3f})" for v, low, high in limits]
+        table[evaluation.title(metric)] = [comparison.in_words(row, metric) for row in compared.to_dict("records")]
     return table
 
 

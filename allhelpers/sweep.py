@@ -389,15 +389,12 @@ def sentence(row):
     'recipe, MobileNet: weighted F1 0.870 (0.830 to 0.900), AUROC 0.950; 3 runs, mean 0.860'
     """
     text = (
-        f"{row['variant']}, {comparison.title(row['architecture'])}: weighted F1 {row['weighted_f1']:.3f} "
-        f"({row['weighted_f1_low']:.3f} to {row['weighted_f1_high']:.3f}), AUROC {row['auroc']:.3f}; "
+        f"{row['variant']}, {comparison.title(row['architecture'])}: weighted F1 "
+        f"{comparison.in_words(row, 'weighted_f1')}, AUROC {row['auroc']:.3f}; "
         f"{counted(row['runs'], 'run')}, mean {row['weighted_f1_mean']:.3f}"
     )
     if pd.notna(row.get("weighted_f1_gain")):
-        text += (
-            f"; gain {row['weighted_f1_gain']:+.3f} ({row['weighted_f1_gain_low']:+.3f} to "
-            f"{row['weighted_f1_gain_high']:+.3f})"
-        )
+        text += f"; gain {comparison.in_words(row, 'weighted_f1_gain', '+.3f')}"
     return text
 
 

@@ -57,9 +57,12 @@ def ten_cells():
     """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of validation."""
     labels = ["all"] * 6 + ["hem"] * 4
     p_all = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.2, 0.4, 0.6, 0.9]
-    test = pd.DataFrame({"file": [f"{k}.bmp" for k in range(10)], "subject": "1", "split": "test", "label": labels})
+    patients = list("1112223344")
+    test = pd.DataFrame(
+        {"file": [f"{k}.bmp" for k in range(10)], "subject": patients, "split": "test", "label": labels}
+    )
     valid = pd.DataFrame(
-        {"file": ["v", "w"], "subject": "2", "split": "valid", "label": ["all", "hem"], "p_all": [1, 0]}
+        {"file": ["v", "w"], "subject": "5", "split": "valid", "label": ["all", "hem"], "p_all": [1, 0]}
     )
     return with_p_all(pd.concat([test.assign(p_all=p_all), valid], ignore_index=True))
 

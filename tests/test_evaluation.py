@@ -138,8 +138,17 @@ def test_one_class_alone_has_no_auroc_but_an_accuracy():
 
 def test_accuracy_of_each_patient(predictions):
     table = evaluation.per_patient(predictions[predictions["split"] == "test"])
-    assert table.set_index("label")["cells"].to_dict() == {"all": 6, "hem": 4}
-    assert table.set_index("label")["correct"].to_dict() == {"all": 5, "hem": 2}
+    assert table.set_index("subject")["cells"].to_dict() == {"1": 3, "2": 3, "3": 2, "4": 2}
+    assert table.set_index("subject")["correct"].to_dict() == {"1": 3, "2": 2, "3": 2, "4": 0}
+
+
+@pytest.mark.parametrize(("patients", "width"), [("1112223344", True), ("1112223333", False), ("1111111111", False)])
+def test_one_patient_of_a_class_has_no_interval(predictions, patients, width):
+    test = predictions[:10].assign(subject=list(patients))
+    for metric in ("accuracy", "auroc", "weighted_f1"):
+        entry = evaluation.measure(test)[metric]
+        assert (entry["patients_low"] is not None) == (entry["patients_high"] is not None) == width
+        assert entry["value"] > 0
 
 
 def test_few_patients_are_said(predictions):

@@ -231,7 +231,7 @@ def patient_strips(predictions, title=""):
     --------
     >>> figure = patient_strips(predictions[predictions["split"] == "test"])
     >>> [text.get_text() for ax in figure.axes for text in ax.get_yticklabels()]
-    ['1 (6)', '1 (4)']
+    ['2 (3)', '1 (3)', '4 (2)', '3 (2)']
     """
     table = predictions.assign(
         right=predictions["label"] == evaluation.predicted_labels(predictions),

@@ -77,7 +77,7 @@ def between(variants, table):
     >>> done = [sweep.Run(variant, {}, {}, run) for variant in ("recipe", "no turning")]
     >>> figure = between(sweep.variants(done), sweep.table(done))
     >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    ['recipe, MobileNet (1 run)', 'no turning, MobileNet (1 runs)']
+    ['recipe, MobileNet (1 run)', 'no turning, MobileNet (1 run)']
     """
     figure, axes = new_figure(1.4 + 0.35 * len(variants), columns=2, sharey=True)
     names = list(dict.fromkeys(variants["architecture"]))
