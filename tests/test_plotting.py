@@ -69,6 +69,13 @@ def test_one_cell_or_one_class_is_drawn_too(cells):
     assert len(plotting.cells_per_patient(cells.table[cells.table["label"] == "all"]).axes) == 1
 
 
+def test_a_method_without_weights_is_named_alone(run_folder):
+    compared = comparison.compare(run_folder, ["mobilenet"])
+    both = pd.concat([compared, compared.assign(architecture="svm", weights=None)], ignore_index=True)
+    labels = [text.get_text() for text in plotting.accuracy_with_intervals(both).axes[0].get_yticklabels()]
+    assert labels == ["MobileNet\n(random)", "support vector machine"]
+
+
 def test_gallery_shows_the_mistakes_only(figures):
     assert "true HEM" in texts(figures["mistakes"])
     assert "true ALL" not in texts(figures["mistakes"])

@@ -71,7 +71,9 @@ def accuracy_with_intervals(compared):
         ax.errorbar(table["test_accuracy"], y, xerr=arms, fmt=marker, color=colour, capsize=3, label=label)
     chance = 1 / (1 + compared["classes"].str.count(",").max())
     ax.axvline(chance, color=GREY, linestyle=":", label="chance")
-    ticks = [f"{comparison.title(row.architecture)}\n({row.weights})" for row in compared.itertuples()]
+    # Classifiers have no weights.
+    weights = compared["weights"].map(lambda label: f"\n({label})", na_action="ignore").fillna("")
+    ticks = compared["architecture"].map(comparison.title) + weights
     ax.set_yticks(range(len(names)), ticks, fontsize=8)
     ax.set(
         xlabel="test accuracy, with 95 % Wilson interval",
