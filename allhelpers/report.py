@@ -73,7 +73,7 @@ def write(run_folder, names):
         audit=_read(run_folder / "audit.json").get("sentences", []),
         possible=conclusions.possible(table, pairs, notes),
         impossible=conclusions.impossible(notes, cells, len(names)),
-        changed=_changed(_read_settings(run_folder)),
+        changed=_changed(_read_settings(run_folder, names)),
         settings_file=_text(run_folder / "settings.yaml"),
         command=COMMAND,
         data=data,
@@ -113,9 +113,13 @@ def _text(path):
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _read_settings(run_folder):
-    """Settings of a run; none where notebooks were run by hand, which leave theirs in each parameters.json."""
-    return yaml.safe_load(_text(run_folder / "settings.yaml")) or {}
+def _read_settings(run_folder, names):
+    """Settings of a run; where notebooks were run by hand, those that each of them has left."""
+    if text := _text(run_folder / "settings.yaml"):
+        return yaml.safe_load(text)
+    each = {name: runs.read_json(run_folder / name / "parameters.json")["settings"] for name in names}
+    known = dict.fromkeys(setting for own in each.values() for setting in own)
+    return {setting: {name: own[setting] for name, own in each.items() if setting in own} for setting in known}
 
 
 def _changed(chosen):

@@ -1,12 +1,13 @@
 """Two fold directions and several seeds on real cells: single runs, papermill in a loop, and a sweep.
 
-    python -m benchmarks.sweeping --images FOLDER --weights FILE [--seeds 5]
+    python -m benchmarks.sweeping --images FOLDER --weights FILE [--seeds 5] [--ways WAY ...]
 
-MobileNet, the head alone, 100 epochs. Every way starts with empty caches and gives the same predictions, which is
-checked. Wall time, from the first command to the last; the results are kept in results/speed/sweep.csv.
+MobileNet, the head alone, 100 epochs. Every way starts with empty caches. Wall time, from the first command to the
+last; the results are kept in results/speed/sweep.csv, with a checksum of all predictions, which should be alike.
 """
 
 import argparse
+import hashlib
 import itertools
 import subprocess
 import sys
@@ -29,8 +30,8 @@ NOTEBOOKS = {
 }
 
 
-class Ways:
-    """The same runs in several ways; each method gives the folders of its runs, by split and seed.
+class Runs:
+    """The same runs in several ways; each method gives their folders, in order of splits and seeds.
 
     Parameters
     ----------
@@ -51,11 +52,12 @@ class Ways:
         for split, seed in self.points:
             given = self._yaml(place, split=split, seed=seed, cache_folder=str(self._run(place, split, seed) / "cache"))
             _call("-m", "allhelpers", "run", "--settings", given, "--output", self._run(place, split, seed) / "run")
-        return {point: self._run(place, *point) / "run" for point in self.points}
+        return [self._run(place, *point) / "run" for point in self.points]
 
     def papermill_loop(self):
         """The notebooks by papermill, one command each, with the cache that they share as they are."""
         place = self.folder / "papermill"
+        place.mkdir()
         for split, seed in self.points:
             run = self._run(place, split, seed)
             chosen = {"split": split, "seed": seed, "run_folder": str(run), "cache_folder": str(place / "cache")}
@@ -63,7 +65,7 @@ class Ways:
                 own = {name: value for name, value in {**self.values, **chosen}.items() if name in kind.model_fields}
                 source = ROOT / "notebooks" / f"{notebook}.ipynb"
                 _call("-m", "papermill", source, f"{run}-{notebook}.ipynb", "-y", yaml.safe_dump(own), "-k", "python3")
-        return {point: self._run(place, *point) for point in self.points}
+        return [self._run(place, *point) for point in self.points]
 
     def sweep(self, *options):
         """One sweep."""
@@ -71,8 +73,8 @@ class Ways:
         seeds = sorted({seed for _, seed in self.points})
         given = self._yaml(place, sweep={"split": list(SPLITS), "seed": seeds}, cache_folder=str(place / "cache"))
         _call("-m", "allhelpers", "sweep", given, "--output", place / "runs", *options)
-        return {(split, seed): place / "runs" / "all" / f"split={split.replace(':', '-')},seed={seed}"
-                for split, seed in self.points}  # fmt: skip
+        names = [f"split={split.replace(':', '-')},seed={seed}" for split, seed in self.points]
+        return [place / "runs" / "all" / name for name in names]
 
     def _run(self, place, split, seed):
         return place / f"{split.replace(':', '-')}-{seed}"
@@ -84,7 +86,7 @@ class Ways:
             "architectures": "mobilenet", **values
         }  # fmt: skip
         path = place / "settings.yaml"
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         return path
 
 
@@ -94,37 +96,45 @@ def _call(*arguments):
         raise RuntimeError(f"{' '.join(map(str, arguments))} failed:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
-def measure(ways):
-    """Seconds of each way.
+WAYS = {
+    "single runs, cold": Runs.single_runs,
+    "papermill in a loop": Runs.papermill_loop,
+    "sweep, one after the other": Runs.sweep,
+    "sweep, --parallel 2": lambda runs: runs.sweep("--parallel", "2"),
+}
+
+
+def measure(way, planned):
+    """One way, from the first command to the last.
 
     Parameters
     ----------
-    ways : Ways
+    way : str
+        Of `WAYS`.
+    planned : Runs
 
     Returns
     -------
-    DataFrame
-        Columns way, runs, seconds, ratio_to_sweep, same_predictions.
+    dict
+        Way, runs, seconds, and a checksum of all predictions.
     """
-    each = {
-        "single runs, cold": ways.single_runs,
-        "papermill in a loop": ways.papermill_loop,
-        "sweep, one after the other": ways.sweep,
-        "sweep, --parallel 2": lambda: ways.sweep("--parallel", "2"),
-    }
-    rows, first = [], None
-    for way, run in each.items():
-        began = time.perf_counter()
-        found = run()
-        seconds = time.perf_counter() - began
-        print(f"{way}: {seconds:.0f} s", flush=True)
-        predictions = {point: (path / "mobilenet" / "predictions.csv").read_bytes() for point, path in found.items()}
-        first = first or predictions
-        same = sum(predictions[point] == first[point] for point in first)
-        rows.append({"way": way, "runs": len(found), "seconds": seconds, "same_predictions": same})
-    table = pd.DataFrame(rows)
-    table.insert(3, "ratio_to_sweep", table["seconds"] / table["seconds"][2])
-    return table
+    began = time.perf_counter()
+    folders = WAYS[way](planned)
+    seconds = time.perf_counter() - began
+    predictions = b"".join((folder / "mobilenet" / "predictions.csv").read_bytes() for folder in folders)
+    digest = hashlib.sha256(predictions).hexdigest()[:16]
+    return {"way": way, "runs": len(folders), "seconds": seconds, "predictions_sha256": digest}
+
+
+def keep(row):
+    """Write a row, in the place of the same way's earlier one."""
+    path = tables.FOLDER / "sweep.csv"
+    kept = [found for found in _read(path) if found["way"] != row["way"]]
+    runs.write_csv(path, pd.DataFrame(sorted([*kept, row], key=lambda found: list(WAYS).index(found["way"]))))
+
+
+def _read(path):
+    return pd.read_csv(path).to_dict("records") if path.is_file() else []
 
 
 def main():
@@ -133,15 +143,17 @@ def main():
     parser.add_argument("--images", type=Path, required=True, help="folder with the official files")
     parser.add_argument("--weights", type=Path, required=True, help="MobileNet's weights")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     args = parser.parse_args()
     values = {
         "images": str(args.images.absolute()), "weights": str(args.weights.absolute()), "allow_subset": True,
         "unfreeze": "none", "epochs": 100, "deterministic": True,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        table = measure(Ways(values, args.seeds, Path(folder)))
-    runs.write_csv(tables.FOLDER / "sweep.csv", table)
-    print(table.to_string(index=False))
+    for way in args.ways:
+        with tempfile.TemporaryDirectory() as folder:
+            row = measure(way, Runs(values, args.seeds, Path(folder)))
+        keep(row)
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

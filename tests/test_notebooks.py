@@ -141,7 +141,7 @@ def run_folder(tmp_path_factory):
 def test_notebook_runs_under_nbval(notebook, run_folder, cache):
     values = {"run_folder": str(run_folder / "run"), "cache_folder": str(cache), "sample_cells": 160}
     if issubclass(kind_of(notebook), settings.TrainingSettings):
-        values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01}
+        values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01, "input_size": 112}
     if notebook.stem.startswith("5_"):
         values |= {"run_folder": str(run_folder / "own")}
     if notebook.stem.startswith("4_"):

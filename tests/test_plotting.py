@@ -95,6 +95,13 @@ def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
     assert 'href="http' not in page
 
 
+def test_report_of_notebooks_that_were_run_by_hand_says_what_they_were_given(run_folder):
+    page = report.write(run_folder, ["mobilenet"]).read_text()
+    said = page.split("<h2>The settings</h2>")[1].split("<h2>")[0]
+    assert {"unfreeze = none", "epochs = 2", "seed = 1"} <= set(re.findall(r"<code>(.*?)</code>", said))
+    assert "batch_norm" not in said
+
+
 @pytest.mark.parametrize("by", ["seed", "split"])
 def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
     names = [f"{metric}{end}" for metric in ("auroc", "weighted_f1") for end in ("", "_low", "_high")]
