@@ -82,9 +82,7 @@ class Runs:
     def _yaml(self, place, sweep=None, **more):
         place.mkdir(parents=True, exist_ok=True)
         values = {**self.values, **more}
-        content = {"settings": {"architectures": "mobilenet", **values}, "grid": sweep} if sweep else {
-            "architectures": "mobilenet", **values
-        }  # fmt: skip
+        content = {"settings": values, "grid": sweep} if sweep else values
         path = place / "settings.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         return path
@@ -146,8 +144,8 @@ def main():
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     args = parser.parse_args()
     values = {
-        "images": str(args.images.absolute()), "weights": str(args.weights.absolute()), "allow_subset": True,
-        "unfreeze": "none", "epochs": 100, "deterministic": True,
+        "architectures": "mobilenet", "images": str(args.images.absolute()), "weights": str(args.weights.absolute()),
+        "allow_subset": True, "unfreeze": "none", "epochs": 100, "deterministic": True,
     }  # fmt: skip
     for way in args.ways:
         with tempfile.TemporaryDirectory() as folder:
