@@ -145,7 +145,7 @@ class _Graph:
 
     def run(self):
         """Hand all tasks to Ray and wait for them."""
-        unfinished = [k for k, one in enumerate(self.planned) if not pipeline.finished(one.values, one.folder)]
+        unfinished = [k for k, one in enumerate(self.planned) if not one.finished]
         if not unfinished:
             return self.errors
         # All runs are laid out, so that shards stay the same when some runs are finished.

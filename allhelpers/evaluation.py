@@ -302,7 +302,7 @@ class _Patients:
         classes, self.stated = classes_of(predictions), stated(predictions)
         self.count, self.scored = len(classes), len(scored(classes))
         self.classes = predictions["label"].map(classes.index).to_numpy(int)
-        self.fewest = predictions["label"].groupby(units.to_numpy()).unique().explode().value_counts().min()
+        self.per_class = units.groupby(predictions["label"]).nunique()
         self.truth = np.eye(self.count, dtype=bool)[self.classes]
         called = self.stated.argmax(axis=1)
         self.confusion = self._sum(np.eye(self.count**2)[self.classes * self.count + called])
@@ -416,8 +416,9 @@ def bootstrap(predictions, resamples=RESAMPLES):
     (100, 10)
     """
     patients = _Patients(predictions)
-    drawn = patients.metrics(patients.draws(resamples))
-    return drawn if patients.fewest > 1 else drawn * np.nan
+    if patients.per_class.min() == 1:
+        return pd.DataFrame(np.nan, index=range(resamples), columns=list(METRICS))
+    return patients.metrics(patients.draws(resamples))
 
 
 def measure(predictions, resamples=RESAMPLES):
@@ -463,10 +464,9 @@ def measure(predictions, resamples=RESAMPLES):
         limits = bootstrap(predictions, resamples).quantile([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         for name, entry in entries.items():
             entry["patients_low"], entry["patients_high"] = map(_number, limits[name])
-    per_class = predictions.assign(unit=patients_of(predictions)).groupby("label")["unit"].nunique()
     return {
         **entries,
-        "patients": {label: int(per_class.get(label, 0)) for label in matrix},
+        "patients": {label: int(patients.per_class.get(label, 0)) for label in matrix},
         "confusion_matrix": {"rows_true_columns_predicted": list(matrix), "counts": matrix.to_numpy().tolist()},
         "classes": each,
     }

@@ -185,9 +185,12 @@ def obtain(shard, store):
     (80, 64, 64, 3)
     """
     rows, record = store.read(shard.key)
-    if rows is None:
-        rows, record = shard.compute(store)
-        store.write(shard.key, rows, record)
+    return (rows, record) if rows is not None else _compute(shard, store)
+
+
+def _compute(shard, store):
+    rows, record = shard.compute(store)
+    store.write(shard.key, rows, record)
     return rows, record
 
 
@@ -215,7 +218,7 @@ def complete(shard, store):
     state = "there already" if store.read(shard.key)[0] is not None else "computed"
     if state == "computed":
         try:
-            obtain(shard, store)
+            _compute(shard, store)
         except InputError as error:
             state = f"not computed ({error})"
     seconds = time.perf_counter() - began
@@ -263,14 +266,15 @@ class Need:
         ----------
         store : store.Store
         """
-        first = self.used()[0]
-        rows, record = obtain(first, store)
-        path, key = self._place(first, record)
-        count = len(self.rows)
 
         @functools.lru_cache(4)
         def read(orientation, number):
-            return obtain(self.shards[orientation][number], store)[0]
+            return obtain(self.shards[orientation][number], store)
+
+        number = int(self.rows.min()) // self.per_shard
+        first, count = self.shards[0][number], len(self.rows)
+        rows, record = read(0, number)
+        path, key = self._place(first, record)
 
         def compute(start, stop):
             wanted = np.arange(start, stop)
@@ -279,7 +283,7 @@ class Need:
             numbers = places // self.per_shard
             for turn, number in sorted(set(zip(turns.tolist(), numbers.tolist(), strict=True))):
                 here = (turns == turn) & (numbers == number)
-                content[here] = read(turn, number)[places[here] % self.per_shard]
+                content[here] = read(turn, number)[0][places[here] % self.per_shard]
             return content
 
         shape = (len(self.shards) * count, *rows.shape[1:])

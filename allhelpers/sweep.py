@@ -80,6 +80,11 @@ class Run:
         """Its folder inside the sweep's."""
         return f"{self.folder.parent.name}/{self.folder.name}"
 
+    @property
+    def finished(self):
+        """Whether it has ended."""
+        return pipeline.finished(self.values, self.folder)
+
 
 def read(path, given, folder):
     """Read a sweep file and lay out its runs.
@@ -253,7 +258,7 @@ def _in_sequence(planned, store, how, log):
 
 def _share_in_sequence(planned, store, how, log):
     """Compute and gather what unfinished runs have in common, in a process whose memory is free again afterwards."""
-    unfinished = [number for number, one in enumerate(planned) if not pipeline.finished(one.values, one.folder)]
+    unfinished = [number for number, one in enumerate(planned) if not one.finished]
     if not unfinished:
         return
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from allhelpers import runs, settings
+from allhelpers import runs, settings, sweep
 from benchmarks import tables
 from benchmarks.measuring import ROOT
 
@@ -73,8 +73,7 @@ class Runs:
         seeds = sorted({seed for _, seed in self.points})
         given = self._yaml(place, sweep={"split": list(SPLITS), "seed": seeds}, cache_folder=str(place / "cache"))
         _call("-m", "allhelpers", "sweep", given, "--output", place / "runs", *options)
-        names = [f"split={split.replace(':', '-')},seed={seed}" for split, seed in self.points]
-        return [place / "runs" / "all" / name for name in names]
+        return [run.folder for run in sweep.read(given, {}, place / "runs")]
 
     def _run(self, place, split, seed):
         return place / f"{split.replace(':', '-')}-{seed}"
