@@ -13,7 +13,7 @@ needs_openvino = pytest.mark.skipif(not engines._installed(), reason="OpenVINO, 
 TOLERANCES = {"openvino": 1e-5, "keras-float16": 0.1, "openvino-bfloat16": 0.15}
 TOLERANCE_OF_RANDOM_WEIGHTS = 1e-3
 FILES = {
-    "mobilenet": "mobilenet_imagenet_notop_neutral_pw13.h5",
+    "mobilenet": "mobilenet_imagenet_notop.h5",
     "resnet50": "resnet50_imagenet_notop_neutral_conv5.h5",
 }
 

@@ -230,8 +230,9 @@ def test_real_official_files(tmp_path, make_settings):
         allow_subset=True,
     )  # fmt: skip
     cells = loading.prepare(settings)
-    assert cells.table["split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 20}
-    assert "160 of the manifest's 12,528 pictures" in cells.notes[0]
+    folds = len(list((SHARED / "cnmc").glob("fold_*")))  # 40 pictures of each class in each
+    assert cells.table["split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": folds * 80 - 140}
+    assert f"{folds * 80} of the manifest's 12,528 pictures" in cells.notes[0]
     official = manifest.read(manifest.PROJECT_MANIFEST).set_index("file")["label"]
     assert (cells.table["label"] == official[cells.table["file"]].to_numpy()).all()
     assert splitting.shared_patients(cells.table)  # the paper's split leaks patients, and the project can tell
