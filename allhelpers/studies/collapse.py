@@ -247,8 +247,10 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     {'stored statistics': 0.82, 'live in training': 0.65}
     """
     rows = []
-    for (preparation, norm), group in table.groupby(["preparation", "norm"], sort=False):
-        overall = metrics.proportion(group["test_correct"].sum(), group["test_cells"].sum())
+    for way, group in table.groupby(["preparation", "norm"], sort=False):
+        preparation, norm = map(str, way)
+        correct, cells = int(group["test_correct"].sum()), int(group["test_cells"].sum())
+        overall = metrics.proportion(correct, cells)
         rows.append(
             {
                 "pixels": PREPARATIONS[preparation],
@@ -285,7 +287,7 @@ def verdict(summary: pd.DataFrame) -> list[str]:
     'own preprocessing, batch norm stored statistics: training 80.0%, test 81.7%'
     """
     rows = summary.set_index(["pixels", "batch norm"])
-    ways: dict[Any, dict[str, Any]] = {way: row.to_dict() for way, row in rows.iterrows()}
+    ways: dict[Any, dict[Any, Any]] = {way: row.to_dict() for way, row in rows.iterrows()}
     own, rescaled = (ways[PREPARATIONS[name], NORMS["stored"]] for name in PREPARATIONS)
     lines = [
         f"{pixels}, batch norm {norm}: training {row['train_accuracy']:.1%}, test "
@@ -297,7 +299,7 @@ def verdict(summary: pd.DataFrame) -> list[str]:
     papers = published.paper_results().set_index("architecture")[columns].astype(float)
     paper = papers.loc["resnet50"].to_dict()
     away = (rows[columns] - pd.Series(paper)).abs().sum(axis=1)
-    pixels, norm = rows.index[away.argmin()]
+    pixels, norm = rows.index[int(away.argmin())]
     lines.append(
         f"The paper has training {paper['train_accuracy']:.0%} and test "
         f"{paper['test_accuracy']:.1%}: nearest to it is {pixels}, batch norm {norm}"
