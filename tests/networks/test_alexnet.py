@@ -1,4 +1,4 @@
-"""AlexNet, and torchvision's weights in it. What needs torch skips where it is not installed, as in CI."""
+"""AlexNet, and torchvision's weights in it. Without torch, as in CI, what needs it is skipped."""
 
 import importlib.util
 import subprocess
@@ -108,7 +108,8 @@ with torch.no_grad():
 """
 SAVE = """
 import sys, numpy, torch
-torch.save({name: torch.from_numpy(value) for name, value in numpy.load(sys.argv[1]).items()}, sys.argv[2])
+state = {name: torch.from_numpy(value) for name, value in numpy.load(sys.argv[1]).items()}
+torch.save(state, sys.argv[2])
 """
 SAVE_PAYLOAD = """
 import sys, torch
