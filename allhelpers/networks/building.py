@@ -153,7 +153,11 @@ def build(
     # Batch normalisation that is trained everywhere leaves no frozen part below it.
     cut = "pixels" if settings.batch_norm == "all" else architecture.cut(settings.unfreeze)
     classes = classes or (cells.classes if cells else ())
-    trunk, tail = _divide(backbone, pixels, preprocessed, cut, _head(settings, classes))
+    head = _head(settings, classes)
+    if settings.depths or settings.pooling == "cell":
+        trunk, tail = _pool_depths(architecture, backbone, pixels, preprocessed, settings, head)
+    else:
+        trunk, tail = _divide(backbone, pixels, preprocessed, cut, head)
     trunk.trainable = False
     _freeze(architecture, backbone, settings, all_in_tail=cut == "pixels")
     full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
@@ -189,6 +193,55 @@ def _divide(
     return trunk, keras.Model(features, head(pool(above(parts))), name="tail")
 
 
+def _pool_depths(
+    architecture: Architecture,
+    backbone: keras.Model,
+    pixels: keras.KerasTensor,
+    preprocessed: keras.KerasTensor,
+    settings: TrainingSettings,
+    head: Head,
+) -> tuple[keras.Model, keras.Model]:
+    """A trunk that pools the maps of several blocks, and a tail that is the head alone."""
+    maps = keras.Model(backbone.input, depth_outputs(architecture, backbone, settings.depths))
+    pooled = [pool_maps(one, pixels, settings.pooling) for one in _listed(maps(preprocessed))]
+    joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate(name="features")(pooled)
+    trunk = keras.Model(pixels, joined, name="trunk")
+    features = keras.Input(trunk.output.shape[1:], name="features")
+    return trunk, keras.Model(features, head(features), name="tail")
+
+
+def depth_outputs(
+    architecture: Architecture, backbone: keras.Model, depths: str
+) -> list[keras.KerasTensor]:
+    """Maps at the ends of the blocks that are named; of the last block where none is."""
+    ends = [architecture.end(name.strip()) for name in depths.split(",") if name.strip()]
+    maps = [_outputs(backbone, end) if end else [backbone.output] for end in ends]
+    return [one for several in maps for one in several] or [backbone.output]
+
+
+def pool_maps(
+    maps: keras.KerasTensor, pixels: keras.KerasTensor, pooling: str
+) -> keras.KerasTensor:
+    """Mean of each map, over the whole image or over the cell alone.
+
+    The black around a segmented cell says how large the cell is, and nothing else about it.
+    """
+    if pooling != "cell":
+        return keras.ops.mean(maps, axis=(1, 2))
+    inside = keras.ops.cast(keras.ops.any(pixels > 0, axis=-1, keepdims=True), "float32")
+    height = maps.shape[1]
+    if pixels.shape[1] % height:
+        share = keras.ops.image.resize(inside, (height, maps.shape[2]), interpolation="bilinear")
+    else:
+        share = keras.ops.average_pool(inside, pixels.shape[1] // height)
+    total = keras.ops.maximum(keras.ops.sum(share, axis=(1, 2)), 1e-6)
+    return keras.ops.sum(maps * share, axis=(1, 2)) / total
+
+
+def _listed(outputs: keras.KerasTensor | list[keras.KerasTensor]) -> list[keras.KerasTensor]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
 def _outputs(backbone: keras.Model, cut: Cut) -> list[keras.KerasTensor]:
     """What crosses the cut: the outputs of one layer or of several."""
     return [backbone.get_layer(name).output for name in ((cut,) if isinstance(cut, str) else cut)]
@@ -197,14 +250,35 @@ def _outputs(backbone: keras.Model, cut: Cut) -> list[keras.KerasTensor]:
 def _head(settings: TrainingSettings, classes: tuple[str, ...]) -> Head:
     """A fully connected layer with softmax; before it what the settings ask for."""
     layers: list[keras.Layer] = []
+    if settings.standardise:
+        layers.append(standardiser())
     if settings.hidden:
         hidden = keras.layers.Dense(settings.hidden, activation=settings.activation, name="hidden")
         layers.append(hidden)
     if settings.dropout:
         layers.append(keras.layers.Dropout(settings.dropout, name="dropout"))
     options = {"activation": "softmax", "dtype": "float32", "name": "probabilities"}
+    if settings.weight_decay:
+        options["kernel_regularizer"] = keras.regularizers.L2(settings.weight_decay)
     layers.append(keras.layers.Dense(len(classes), **options))
     return lambda inputs: functools.reduce(lambda outputs, layer: layer(outputs), layers, inputs)
+
+
+STANDARDISE = "standardise_features"
+
+
+def standardiser() -> keras.Layer:
+    """A layer that subtracts means and divides by deviations, which are measured once."""
+    return keras.layers.BatchNormalization(
+        center=False, scale=False, epsilon=1e-8, trainable=False, name=STANDARDISE
+    )
+
+
+def standardise(tail: keras.Model, features: np.ndarray) -> None:
+    """Give the tail the mean and the deviation of its training features."""
+    layer = tail.get_layer(STANDARDISE)
+    layer.moving_mean.assign(features.mean(axis=0))
+    layer.moving_variance.assign(features.var(axis=0))
 
 
 def head_alone(

@@ -127,6 +127,15 @@ class Architecture:
         below = names.index(lowest) - 1
         return "pixels" if below < 0 else self.blocks[below][1] or "pooled"
 
+    def end(self, block: str) -> Cut | None:
+        """The layers that end a block; ``None`` at the top, where Keras's name is never the same."""
+        ends = dict(self.blocks)
+        if block not in ends:
+            raise InputError(
+                f"depths names {block!r}, which {self.title} has not: choose of {', '.join(ends)}."
+            )
+        return ends[block]
+
     def trained_gmacs(self, unfreeze: str) -> float:
         """Multiply-adds of the trained part, between known points in proportion to its blocks."""
         names = [block for block, _ in self.blocks]

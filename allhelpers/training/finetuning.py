@@ -131,6 +131,9 @@ def train(
     finished = records.reopen(network, result, identity) if result else None
     if finished is not None:
         return finished
+    if network.settings.standardise:
+        rows = _rows(cells, network.settings)[0]
+        building.standardise(network.tail, features[0][rows])
     trainer = _Trainer(network.tail, network.settings, features, cells, weights=weights)
     stopping = EarlyStopping(network.settings, trainer.variables)
     callbacks: list[EarlyStopping | Checkpoint] = [stopping]
@@ -284,6 +287,7 @@ class _Trainer:
                 probabilities = self.model(batch, training=True)
                 batch_loss = self.training_loss(truth, probabilities, sample_weight=counts)
                 mean_loss = batch_loss / tf.cast(tf.shape(batch)[0], tf.float32)
+                mean_loss += sum(self.model.losses)  # weight decay, where the settings ask for it
             variables = self.model.trainable_variables
             self.optimizer.apply(tape.gradient(mean_loss, variables), variables)
             losses, correct = losses + batch_loss, correct + _correct(truth, probabilities)
