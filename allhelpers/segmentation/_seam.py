@@ -1,0 +1,33 @@
+"""What this room takes from the rest of the package, in one place, so that it can move."""
+
+import io
+import logging
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from ..errors import InputError, counted, listing
+from ..runs import atomic, write_csv
+
+RESEARCH_ONLY = "research only, not for diagnosis"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+__all__ = [
+    "RESEARCH_ONLY", "InputError", "atomic", "counted", "listing", "logger", "picture_size",
+    "write_csv",
+]  # fmt: skip
+
+logger = logging.getLogger("allhelpers.segmentation")
+
+
+def picture_size(content: np.ndarray) -> tuple[int, int]:
+    """Width and height that a file's header claims, before any pixel is decoded."""
+    stream = io.BytesIO(memoryview(content))
+    if content[:4].tobytes() in TIFF:  # Pillow knows no colour of 16 bits; scikit-image brings this
+        with tifffile.TiffFile(stream) as file:
+            page = file.pages[0]
+            return page.imagewidth, page.imagelength
+    Image.MAX_IMAGE_PIXELS = None  # our own sentence says what is too large
+    with Image.open(stream, formats=("JPEG", "PNG", "BMP", "WEBP")) as picture:
+        return picture.size

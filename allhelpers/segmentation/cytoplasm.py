@@ -1,0 +1,118 @@
+"""The whole cell around a nucleus: of several outlines the one that stands out most."""
+
+import cv2
+import numpy as np
+from scipy.ndimage import binary_fill_holes
+
+from .nuclei import components, disk, fill_holes
+
+# Lengths in red-cell diameters.
+SMOOTH = 0.035
+REACH = 0.9  # how far from its nucleus a cell can reach
+FAR = 0.7  # distance from all nuclei at which red cells are red cells alone
+NEAR = 0.12  # distance to the nucleus within which cytoplasm is cytoplasm
+APART = 0.06  # least difference between the two in blue density by red and green
+CLOSE, OPEN = 0.06, 0.15
+HALO = 0.05  # rim around platelets
+HOLE = 0.05  # area (square diameters) of a hole that is filled
+LEVELS = (0.15, 0.2, 0.26, 0.34, 0.44, 0.56, 0.7)  # of the ceiling, at which outlines are tried
+LEAST_LEVEL = 0.06  # density; the noise of glass
+CEILING = 0.35  # density, by the nucleus's, above which differences do not count ...
+CEILINGS = (0.25, 0.6)  # ... and its limits: else the nucleus's own edge would stand out most
+KNEE = 0.15  # density around which the scale turns from linear to logarithmic
+SHARP = 0.5  # what is sharper does not count more
+CONVEX = 2  # power of the share of the convex hull that a cell fills
+
+
+def red_cells(densities: np.ndarray, labels: np.ndarray, diameter: float) -> float | None:
+    """Blue density by red and green of the red cells of a field; ``None``: there are too few."""
+    away = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    red = (away > FAR * diameter) & (densities.sum(axis=2) > 0.2)
+    return float(np.median(blueness(densities[red]))) if red.sum() > 0.3 * diameter**2 else None
+
+
+def blueness(densities: np.ndarray) -> np.ndarray:
+    """Blue density by that of red and green: haemoglobin's is high, that of cytoplasm low."""
+    return densities[..., 2] / (densities[..., 0] + densities[..., 1] + 0.1)
+
+
+def outline(
+    densities: np.ndarray, nucleus: np.ndarray, *, others: np.ndarray, red: float | None,
+    diameter: float,
+) -> tuple[np.ndarray, float, float]:
+    """Mask of the cell, how sharp its outline is (0 to 1), and how convex (0 to 1).
+
+    The picture of densities is cut at several levels. Of the outlines the one wins whose edge is
+    sharpest, seen on a scale that is nearly logarithmic (so that pale cytoplasm counts as much as
+    dark), times how convex it is. No level has to be right for all stains.
+    """  # fmt: skip
+    total = densities.sum(axis=2)
+    away = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 5)
+    core = _hull(nucleus) & ~others
+    free = (away < REACH * diameter) & ~others & ~_red(densities, away, red, diameter)
+    ceiling = float(np.clip(CEILING * np.median(total[nucleus]), *CEILINGS))
+    edges = _edges(total, ceiling, diameter)
+    best, tried = (core, 0.0, 1.0), set()
+    for share in LEVELS:
+        level = max(LEAST_LEVEL, share * ceiling)
+        if level in tried:
+            continue
+        tried.add(level)
+        mask = _grown((total > level) & free, core, nucleus, diameter) & ~others
+        sharp, convex = float(edges[_rim(mask)].mean() / SHARP), _convexity(mask)
+        if sharp * convex**CONVEX > best[1] * best[2] ** CONVEX:
+            best = mask, sharp, convex
+    return best
+
+
+def _red(
+    densities: np.ndarray, away: np.ndarray, red: float | None, diameter: float
+) -> np.ndarray:
+    """Pixels of red cells, where the field's red cells and this cytoplasm differ in colour."""
+    total, ratio = densities.sum(axis=2), blueness(densities)
+    near = (away < NEAR * diameter) & (away > 1) & (total > 0.12)
+    if red is None or near.sum() <= 20:
+        return np.zeros(away.shape, bool)
+    own = float(np.median(ratio[near]))
+    if red - own <= APART:
+        return np.zeros(away.shape, bool)
+    return (ratio > (red + own) / 2) & (total > 0.15)
+
+
+def _edges(total: np.ndarray, ceiling: float, diameter: float) -> np.ndarray:
+    """Slope of the nearly logarithmic density, per tenth of a red cell, up to `SHARP`."""
+    scale = np.log1p(np.clip(total, 0, ceiling) / KNEE)
+    across = cv2.Sobel(scale, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(scale, cv2.CV_32F, 0, 1, scale=1 / 8)
+    return np.minimum(cv2.magnitude(across, down) * diameter / 10, SHARP)
+
+
+def _grown(
+    mask: np.ndarray, core: np.ndarray, nucleus: np.ndarray, diameter: float
+) -> np.ndarray:
+    """The part around the nucleus, without bridges to neighbours and without holes."""
+    mask = fill_holes(mask | core, HOLE * diameter**2).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, disk(CLOSE * diameter))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(OPEN * diameter)).astype(bool) | core
+    labels, count = components(mask)
+    own = np.bincount(labels[nucleus], minlength=count + 1)
+    own[0] = 0
+    return binary_fill_holes(labels == own.argmax()) if own.any() else core
+
+
+def _hull(mask: np.ndarray) -> np.ndarray:
+    """The convex hull: what lies between lobes is cell."""
+    points = np.argwhere(mask)[:, ::-1].astype(np.int32)
+    return cv2.fillConvexPoly(mask.astype(np.uint8), cv2.convexHull(points), 1) > 0
+
+
+def _rim(mask: np.ndarray) -> np.ndarray:
+    """Pixels on both sides of the outline; the photograph's own border is none."""
+    square, mask = np.ones((3, 3), np.uint8), mask.astype(np.uint8)
+    outer = cv2.dilate(mask, square, borderValue=0)
+    return outer != cv2.erode(mask, square, borderValue=1)
+
+
+def _convexity(mask: np.ndarray) -> float:
+    """Share of its convex hull that a mask fills."""
+    return float(mask.sum() / max(1, _hull(mask).sum()))
