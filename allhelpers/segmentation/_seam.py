@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import tifffile
+import yaml
 from PIL import Image
 
 from ..errors import InputError, counted, listing
@@ -15,7 +16,7 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 __all__ = [
     "RESEARCH_ONLY", "InputError", "atomic", "counted", "listing", "logger", "picture_size",
-    "write_csv",
+    "read_yaml", "write_csv",
 ]  # fmt: skip
 
 logger = logging.getLogger("allhelpers.segmentation")
@@ -31,3 +32,11 @@ def picture_size(content: np.ndarray) -> tuple[int, int]:
     Image.MAX_IMAGE_PIXELS = None  # our own sentence says what is too large
     with Image.open(stream, formats=("JPEG", "PNG", "BMP", "WEBP")) as picture:
         return picture.size
+
+
+def read_yaml(text: str) -> object:
+    """Plain values of a YAML text; ``None`` where it makes no sense."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None

@@ -92,3 +92,11 @@ def from_mask(mask: np.ndarray, nucleus: np.ndarray, confidence: float, **more: 
     crop = np.s_[top:bottom, left:right]
     box = (int(left), int(top), int(right), int(bottom))
     return Cell(box, mask[crop], nucleus[crop] & mask[crop], round(float(confidence), 3), **more)
+
+
+def at_border(cell: Cell, shape: tuple[int, ...]) -> Cell:
+    """Say of a cell whether the photograph cuts it; any other reason stays the reason."""
+    left, top, right, bottom = cell.box
+    if left > 0 and top > 0 and right < shape[1] and bottom < shape[0]:
+        return cell
+    return replace(cell, touches_border=True, reason=cell.reason or BORDER)

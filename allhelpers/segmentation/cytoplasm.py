@@ -4,15 +4,20 @@ import cv2
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
-from .nuclei import components, disk, fill_holes
+from . import stain
+from .nuclei import components, disk, fill_holes, hull
 
 # Lengths in red-cell diameters.
 SMOOTH = 0.035
 REACH = 0.9  # how far from its nucleus a cell can reach
 FAR = 0.7  # distance from all nuclei at which red cells are red cells alone
 NEAR = 0.12  # distance to the nucleus within which cytoplasm is cytoplasm
+SHARE = 0.5  # of the way from the blueness of cytoplasm to that of red cells, beyond which is red
+DENSE = 1.6  # green density by that of red cells, above which it is eosinophil granules
 APART = 0.06  # least difference between the two in blue density by red and green
-CLOSE, OPEN = 0.06, 0.15
+CLOSE = 0.06
+OPEN = (0.15, 0.3)  # the second where something hangs on to the cell ...
+SMOOTHLY = 0.93  # ... so that it fills less of its convex hull
 HALO = 0.05  # rim around platelets
 HOLE = 0.05  # area (square diameters) of a hole that is filled
 LEVELS = (0.15, 0.2, 0.26, 0.34, 0.44, 0.56, 0.7)  # of the ceiling, at which outlines are tried
@@ -21,14 +26,20 @@ CEILING = 0.35  # density, by the nucleus's, above which differences do not coun
 CEILINGS = (0.25, 0.6)  # ... and its limits: else the nucleus's own edge would stand out most
 KNEE = 0.15  # density around which the scale turns from linear to logarithmic
 SHARP = 0.5  # what is sharper does not count more
+LARGE = 0.0
 CONVEX = 2  # power of the share of the convex hull that a cell fills
 
 
-def red_cells(densities: np.ndarray, labels: np.ndarray, diameter: float) -> float | None:
-    """Blue density by red and green of the red cells of a field; ``None``: there are too few."""
+def red_cells(
+    densities: np.ndarray, labels: np.ndarray, diameter: float
+) -> tuple[float, float] | None:
+    """Blueness and green density of the red cells of a field; ``None``: there are too few."""
     away = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5)
-    red = (away > FAR * diameter) & (densities.sum(axis=2) > 0.2)
-    return float(np.median(blueness(densities[red]))) if red.sum() > 0.3 * diameter**2 else None
+    red = (away > FAR * diameter) & (stain.total(densities) > 0.2)
+    if red.sum() <= 0.3 * diameter**2:
+        return None
+    seen = densities[red]
+    return float(np.median(blueness(seen))), float(np.median(seen[:, 1]))
 
 
 def blueness(densities: np.ndarray) -> np.ndarray:
@@ -37,7 +48,7 @@ def blueness(densities: np.ndarray) -> np.ndarray:
 
 
 def outline(
-    densities: np.ndarray, nucleus: np.ndarray, *, others: np.ndarray, red: float | None,
+    densities: np.ndarray, nucleus: np.ndarray, *, others: np.ndarray, red: tuple[float, float] | None,
     diameter: float,
 ) -> tuple[np.ndarray, float, float]:
     """Mask of the cell, how sharp its outline is (0 to 1), and how convex (0 to 1).
@@ -46,37 +57,40 @@ def outline(
     sharpest, seen on a scale that is nearly logarithmic (so that pale cytoplasm counts as much as
     dark), times how convex it is. No level has to be right for all stains.
     """  # fmt: skip
-    total = densities.sum(axis=2)
+    total = stain.total(densities)
     away = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 5)
-    core = _hull(nucleus) & ~others
+    core = hull(nucleus) & ~others
     free = (away < REACH * diameter) & ~others & ~_red(densities, away, red, diameter)
     ceiling = float(np.clip(CEILING * np.median(total[nucleus]), *CEILINGS))
     edges = _edges(total, ceiling, diameter)
-    best, tried = (core, 0.0, 1.0), set()
-    for share in LEVELS:
-        level = max(LEAST_LEVEL, share * ceiling)
-        if level in tried:
-            continue
-        tried.add(level)
-        mask = _grown((total > level) & free, core, nucleus, diameter) & ~others
-        sharp, convex = float(edges[_rim(mask)].mean() / SHARP), _convexity(mask)
-        if sharp * convex**CONVEX > best[1] * best[2] ** CONVEX:
-            best = mask, sharp, convex
+    best, most = (core, 0.0, 1.0), 0.0
+    for level in sorted({max(LEAST_LEVEL, share * ceiling) for share in LEVELS}):
+        closed = fill_holes(((total > level) & free) | core, HOLE * diameter**2).astype(np.uint8)
+        closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, disk(CLOSE * diameter))
+        for opening in OPEN:
+            mask = _grown(closed, core, nucleus, opening * diameter) & ~others
+            sharp, convex = float(edges[_rim(mask)].mean() / SHARP), _convexity(mask)
+            merit = sharp * convex**CONVEX * float(mask.sum()) ** LARGE
+            if merit > most:
+                best, most = (mask, sharp, convex), merit
+            if convex > SMOOTHLY:  # nothing hangs on to it
+                break
     return best
 
 
 def _red(
-    densities: np.ndarray, away: np.ndarray, red: float | None, diameter: float
+    densities: np.ndarray, away: np.ndarray, red: tuple[float, float] | None, diameter: float
 ) -> np.ndarray:
     """Pixels of red cells, where the field's red cells and this cytoplasm differ in colour."""
-    total, ratio = densities.sum(axis=2), blueness(densities)
+    total, ratio = stain.total(densities), blueness(densities)
     near = (away < NEAR * diameter) & (away > 1) & (total > 0.12)
     if red is None or near.sum() <= 20:
         return np.zeros(away.shape, bool)
     own = float(np.median(ratio[near]))
-    if red - own <= APART:
+    if red[0] - own <= APART:
         return np.zeros(away.shape, bool)
-    return (ratio > (red + own) / 2) & (total > 0.15)
+    between = own + SHARE * (red[0] - own)
+    return (ratio > between) & (total > 0.15) & (densities[..., 1] < DENSE * red[1])
 
 
 def _edges(total: np.ndarray, ceiling: float, diameter: float) -> np.ndarray:
@@ -88,22 +102,14 @@ def _edges(total: np.ndarray, ceiling: float, diameter: float) -> np.ndarray:
 
 
 def _grown(
-    mask: np.ndarray, core: np.ndarray, nucleus: np.ndarray, diameter: float
+    mask: np.ndarray, core: np.ndarray, nucleus: np.ndarray, opening: float
 ) -> np.ndarray:
-    """The part around the nucleus, without bridges to neighbours and without holes."""
-    mask = fill_holes(mask | core, HOLE * diameter**2).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, disk(CLOSE * diameter))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(OPEN * diameter)).astype(bool) | core
-    labels, count = components(mask)
+    """The part around the nucleus, without holes and without bridges narrower than the opening."""
+    mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk(opening)) > 0
+    labels, count = components(mask | core)
     own = np.bincount(labels[nucleus], minlength=count + 1)
     own[0] = 0
     return binary_fill_holes(labels == own.argmax()) if own.any() else core
-
-
-def _hull(mask: np.ndarray) -> np.ndarray:
-    """The convex hull: what lies between lobes is cell."""
-    points = np.argwhere(mask)[:, ::-1].astype(np.int32)
-    return cv2.fillConvexPoly(mask.astype(np.uint8), cv2.convexHull(points), 1) > 0
 
 
 def _rim(mask: np.ndarray) -> np.ndarray:
@@ -115,4 +121,4 @@ def _rim(mask: np.ndarray) -> np.ndarray:
 
 def _convexity(mask: np.ndarray) -> float:
     """Share of its convex hull that a mask fills."""
-    return float(mask.sum() / max(1, _hull(mask).sum()))
+    return float(mask.sum() / max(1, hull(mask).sum()))

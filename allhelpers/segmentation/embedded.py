@@ -6,7 +6,7 @@ from skimage.segmentation import watershed
 
 from . import cytoplasm, nuclei, stain
 from ._seam import InputError, counted
-from .cells import BORDER, CLUMP, SMUDGE, Cell, Segmentation, from_mask
+from .cells import CLUMP, SMUDGE, Cell, Segmentation, at_border, from_mask
 from .fields import tiles
 
 DIAMETER = 56  # pixels to which a red cell is reduced: finer detail costs time and gains nothing
@@ -51,7 +51,7 @@ def segment(picture: np.ndarray, *, red_cell_diameter: float | None = None) -> S
         odd += grey
         top, left = tile.outer[0].start, tile.outer[1].start
         cells += [cell.moved(left, top) for cell in found if tile.owns(_centre(cell))]
-    cells = [_at_border(cell, picture.shape) for cell in cells]
+    cells = [at_border(cell, picture.shape) for cell in cells]
     cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))
     return Segmentation(cells, round(float(diameter), 1), _note(cells, odd))
 
@@ -75,15 +75,6 @@ def _centre(cell: Cell) -> tuple[float, float]:
     """Row and column of the middle of its nucleus: the same in both tiles that see it."""
     rows, columns = np.nonzero(cell.nucleus if cell.nucleus.any() else cell.mask)
     return cell.box[1] + rows.mean(), cell.box[0] + columns.mean()
-
-
-def _at_border(cell: Cell, shape: tuple[int, ...]) -> Cell:
-    """Say of a cell whether the photograph cuts it."""
-    left, top, right, bottom = cell.box
-    if left > 0 and top > 0 and right < shape[1] and bottom < shape[0]:
-        return cell
-    values = {**vars(cell), "touches_border": True, "reason": BORDER}
-    return Cell(**values)
 
 
 def _of_part(picture: np.ndarray, diameter: float) -> tuple[list[Cell], int]:
@@ -138,7 +129,7 @@ def _basins(smooth: np.ndarray, labels: np.ndarray, chosen: list[int]) -> np.nda
     markers = np.where(np.isin(labels, chosen), labels, 0)
     if len(chosen) < 2:
         return np.full(labels.shape, chosen[0] if chosen else 0)
-    cells = (smooth.sum(axis=2) > 0.15).astype(np.uint8)
+    cells = (stain.total(smooth) > 0.15).astype(np.uint8)
     return watershed(-cv2.distanceTransform(cells, cv2.DIST_L2, 5), markers)
 
 

@@ -11,8 +11,9 @@ from . import stain
 MOST_LEVEL = 1.1  # nucleus score; Otsu's threshold would grow with the darkest nucleus
 SPECK = 0.02  # area below which a dark spot is no lobe
 JOIN = 0.28  # gap between lobes of one nucleus
-JOIN_SMALL = 0.6  # the same, where one of them is too small to be a nucleus of its own
+JOIN_SMALL = 0.8  # the same, where one of them is too small to be a nucleus of its own
 SMALL = 0.4  # area of such a lobe
+GLASS, SEEN = 0.12, 0.3  # density of glass, and its share between lobes, above which they are two
 JOINED = 2.0  # longest side of what small lobes are joined to
 JOINED_AREA = 1.2  # area of what a small lobe is joined to
 LEAST = 0.22  # area of the smallest nucleus; platelets are smaller
@@ -65,7 +66,7 @@ def find(densities: np.ndarray, diameter: float) -> np.ndarray:
     mask = (areas(labels, count) >= SPECK * _red_area(diameter))[labels]
     joined, _ = components(cv2.dilate(mask.astype(np.uint8), disk(JOIN * diameter / 2)))
     joined[~mask] = 0
-    return split(_join_small(joined, diameter), diameter)
+    return split(join_small(joined, densities, diameter), diameter)
 
 
 def _red_area(diameter: float) -> float:
@@ -77,26 +78,36 @@ def large(labels: np.ndarray, diameter: float) -> list[int]:
     return np.flatnonzero(areas(labels) >= LEAST * _red_area(diameter)).tolist()
 
 
-def _join_small(labels: np.ndarray, diameter: float) -> np.ndarray:
+def join_small(labels: np.ndarray, densities: np.ndarray, diameter: float) -> np.ndarray:
     """Give each body that is too small for a nucleus to the nearest one of the same cell."""
-    red = _red_area(diameter)
+    red, total = _red_area(diameter), stain.total(densities)
     for label in np.flatnonzero((areas(labels) > 0) & (areas(labels) < SMALL * red)):
         own = labels == label
         if not own.any():
             continue
         away = cv2.distanceTransform((~own).astype(np.uint8), cv2.DIST_L2, 5)
         near = np.unique(labels[(away < JOIN_SMALL * diameter) & (labels > 0) & ~own])
-        near = [other for other in near if _fits(own, labels == other, diameter)]
+        near = [other for other in near if _fits(own, labels == other, total, diameter)]
         if near:
             labels[own] = min(near, key=lambda other: away[labels == other].min())
     return labels
 
 
-def _fits(lobe: np.ndarray, other: np.ndarray, diameter: float) -> bool:
-    """Whether two bodies can be lobes of one nucleus, by size."""
-    rows, columns = np.nonzero(lobe | other)
+def _fits(lobe: np.ndarray, other: np.ndarray, total: np.ndarray, diameter: float) -> bool:
+    """Whether two bodies can be lobes of one nucleus: by size, and no glass between them."""
+    both = lobe | other
+    rows, columns = np.nonzero(both)
     longest = max(np.ptp(rows), np.ptp(columns))
-    return longest < JOINED * diameter and other.sum() < JOINED_AREA * _red_area(diameter)
+    if longest > JOINED * diameter or other.sum() > JOINED_AREA * _red_area(diameter):
+        return False
+    between = hull(both) & ~both
+    return not between.any() or float(np.mean(total[between] < GLASS)) < SEEN
+
+
+def hull(mask: np.ndarray) -> np.ndarray:
+    """The convex hull of a mask."""
+    points = np.argwhere(mask)[:, ::-1].astype(np.int32)
+    return cv2.fillConvexPoly(mask.astype(np.uint8), cv2.convexHull(points), 1) > 0
 
 
 def split(labels: np.ndarray, diameter: float) -> np.ndarray:
@@ -104,9 +115,7 @@ def split(labels: np.ndarray, diameter: float) -> np.ndarray:
     for label in np.flatnonzero(areas(labels) > 2 * np.pi * (ROUND * diameter) ** 2):
         own = labels == label
         inward = cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        seeds, count = components(inward > ROUND * diameter)
-        if count < 2:
-            seeds, count = _at_neck(inward, diameter)
+        seeds, count = _at_neck(inward, diameter)
         if count > 1:
             parts = watershed(-inward, seeds, mask=own)
             labels[parts > 1] = parts[parts > 1] + labels.max()

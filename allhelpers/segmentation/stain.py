@@ -16,6 +16,7 @@ MOST = 2.6  # densities beyond are noise of dark pixels
 LEAST_FOREGROUND = 0.12  # density summed over the three colours; the noise of glass stays below
 NUCLEUS = 0.45  # least score of a nucleus; see `nucleus_score`
 ROUND = 0.88  # area of a hole by that of its convex hull: central pallor is round, gaps are stars
+LEAST_RED = 0.35  # diameter of a red cell by that of the largest white one; less are platelets
 WHITE_TO_RED = 0.75  # diameter of a red cell by that of the largest white one, if none is seen
 ENOUGH = 3  # red cells from which their diameter is measured
 WINDOW = 1024  # pixels; a part of a scan that is large enough to see some red cells
@@ -37,10 +38,14 @@ def density(picture: np.ndarray) -> np.ndarray:
     return cv2.LUT(picture, table.astype(np.float32)[np.newaxis])
 
 
+def total(densities: np.ndarray) -> np.ndarray:
+    """Density summed over the three colours."""
+    return cv2.transform(densities, np.ones((1, 3)))
+
+
 def nucleus_score(densities: np.ndarray, most: float = MOST) -> np.ndarray:
     """Red plus green less blue: high in nuclei, low in red cells and on glass."""
-    red, green, blue = cv2.split(np.minimum(densities, most))
-    return red + green - blue
+    return cv2.transform(np.minimum(densities, np.float32(most)), np.array([[1.0, 1.0, -1.0]]))
 
 
 def is_purple(densities: np.ndarray) -> bool:
@@ -96,18 +101,18 @@ def _of_window(picture: np.ndarray) -> float:
     to_nucleus = cv2.distanceTransform(outside, cv2.DIST_L2, 5)[rows, columns]
     white = to_nucleus < discs
     largest = 2 * discs[white].max() if white.any() else 0.0
-    red = _middle(discs[~white]) if (~white).sum() >= ENOUGH else 0.0
-    if red > 0.35 * largest:
-        return red
+    red = discs[~white & (discs > LEAST_RED / 2 * largest)]
+    if len(red) >= ENOUGH:
+        return _middle(red)
     return WHITE_TO_RED * largest or _middle(discs)
 
 
 def _filled(densities: np.ndarray) -> np.ndarray:
     """All cells of a window, their central pallor filled."""
-    total = cv2.GaussianBlur(np.clip(densities.sum(axis=2), 0, 1.5), (0, 0), 1)
-    thin = total[total < 1.2]  # nuclei would draw the threshold up
+    dark = cv2.GaussianBlur(np.clip(total(densities), 0, 1.5), (0, 0), 1)
+    thin = dark[dark < 1.2]  # nuclei would draw the threshold up
     level = threshold_otsu(thin) if len(thin) and np.ptp(thin) > 0 else 0.3
-    cells = (total > max(LEAST_FOREGROUND, 0.8 * level)).astype(np.uint8)
+    cells = (dark > max(LEAST_FOREGROUND, 0.8 * level)).astype(np.uint8)
     outlines, tree = cv2.findContours(cells, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for outline, (_, _, _, parent) in zip(outlines, tree[0] if tree is not None else [], strict=True):
         area = cv2.contourArea(outline)
