@@ -6,7 +6,7 @@ import numpy as np
 
 BORDER = "cut by the border of the photograph"
 CLUMP = "clump that cannot be separated"
-SMUDGE = "smudge cell"
+SMUDGE = "smudge cell, or its cytoplasm is too pale to be seen"
 RED = "no nucleus in it"
 
 

@@ -13,9 +13,9 @@ DIAMETER = 56  # pixels to which a red cell is reduced: finer detail costs time 
 MARGIN = 3.5  # red-cell diameters by which tiles overlap: more than a white cell and its reach
 LARGEST = 9.0  # area of a white cell in areas of a red one; a larger one is several
 SHARED = 0.3  # share of a cell's outline along its neighbour, above which the line is a guess
-BARE = 1.2  # area of a cell by its nucleus's: a smudge has no cytoplasm ...
-RAGGED = 0.8  # ... and a ragged outline (share of its convex hull)
-BLURRED = 0.35  # ... or one without an edge
+BARE = 1.25  # area of a cell by that of its nucleus's hull: a smudge has no cytoplasm ...
+RAGGED = 0.75  # ... and a ragged nucleus (share of its hull) ...
+BLURRED = 0.35  # ... or no sharp edge
 DARK = 1.0  # nucleus score that counts as wholly dark in the confidence
 
 
@@ -145,9 +145,17 @@ def _judged(
     reason = ""
     if mask.sum() > LARGEST * np.pi / 4 * diameter**2 or _shared(whole, basins, label) > SHARED:
         reason = CLUMP
-    elif mask.sum() < BARE * nucleus.sum() and (convex < RAGGED or sharp < BLURRED):
+    elif _is_smudge(mask, nucleus, sharp):
         reason = SMUDGE
     return from_mask(whole, inner, confidence, reason=reason)
+
+
+def _is_smudge(mask: np.ndarray, nucleus: np.ndarray, sharp: float) -> bool:
+    """A nucleus without cytoplasm that is ragged or has no edge: a cell burst in smearing."""
+    if not nucleus.any():
+        return False
+    around = nuclei.hull(nucleus).sum()
+    return bool(mask.sum() < BARE * around and (nucleus.sum() < RAGGED * around or sharp < BLURRED))
 
 
 def _shared(mask: np.ndarray, basins: np.ndarray, label: int) -> float:

@@ -17,7 +17,8 @@ GLASS, SEEN = 0.12, 0.3  # density of glass, and its share between lobes, above 
 JOINED = 2.0  # longest side of what small lobes are joined to
 JOINED_AREA = 1.2  # area of what a small lobe is joined to
 LEAST = 0.22  # area of the smallest nucleus; platelets are smaller
-ROUND = 0.5  # inner radius from which one of two touching bodies is a nucleus of its own, not a lobe
+ROUND = 0.55  # inner radius from which one of two touching bodies is a nucleus and no lobe
+OVAL = 1.5  # its area by that of the largest disc in it; lobes are longer
 NECK = 0.6  # width of the neck between them, by the smaller one's
 SMOOTH = 0.04
 FINE = 0.03  # smoothing for the outline
@@ -115,21 +116,25 @@ def split(labels: np.ndarray, diameter: float) -> np.ndarray:
     for label in np.flatnonzero(areas(labels) > 2 * np.pi * (ROUND * diameter) ** 2):
         own = labels == label
         inward = cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        seeds, count = _at_neck(inward, diameter)
-        if count > 1:
-            parts = watershed(-inward, seeds, mask=own)
+        parts = _at_neck(own, inward, diameter)
+        if parts is not None:
             labels[parts > 1] = parts[parts > 1] + labels.max()
     return labels
 
 
-def _at_neck(inward: np.ndarray, diameter: float) -> tuple[np.ndarray, int]:
-    """Raise the water until the body falls into two round ones, each wide beside its neck."""
-    for level in np.arange(ROUND * diameter, inward.max(), max(1, 0.05 * diameter)):
+def _at_neck(own: np.ndarray, inward: np.ndarray, diameter: float) -> np.ndarray | None:
+    """Raise the water until the body falls into round nuclei, each wider than its neck."""
+    for level in np.arange(0, NECK * inward.max(), max(1, 0.05 * diameter)):
         seeds, count = components(inward > level)
-        widths = [inward[seeds == label].max() for label in range(1, count + 1)]
-        if count > 1 and sorted(widths)[-2] * NECK > level:
-            return seeds, count
-    return np.zeros(inward.shape, np.int32), 0
+        if count < 2:
+            continue
+        parts = watershed(-inward, seeds, mask=own)
+        sizes = areas(parts, count)[1:]
+        widths = np.array([inward[parts == part].max() for part in range(1, count + 1)])
+        wide = widths > max(ROUND * diameter, level / NECK)
+        if wide.sum() > 1 and (sizes[wide] < OVAL * np.pi * widths[wide] ** 2).all():
+            return parts
+    return None
 
 
 def outline(densities: np.ndarray, cell: np.ndarray, rough: np.ndarray, diameter: float) -> np.ndarray:
