@@ -13,11 +13,15 @@ from skimage.filters import threshold_otsu
 BRIGHT = 95  # percentile of green light that clear glass reaches, even between crowded cells
 NEAR = 12  # grey levels within which glass varies
 MOST = 2.6  # densities beyond are noise of dark pixels
+SAMPLES = 60  # rows or columns from which uneven light is measured
+FLAT = 0.25  # density (sum of the colours) up to which a pixel can be glass
+RIDGE = 0.02  # share of the pixels that speak for even light
 LEAST_FOREGROUND = 0.12  # density summed over the three colours; the noise of glass stays below
 NUCLEUS = 0.45  # least score of a nucleus; see `nucleus_score`
 ROUND = 0.88  # area of a hole by that of its convex hull: central pallor is round, gaps are stars
 LEAST_RED = 0.35  # diameter of a red cell by that of the largest white one; less are platelets
 WHITE_TO_RED = 0.75  # diameter of a red cell by that of the largest white one, if none is seen
+INSCRIBED = 1.15  # diameter of an oval, overlapped red cell by that of the disc within
 ENOUGH = 3  # red cells from which their diameter is measured
 WINDOW = 1024  # pixels; a part of a scan that is large enough to see some red cells
 SHARE = 4  # a window that is not four red cells wide is too small
@@ -35,7 +39,38 @@ def density(picture: np.ndarray) -> np.ndarray:
     """Optical density of red, green and blue: 0 on glass; by a table, as there are 256 levels."""
     levels = np.arange(1, 257)[:, np.newaxis]
     table = -np.log(levels / (glass(picture) + 1))
-    return cv2.LUT(picture, table.astype(np.float32)[np.newaxis])
+    densities = cv2.LUT(picture, table.astype(np.float32)[np.newaxis])
+    return densities - shading(densities)
+
+
+def shading(densities: np.ndarray) -> np.ndarray:
+    """Density of the glass itself where the light is uneven: a quadratic surface per colour.
+
+    Fitted to what is hardly stained, twice, so that darker corners come in the second time; a
+    little ridge keeps it flat where the glass is hidden.
+    """
+    height, width = densities.shape[:2]
+    step = max(1, min(height, width) // SAMPLES)
+    surface = _surface(height, width, step)
+    seen, values = surface.reshape(-1, 6), densities[::step, ::step].reshape(-1, 3)
+    ridge = np.diag([0, 1, 1, 1, 1, 1]) * RIDGE * len(seen)
+    fitted = np.zeros((6, 3))
+    for _ in range(2):
+        glassy = np.abs((values - seen @ fitted).sum(axis=1)) < FLAT
+        chosen = seen[glassy]
+        fitted = np.linalg.solve(
+            chosen.T @ chosen + ridge + np.eye(6) * 1e-6, chosen.T @ values[glassy]
+        )
+    small = (surface @ fitted).astype(np.float32)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _surface(height: int, width: int, step: int) -> np.ndarray:
+    """The terms of a quadratic surface at every few pixels."""
+    down = np.linspace(-1, 1, len(range(0, height, step)))[:, np.newaxis]
+    across = np.linspace(-1, 1, len(range(0, width, step)))[np.newaxis]
+    terms = (down * 0 + across * 0 + 1, down, across, down**2, across**2, down * across)
+    return np.stack(np.broadcast_arrays(*terms), axis=2)
 
 
 def total(densities: np.ndarray) -> np.ndarray:
@@ -103,7 +138,7 @@ def _of_window(picture: np.ndarray) -> float:
     largest = 2 * discs[white].max() if white.any() else 0.0
     red = discs[~white & (discs > LEAST_RED / 2 * largest)]
     if len(red) >= ENOUGH:
-        return _middle(red)
+        return INSCRIBED * _middle(red)
     return WHITE_TO_RED * largest or _middle(discs)
 
 
@@ -123,7 +158,9 @@ def _filled(densities: np.ndarray) -> np.ndarray:
 
 def _discs(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radii of the largest discs within the cells, and where they lie."""
-    inward = cv2.GaussianBlur(cv2.distanceTransform(cells, cv2.DIST_L2, 5), (0, 0), 1.5)
+    framed = cv2.copyMakeBorder(cells, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inward = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    inward = cv2.GaussianBlur(inward, (0, 0), 1.5)
     peaks = (inward == cv2.dilate(inward, np.ones((11, 11)))) & (inward > 4)
     rows, columns = np.nonzero(peaks)
     return inward[rows, columns], rows, columns
