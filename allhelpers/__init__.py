@@ -2,11 +2,16 @@
 
 A cell's way through the package, one room after the other::
 
-    official files -> manifest row -> pixels -> features -> probabilities -> metrics -> figures, report
-                      manifest       loading   `--- finetuning ---'         evaluation plotting, report
+    image files -> manifest row -> pixels -> features -> probabilities -> metrics -> figures, report
+                   data                      networks, training           evaluation plotting, reporting
+
+`running` drives the rooms (command line, notebooks, sweeps), `inference` uses saved models, `runs` owns a run's
+folder, `settings` names every setting. ALL stands for acute lymphoblastic leukaemia.
 
 Research only, not for diagnosis.
 """
+
+from ._core.errors import InputError as InputError
 
 __version__ = "0.1.0"
 

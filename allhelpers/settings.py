@@ -4,10 +4,10 @@ The parameters cells of the notebooks, the command line and the settings files a
 name or a wrong type is an error.
 """
 
-from pathlib import Path
-from typing import Literal
+from __future__ import annotations
 
-import yaml
+from typing import TYPE_CHECKING, Any, Literal
+
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,21 +19,47 @@ from pydantic import (
     model_validator,
 )
 
-from . import architectures, colab, methods, splitting
-from .errors import InputError
+from ._core.errors import InputError
+from .data import splitting
+from .data.splitting import DEFAULT_SEED, HELP
+from .networks import registry
+from .networks.registry import CLASSICAL, NAMES
+
+if TYPE_CHECKING:
+    from .networks.registry import Architecture
 
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
+
 OPTIMISERS = ("sgd", "adam", "rmsprop", "adagrad", "ftrl")
+
 ENGINES = ("auto", "keras", "keras-float16", "openvino", "openvino-bfloat16")
-ACTIVATIONS = ("relu", "tanh", "elu", "sigmoid", "softplus", "softsign")  # the six of the paper's literature
+
+ACTIVATIONS = (
+    "relu",
+    "tanh",
+    "elu",
+    "sigmoid",
+    "softplus",
+    "softsign",
+)  # the six of the paper's literature
+
 PAPERS_SIZE = 224  # pixels
+
 LEAST_SIZE = 64
+
 SAMPLE = "sample"
+
 # Settings that say where things are; what lies there is told by its content.
 PLACES = (
-    "images", "manifest", "allow_subset", "max_rejected", "weights", "run_folder", "cache_folder", "overwrite",
-)  # fmt: skip
-SYNTHETIC_NOTE = "synthetic cells: drawn by a program, no medical meaning"
+    "images",
+    "manifest",
+    "allow_subset",
+    "max_rejected",
+    "weights",
+    "run_folder",
+    "cache_folder",
+    "overwrite",
+)
 
 
 class DataSettings(BaseModel):
@@ -41,45 +67,67 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    images: str = Field(SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name")
+    images: str = Field(
+        SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name"
+    )
     manifest: str = Field(
-        "", description="CSV file of cells; folders: a folder per class; empty: the project's data_manifest.csv"
+        "",
+        description="CSV file of cells; folders: a folder per class; empty: the project's data_manifest.csv",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
-    split: str = Field("paper", description=splitting.HELP)
-    allow_subset: bool = Field(False, description="go on where only a part of the manifest's pictures is there")
-    max_rejected: int = Field(0, ge=0, description="how many pictures that cannot be used may be left out")
+    split: str = Field("paper", description=HELP)
+    allow_subset: bool = Field(
+        False, description="go on where only a part of the manifest's pictures is there"
+    )
+    max_rejected: int = Field(
+        0, ge=0, description="how many pictures that cannot be used may be left out"
+    )
     sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
-    seed: int = Field(splitting.DEFAULT_SEED, ge=0, description="seed of every random choice")
-    run_folder: str = Field("runs/sample", description="where results go; in Colab drive/NAME is on Google Drive")
-    overwrite: bool = Field(False, description="replace what an earlier run with other settings has left there")
+    seed: int = Field(DEFAULT_SEED, ge=0, description="seed of every random choice")
+    run_folder: str = Field(
+        "runs/sample", description="where results go; in Colab drive/NAME is on Google Drive"
+    )
+    overwrite: bool = Field(
+        False, description="replace what an earlier run with other settings has left there"
+    )
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
-    picture_size: int = Field(450, ge=0, description="height and width that every picture must have; 0: any")
-    crop: int = Field(0, ge=0, description="side of the central square that is kept, in pixels; 0: the whole picture")
+    picture_size: int = Field(
+        450, ge=0, description="height and width that every picture must have; 0: any"
+    )
+    crop: int = Field(
+        0,
+        ge=0,
+        description="side of the central square that is kept, in pixels; 0: the whole picture",
+    )
     input_size: int = Field(
-        0, ge=0, le=1024, description="side to which that is resized, in pixels; 0: the network's own"
+        0,
+        ge=0,
+        le=1024,
+        description="side to which that is resized, in pixels; 0: the network's own",
     )
 
     @field_validator("split")
     @classmethod
-    def _known_split(cls, split):
+    def _known_split(cls, split: str) -> Any:
         splitting.parse(split)
         return split
 
     @field_validator("input_size", "crop")
     @classmethod
-    def _large_enough(cls, size, field):
+    def _large_enough(cls, size: int, field: Any) -> Any:
         if 0 < size < LEAST_SIZE:
-            raise InputError(f"{field.field_name} = {size} is too small for a cell: choose {LEAST_SIZE} or more, or 0.")
+            raise InputError(
+                f"{field.field_name} = {size} is too small for a cell: choose {LEAST_SIZE} or more, or 0."
+            )
         return size
 
     @property
-    def size(self):
+    def size(self) -> Any:
         """Side of the decoded cells, in pixels."""
         return self.input_size or PAPERS_SIZE
 
     @property
-    def synthetic(self):
+    def synthetic(self) -> Any:
         """Whether the cells are the synthetic sample."""
         return self.images == SAMPLE
 
@@ -87,10 +135,15 @@ class DataSettings(BaseModel):
 class TrainingSettings(DataSettings):
     """How one architecture is trained; the defaults are the paper's."""
 
-    weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
-    unfreeze: str = Field("default", description="lowest block to train: none (head only), default, all, or a block")
+    weights: str = Field(
+        "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
+    )
+    unfreeze: str = Field(
+        "default", description="lowest block to train: none (head only), default, all, or a block"
+    )
     batch_norm: Literal["tail", "frozen", "all"] = Field(
-        "tail", description="which batch normalisation is trained: tail (unfrozen blocks), frozen (none), all"
+        "tail",
+        description="which batch normalisation is trained: tail (unfrozen blocks), frozen (none), all",
     )
     epochs: PositiveInt = Field(100, description="how often the training cells are seen")
     batch_size: PositiveInt = Field(32, description="cells per step")
@@ -100,37 +153,55 @@ class TrainingSettings(DataSettings):
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="of the step size: constant, or cosine (to zero)"
     )
-    orientations: Literal[1, 8] = Field(1, description="1, or 8: each epoch sees a random rotation or reflection")
-    hidden: int = Field(0, ge=0, description="units of a hidden layer in the head; 0: none, as in the paper")
+    orientations: Literal[1, 8] = Field(
+        1, description="1, or 8: each epoch sees a random rotation or reflection"
+    )
+    hidden: int = Field(
+        0, ge=0, description="units of a hidden layer in the head; 0: none, as in the paper"
+    )
     activation: Literal[ACTIVATIONS] = Field("relu", description="of that hidden layer")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of pooled features that each step leaves out")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label that is spread over the classes")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of pooled features that each step leaves out"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each label that is spread over the classes"
+    )
     balance: Literal["none", "class", "patient"] = Field(
         "none", description="draw each class, or each class and each of its patients, equally often"
     )
     norm_momentum: float = Field(
         0.99, ge=0, lt=1, description="inertia of the statistics of trained batch normalisation"
     )
-    average: Literal[1, 4, 8] = Field(1, description="orientations of a cell whose probabilities are averaged")
-    refit: bool = Field(False, description="train on the validation cells too, once the settings have been chosen")
-    patience: int = Field(
-        0, ge=0, description="stop when validation has not improved for so many epochs, and keep the best; 0: never"
+    average: Literal[1, 4, 8] = Field(
+        1, description="orientations of a cell whose probabilities are averaged"
     )
-    features: Literal["auto", "float16", "float32"] = Field("auto", description="precision of cached features")
+    refit: bool = Field(
+        False, description="train on the validation cells too, once the settings have been chosen"
+    )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="stop when validation has not improved for so many epochs, and keep the best; 0: never",
+    )
+    features: Literal["auto", "float16", "float32"] = Field(
+        "auto", description="precision of cached features"
+    )
     engine: Literal[ENGINES] = Field(
         "auto", description="what computes the frozen part; auto: the quickest that is there"
     )
-    deterministic: bool = Field(False, description="the same results to the bit on one machine; slower on a GPU")
+    deterministic: bool = Field(
+        False, description="the same results to the bit on one machine; slower on a GPU"
+    )
 
     @model_validator(mode="after")
-    def _patience_needs_validation(self):
+    def _patience_needs_validation(self) -> Any:
         if self.patience and self.refit:
             raise InputError(
                 "patience needs validation cells, and refit trains on them: set patience = 0 or refit = False."
             )
         return self
 
-    def deciding(self):
+    def deciding(self) -> dict:
         """Settings that decide a training, without those that only say where things are.
 
         Returns
@@ -143,36 +214,43 @@ class TrainingSettings(DataSettings):
 class OwnCellsSettings(TrainingSettings):
     """One architecture on the user's own cells, and what is done with it then."""
 
-    manifest: str = Field("folders", description="folders: a folder per class; or a CSV file of file, label, patient")
-    split: str = Field("patient", description=splitting.HELP)
-    picture_size: int = Field(0, ge=0, description="height and width that every picture must have; 0: any")
-    run_folder: str = Field("runs/own_cells", description="where results go; in Colab drive/NAME is on Google Drive")
+    manifest: str = Field(
+        "folders", description="folders: a folder per class; or a CSV file of file, label, patient"
+    )
+    split: str = Field("patient", description=HELP)
+    picture_size: int = Field(
+        0, ge=0, description="height and width that every picture must have; 0: any"
+    )
+    run_folder: str = Field(
+        "runs/own_cells", description="where results go; in Colab drive/NAME is on Google Drive"
+    )
     architecture: str = Field("mobilenet", description="which network is trained")
-    new_pictures: str = Field("", description="a folder of new pictures to classify; empty: some test cells")
-    open_page: bool = Field(False, description="open a page on which pictures can be dropped (needs gradio)")
+    new_pictures: str = Field(
+        "", description="a folder of new pictures to classify; empty: some test cells"
+    )
+    open_page: bool = Field(
+        False, description="open a page on which pictures can be dropped (needs gradio)"
+    )
 
     @field_validator("architecture")
     @classmethod
-    def _known_architecture(cls, architecture):
-        architectures.get(architecture)
+    def _known_architecture(cls, architecture: Architecture) -> Any:
+        registry.get(architecture)
         return architecture
 
-    def training(self):
-        """The settings of the training alone, as `models.load` finds them again.
-
-        Returns
-        -------
-        TrainingSettings
-        """
+    def training(self) -> TrainingSettings:
+        """The settings of the training alone, as `models.load` finds them again."""
         values = {name: getattr(self, name) for name in TrainingSettings.model_fields}
-        size = self.input_size or architectures.get(self.architecture).input_size
+        size = self.input_size or registry.get(self.architecture).input_size
         return TrainingSettings(**{**values, "input_size": size})
 
 
 class CollapseSettings(DataSettings):
     """The study of ResNet50's collapse; the defaults are the paper's head and optimiser."""
 
-    weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
+    weights: str = Field(
+        "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
+    )
     pool: int = Field(2000, ge=160, description="cells in the study, half of each class")
     seeds: str = Field(
         "1,2,3,4,5",
@@ -183,7 +261,7 @@ class CollapseSettings(DataSettings):
     learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
 
     @property
-    def seed_list(self):
+    def seed_list(self) -> Any:
         """The seeds as numbers."""
         return [int(seed) for seed in self.seeds.split(",")]
 
@@ -192,36 +270,44 @@ class ChoicesSettings(DataSettings):
     """The study of optimisers and activations on the features of one frozen network."""
 
     architecture: str = Field("mobilenet", description="whose frozen features are used")
-    weights: str = Field("default", description="imagenet, random, a file, or default (sample: auto, else imagenet)")
+    weights: str = Field(
+        "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
+    )
     epochs: PositiveInt = Field(30, description="how often the training cells are seen")
-    learning_rates: str = Field("0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas")
+    learning_rates: str = Field(
+        "0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas"
+    )
     seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
-    hidden: PositiveInt = Field(64, description="units of the hidden layer whose activations are compared")
+    hidden: PositiveInt = Field(
+        64, description="units of the hidden layer whose activations are compared"
+    )
 
     @field_validator("architecture")
     @classmethod
-    def _known_architecture(cls, architecture):
-        architectures.get(architecture)
+    def _known_architecture(cls, architecture: Architecture) -> Any:
+        registry.get(architecture)
         return architecture
 
     @field_validator("learning_rates")
     @classmethod
-    def _numbers(cls, rates):
+    def _numbers(cls, rates: Any) -> Any:
         try:
             usable = all(float(rate) > 0 for rate in rates.split(","))
         except ValueError:
             usable = False
         if not usable:
-            raise InputError(f"learning_rates = {rates!r} cannot be used: give positive numbers, separated by commas.")
+            raise InputError(
+                f"learning_rates = {rates!r} cannot be used: give positive numbers, separated by commas."
+            )
         return rates
 
     @property
-    def rates(self):
+    def rates(self) -> Any:
         """The step sizes as numbers."""
         return [float(rate) for rate in self.learning_rates.split(",")]
 
     @property
-    def seed_list(self):
+    def seed_list(self) -> Any:
         """The seeds as numbers."""
         return [int(seed) for seed in self.seeds.split(",")]
 
@@ -229,20 +315,26 @@ class ChoicesSettings(DataSettings):
 class ClassicalSettings(DataSettings):
     """Which classical classifiers are trained."""
 
-    classifiers: str = Field("svm,knn,mlp", description="svm, knn and mlp, or some of them, separated by commas")
-    refit: bool = Field(False, description="train on the validation cells too, once the settings have been chosen")
+    classifiers: str = Field(
+        "svm,knn,mlp", description="svm, knn and mlp, or some of them, separated by commas"
+    )
+    refit: bool = Field(
+        False, description="train on the validation cells too, once the settings have been chosen"
+    )
 
     @property
-    def names(self):
+    def names(self) -> Any:
         """The classifiers as a list of names."""
         return [name.strip() for name in self.classifiers.split(",")]
 
     @field_validator("classifiers")
     @classmethod
-    def _only_classical(cls, classifiers):
-        odd = [name for name in classifiers.split(",") if name.strip() not in methods.CLASSICAL]
+    def _only_classical(cls, classifiers: Any) -> Any:
+        odd = [name for name in classifiers.split(",") if name.strip() not in CLASSICAL]
         if odd:
-            raise InputError(f"{odd[0]!r} is not a classical classifier: choose from {', '.join(methods.CLASSICAL)}.")
+            raise InputError(
+                f"{odd[0]!r} is not a classical classifier: choose from {', '.join(CLASSICAL)}."
+            )
         return classifiers
 
 
@@ -250,11 +342,12 @@ class ComparisonSettings(DataSettings):
     """Which results are compared."""
 
     architectures: str = Field(
-        ",".join(PAPERS_THREE), description=f"networks and classifiers, separated by commas: {', '.join(methods.NAMES)}"
+        ",".join(PAPERS_THREE),
+        description=f"networks and classifiers, separated by commas: {', '.join(NAMES)}",
     )
 
     @property
-    def names(self):
+    def names(self) -> Any:
         """The methods as a list of names."""
         return [name.strip() for name in self.architectures.split(",")]
 
@@ -264,10 +357,12 @@ class RunSettings(TrainingSettings, ComparisonSettings):
 
 
 # Settings that may be given as architecture=value pairs.
-PER_ARCHITECTURE = tuple(name for name in TrainingSettings.model_fields if name not in DataSettings.model_fields)
+PER_ARCHITECTURE = tuple(
+    name for name in TrainingSettings.model_fields if name not in DataSettings.model_fields
+)
 
 
-def validate(kind, values):
+def validate(kind: type, values: dict) -> Any:
     """Build a settings object, or say in one sentence what is wrong.
 
     Parameters
@@ -299,11 +394,11 @@ def validate(kind, values):
     except ValidationError as error:
         raise InputError(_sentence(kind, error.errors()[0])) from None
     for name in getattr(settings, "names", []):
-        methods.check(name)
+        registry.check_method(name)
     return settings
 
 
-def _sentence(kind, problem):
+def _sentence(kind: Any, problem: Any) -> Any:
     if isinstance(problem.get("ctx", {}).get("error"), InputError):
         return str(problem["ctx"]["error"])
     name = str(problem["loc"][0])
@@ -311,146 +406,3 @@ def _sentence(kind, problem):
         return f"{name!r} is not a setting: choose from {', '.join(kind.model_fields)}."
     help_text = kind.model_fields[name].description
     return f"{name} = {problem['input']!r} cannot be used: {problem['msg']} ({name}: {help_text})."
-
-
-def from_notebook(kind, namespace, architecture=None):
-    """Validate what a notebook's parameters cell, and papermill's, have defined.
-
-    Every lower-case name that is bound to a plain value when this is called first counts as a setting, so that a
-    misspelt parameter, which papermill only warns about, is an error.
-
-    Parameters
-    ----------
-    kind : type
-        One of the classes of this module.
-    namespace : dict
-        The notebook's ``globals()``.
-    architecture : Architecture, optional
-        Whose own input size is meant where none is set.
-
-    Returns
-    -------
-    kind
-
-    Examples
-    --------
-    >>> from_notebook(DataSettings, {"split": "patient", "ARCHITECTURE": "vgg16"}).split
-    'patient'
-    """
-    plain = (str, int, float, bool, type(None), list, dict)
-    # When the cells are run again, what the cells below have defined since is no setting.
-    known = namespace.setdefault("_settings", {name for name in namespace if name.islower()})
-    known = {*known, *kind.model_fields, *namespace.get("__annotations__", {})}
-    values = {
-        name: value
-        for name, value in namespace.items()
-        if name in known and not name.startswith("_") and type(value) in plain
-    }
-    if architecture and not values.get("input_size"):
-        values["input_size"] = architecture.input_size
-    return validate(kind, colab.place(values))
-
-
-def read_file(path):
-    """Read a settings file.
-
-    Parameters
-    ----------
-    path : str or Path
-        YAML: one ``name: value`` per line; training settings may hold one value per architecture.
-
-    Returns
-    -------
-    dict
-
-    Examples
-    --------
-    >>> _ = Path("own.yaml").write_text("{split: patient, epochs: {mobilenet: 5, vgg16: 9}}")
-    >>> read_file("own.yaml")
-    {'split': 'patient', 'epochs': {'mobilenet': 5, 'vgg16': 9}}
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"The settings file {path} is not YAML: write one 'name: value' per line.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"The settings file {path} holds no settings: write one 'name: value' per line.")
-    return content
-
-
-def parse_value(kind, name, text):
-    """Turn text from the command line into a setting's value.
-
-    ``"a=1,b=2"`` becomes a dict for settings of a run that may differ between architectures.
-
-    Parameters
-    ----------
-    kind : type
-        One of the classes of this module.
-    name, text : str
-
-    Returns
-    -------
-    object
-
-    Examples
-    --------
-    >>> parse_value(RunSettings, "learning_rate", "1e-4"), parse_value(RunSettings, "epochs", "mobilenet=5,vgg16=9")
-    (0.0001, {'mobilenet': 5, 'vgg16': 9})
-    """
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    several = kind is RunSettings and name in PER_ARCHITECTURE
-    if several and all(key in methods.NAMES and equals for key, equals, _ in pairs):
-        return {key: _scalar(kind, name, value) for key, _, value in pairs}
-    return _scalar(kind, name, text)
-
-
-def _scalar(kind, name, text):
-    """Text stays text where the setting is text; elsewhere YAML decides (1e-4 needs help: YAML wants 1.0e-4)."""
-    if kind.model_fields[name].annotation is str:
-        return text
-    value = yaml.safe_load(text)
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def per_architecture(values, architecture):
-    """Pick what is meant for one architecture.
-
-    Parameters
-    ----------
-    values : dict
-        Settings; a training setting may be a dict of architecture to value.
-    architecture : str
-
-    Returns
-    -------
-    dict
-        With one value each. An architecture that is not named in a dict keeps the setting's default.
-
-    Raises
-    ------
-    InputError
-        If a dict names an unknown architecture, or stands where one value is needed.
-
-    Examples
-    --------
-    >>> per_architecture({"seed": 1, "epochs": {"mobilenet": 5, "vgg16": 9}}, "vgg16")
-    {'seed': 1, 'epochs': 9}
-    """
-    picked = {}
-    for name, value in values.items():
-        if not isinstance(value, dict):
-            picked[name] = value
-        elif name not in PER_ARCHITECTURE:
-            raise InputError(f"{name} takes one value, not one per architecture.")
-        else:
-            for key in value:
-                methods.check(key)
-            if architecture in value:
-                picked[name] = value[architecture]
-    return picked

@@ -14,21 +14,34 @@ from pathlib import Path
 
 import pandas as pd
 
-from allhelpers import runs
+from allhelpers._core.files import write_csv, write_json
+from allhelpers._core.machine import gpu, versions
 from allhelpers.settings import PAPERS_THREE
 from benchmarks import cells, measuring, stacks, tables
 
 FEATURES_CELLS = 6_176  # all cells of the paper
-GROWTH = (500, 1_000, 2_000)  # cells; the table adds the largest number, which the stacks have measured
+GROWTH = (
+    500,
+    1_000,
+    2_000,
+)  # cells; the table adds the largest number, which the stacks have measured
 GROWING = ("mobilenet", "resnet50")  # VGG16 takes a quarter of an hour and shows the same
 ENGINE_CELLS = {"mobilenet": 384, "resnet50": 96, "vgg16": 48}  # some seconds each
 
 
 def engines(args, folder):
     """Cells per second of the frozen part, one row per network and engine."""
-    found = {name: measuring.run("engines", args.images, ENGINE_CELLS[name], name, folder) for name in PAPERS_THREE}
+    found = {
+        name: measuring.run("engines", args.images, ENGINE_CELLS[name], name, folder)
+        for name in PAPERS_THREE
+    }
     rows = [
-        {"architecture": name, "engine": engine, "cells_per_second": rate, "ratio_to_keras": rate / said["Keras"]}
+        {
+            "architecture": name,
+            "engine": engine,
+            "cells_per_second": rate,
+            "ratio_to_keras": rate / said["Keras"],
+        }
         for name, said in found.items()
         for engine, rate in said.items()
         if engine not in ("seconds", "memory_gb")
@@ -43,7 +56,9 @@ def loader(args, _folder):
 
 def memory(_args, folder):
     """A tail on features that are larger than it may hold."""
-    return pd.DataFrame([{"cells": FEATURES_CELLS, **measuring.run("memory", FEATURES_CELLS, folder)}])
+    return pd.DataFrame(
+        [{"cells": FEATURES_CELLS, **measuring.run("memory", FEATURES_CELLS, folder)}]
+    )
 
 
 def growth(args, folder):
@@ -55,7 +70,13 @@ def growth(args, folder):
             said = measuring.run("project", args.images, count, name, "none", stacks.EPOCHS, cold)
             shutil.rmtree(cold)
             stages = said.pop("stages")
-            rows.append({"architecture": name, **said, **{f"{stage}_s": value for stage, value in stages.items()}})
+            rows.append(
+                {
+                    "architecture": name,
+                    **said,
+                    **{f"{stage}_s": value for stage, value in stages.items()},
+                }
+            )
     return pd.DataFrame(rows).drop(columns="epochs")
 
 
@@ -75,15 +96,19 @@ def machine():
     return {
         "processor": " ".join(models) or platform.processor(),
         "cores": os.cpu_count(),
-        "gpu": runs.gpu(),
-        "versions": runs.versions(),
+        "gpu": gpu(),
+        "versions": versions(),
     }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=Path, help="folder with the official files")
-    parser.add_argument("--cells", type=int, default=192, help="cells for stacks whose every epoch costs the same")
+    parser.add_argument(
+        "--cells", type=int, default=192, help="cells for stacks whose every epoch costs the same"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--tables", action="store_true", help="rewrite the README's tables only")
     args = parser.parse_args()
@@ -92,8 +117,8 @@ def main():
             parser.error("--images FOLDER is missing: the folder with the official files")
         for part in args.parts:
             with tempfile.TemporaryDirectory() as folder:
-                runs.write_csv(tables.FOLDER / f"{part}.csv", PARTS[part](args, folder))
-        runs.write_json(tables.FOLDER / "machine.json", machine())
+                write_csv(tables.FOLDER / f"{part}.csv", PARTS[part](args, folder))
+        write_json(tables.FOLDER / "machine.json", machine())
     tables.rewrite_readme()
     return 0
 

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from allhelpers import loading, manifest, settings, sources
+from allhelpers.data import decoding, matching, sources
+from allhelpers.data import manifest as manifests
+from allhelpers.data.loading import Cells
+from allhelpers.data.manifest import OFFICIAL_CLASSES, PROJECT_MANIFEST
+from allhelpers.settings import DataSettings
 
 PAPERS_CELLS = 6_036  # training cells of the paper
 SEED = 1
@@ -26,9 +30,9 @@ def chosen(images, count):
         Each row's file.
     source : sources.Folder
     """
-    source = sources.open_images(settings.DataSettings(images=str(images)))
-    table = manifest.read(manifest.PROJECT_MANIFEST)
-    members = loading.match(table, source)
+    source = sources.open_images(DataSettings(images=str(images)))
+    table = manifests.read(PROJECT_MANIFEST)
+    members = matching.match(table, source)
     table = table[members.notna()].assign(split="train")
     table = table.sample(min(count, len(table)), random_state=SEED)
     return table.reset_index(drop=True), members[table.index].reset_index(drop=True), source
@@ -63,5 +67,5 @@ def decoded(table, members, source, settings):
     -------
     loading.Cells
     """
-    pixels, key = loading.decode(table, members, source, settings)
-    return loading.Cells(table, pixels, [], key, manifest.OFFICIAL_CLASSES)
+    pixels, key = decoding.decode(table, members, source, settings)
+    return Cells(table, pixels, [], key, OFFICIAL_CLASSES)

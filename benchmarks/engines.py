@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from allhelpers import architectures, engines, networks, pretrained
+from allhelpers.networks import building, pretrained, registry
+from allhelpers.networks.building import FORWARD_BATCH
 from allhelpers.settings import TrainingSettings
+from allhelpers.training import engines
 from benchmarks import cells as benchmark_cells
 
 ROUNDS = 5  # in turn, so that a machine that is slow for a while is slow for all
@@ -27,22 +29,26 @@ def candidates(trunk):
     if importlib.util.find_spec("openvino"):
         for precision, name in (("f32", "openvino"), ("bf16", "openvino-bfloat16")):
             for batch in BATCHES:
-                found[f"OpenVINO's own loop, {precision}, {batch}"] = own_loop(trunk, precision, batch)
+                found[f"OpenVINO's own loop, {precision}, {batch}"] = own_loop(
+                    trunk, precision, batch
+                )
             found[f"this project, {name}"] = engines.forward(name, trunk)
     return found
 
 
 def frozen(trunk):
     """Weights as constants, so that TensorFlow can fold batch normalisation; no Keras between two batches."""
-    size = networks.FORWARD_BATCH
+    size = FORWARD_BATCH
     function = engines.frozen_graph(trunk, size)
-    return lambda pixels: [function(tf.constant(pixels[k : k + size])) for k in range(0, len(pixels), size)]
+    return lambda pixels: [
+        function(tf.constant(pixels[k : k + size])) for k in range(0, len(pixels), size)
+    ]
 
 
 def keras_bfloat16(trunk):
     """Keras's mixed precision, with the number format that processors know."""
     model = engines.in_mixed_precision(trunk, "mixed_bfloat16")
-    return lambda pixels: networks.predict(model, pixels)
+    return lambda pixels: building.predict(model, pixels)
 
 
 def onnx_runtime(trunk):
@@ -53,8 +59,10 @@ def onnx_runtime(trunk):
         path = str(Path(folder) / "trunk.onnx")
         trunk.export(path, format="onnx", verbose=False)
         session = onnxruntime.InferenceSession(path)
-    name, size = session.get_inputs()[0].name, networks.FORWARD_BATCH
-    return lambda pixels: [session.run(None, {name: pixels[k : k + size]}) for k in range(0, len(pixels), size)]
+    name, size = session.get_inputs()[0].name, FORWARD_BATCH
+    return lambda pixels: [
+        session.run(None, {name: pixels[k : k + size]}) for k in range(0, len(pixels), size)
+    ]
 
 
 def own_loop(trunk, precision, batch):
@@ -80,10 +88,14 @@ def main():
     parser.add_argument("architecture")
     parser.add_argument("folder", help="of caches")
     args = parser.parse_args()
-    settings = TrainingSettings(images=args.images, unfreeze="none", weights="random", cache_folder=args.folder)
+    settings = TrainingSettings(
+        images=args.images, unfreeze="none", weights="random", cache_folder=args.folder
+    )
     cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
-    architecture = architectures.get(args.architecture)
-    network = networks.build(architecture, settings, pretrained.locate(architecture, "random"), cells)
+    architecture = registry.get(args.architecture)
+    network = building.build(
+        architecture, settings, pretrained.locate(architecture, "random"), cells
+    )
     pixels, seconds = np.array(cells.pixels), {}
     found = candidates(network.trunk)
     for compute in found.values():  # compiled on the first call
@@ -93,7 +105,14 @@ def main():
             began = time.perf_counter()
             compute(pixels)
             seconds.setdefault(name, []).append(time.perf_counter() - began)
-    print(json.dumps({name: round(len(pixels) / float(np.median(times)), 1) for name, times in seconds.items()}))
+    print(
+        json.dumps(
+            {
+                name: round(len(pixels) / float(np.median(times)), 1)
+                for name, times in seconds.items()
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

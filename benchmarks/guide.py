@@ -40,7 +40,9 @@ def main():
     count = len(cells.file_paths)
     cells = cells.cache().prefetch(tf.data.AUTOTUNE)
     module = getattr(keras.applications, args.architecture)
-    backbone = getattr(module, KINDS[args.architecture])(weights=None, include_top=False, input_shape=(224, 224, 3))
+    backbone = getattr(module, KINDS[args.architecture])(
+        weights=None, include_top=False, input_shape=(224, 224, 3)
+    )
     for layer in backbone.layers[: len(backbone.layers) - args.trained_layers]:
         layer.trainable = False
     pixels = keras.Input((224, 224, 3))

@@ -30,7 +30,12 @@ def main():
                 benchmark_cells.decoded(table, members, source, settings)
                 times.append(time.perf_counter() - began)
     rates = len(table) / np.array(first)
-    said = {"cells": len(table), "median": np.median(rates), "best": rates.max(), "again": np.median(again)}
+    said = {
+        "cells": len(table),
+        "median": np.median(rates),
+        "best": rates.max(),
+        "again": np.median(again),
+    }
     print(json.dumps({name: float(value) for name, value in said.items()}))
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from allhelpers import architectures, caching, finetuning, loading, networks
-from allhelpers.manifest import OFFICIAL_CLASSES
+from allhelpers._core.caching import filled
+from allhelpers.data.loading import Cells
+from allhelpers.data.manifest import OFFICIAL_CLASSES
+from allhelpers.networks import building, registry
 from allhelpers.settings import TrainingSettings
+from allhelpers.training import finetuning
 
 ARCHITECTURE = "vgg16"  # whose default cut has these features
 
@@ -19,10 +22,12 @@ def main():
     parser.add_argument("cells", type=int)
     parser.add_argument("folder", help="of caches")
     args = parser.parse_args()
-    settings = TrainingSettings(epochs=1, features="float32", cache_folder=args.folder, run_folder=args.folder)
-    network = networks.build(architectures.get(ARCHITECTURE), settings, None, classes=OFFICIAL_CLASSES)
+    settings = TrainingSettings(
+        epochs=1, features="float32", cache_folder=args.folder, run_folder=args.folder
+    )
+    network = building.build(registry.get(ARCHITECTURE), settings, None, classes=OFFICIAL_CLASSES)
     random, shape = np.random.default_rng(settings.seed), network.tail.input.shape[1:]
-    features = caching.filled(
+    features = filled(
         Path(args.folder) / "features.npy",
         "random numbers",
         (args.cells, *shape),
@@ -32,7 +37,7 @@ def main():
     )
     labels = np.tile(["all", "hem"], args.cells)[: args.cells]
     table = pd.DataFrame({"sha256": "", "split": "train", "label": labels})
-    cells = loading.Cells(table, features, [], "random numbers", OFFICIAL_CLASSES)
+    cells = Cells(table, features, [], "random numbers", OFFICIAL_CLASSES)
     history = finetuning.train(network, features[np.newaxis], cells, settings, quiet=True)
     print(json.dumps({"features_gb": features.nbytes / 1e9, "epoch": history["seconds"].iloc[0]}))
 

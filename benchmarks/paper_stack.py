@@ -31,14 +31,18 @@ def main():
     parser.add_argument("epochs", type=int)
     args = parser.parse_args()
     module = getattr(keras.applications, args.architecture)
-    backbone = getattr(module, KINDS[args.architecture])(weights=None, include_top=False, input_shape=(224, 224, 3))
+    backbone = getattr(module, KINDS[args.architecture])(
+        weights=None, include_top=False, input_shape=(224, 224, 3)
+    )
     for layer in backbone.layers[: len(backbone.layers) - args.trained_layers]:
         layer.trainable = False
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     model = keras.Model(backbone.input, keras.layers.Dense(2, activation="softmax")(pooled))
     optimizer = keras.optimizers.SGD(1e-4, momentum=0.9)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    generator = keras.preprocessing.image.ImageDataGenerator(preprocessing_function=module.preprocess_input)
+    generator = keras.preprocessing.image.ImageDataGenerator(
+        preprocessing_function=module.preprocess_input
+    )
     cells = generator.flow_from_directory(args.folder, target_size=(224, 224), batch_size=32)
     timer = Timer()
     model.fit(cells, epochs=args.epochs, verbose=0, callbacks=[timer])

@@ -5,8 +5,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from allhelpers import architectures, finetuning, networks, pretrained, runs, trunk
+from allhelpers._core.machine import Clock
+from allhelpers.networks import building, pretrained, registry
 from allhelpers.settings import TrainingSettings
+from allhelpers.training import finetuning, trunk
 from benchmarks import cells as benchmark_cells
 
 
@@ -28,16 +30,26 @@ def main():
         weights="random",
         cache_folder=args.folder,
     )
-    architecture, clock = architectures.get(args.architecture), runs.Clock()
+    architecture, clock = registry.get(args.architecture), Clock()
     with clock("decoding"):
         cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
     with clock("building"):
-        network = networks.build(architecture, settings, pretrained.locate(architecture, settings.weights), cells)
+        network = building.build(
+            architecture, settings, pretrained.locate(architecture, settings.weights), cells
+        )
     with clock("frozen part"):
         features = trunk.compute_features(network, cells, settings)
     with clock("training"), tempfile.TemporaryDirectory() as run_folder:
         history = finetuning.train(network, features, cells, settings, Path(run_folder), quiet=True)
-    print(json.dumps({"cells": len(cells.table), "stages": clock.seconds, "epochs": history["seconds"].tolist()}))
+    print(
+        json.dumps(
+            {
+                "cells": len(cells.table),
+                "stages": clock.seconds,
+                "epochs": history["seconds"].tolist(),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

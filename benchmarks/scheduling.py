@@ -24,13 +24,24 @@ PIXELS = 224 * 224 * 3  # bytes of a decoded cell
 # precision (DeepLearningExamples, batch 128). The others are scaled from it by the networks' arithmetic, MobileNet with
 # a third of that gain, since it waits for memory: assumptions.
 T4 = {"MobileNet": 2350, "ResNet50": 996, "VGG16": 265}
-FEATURES = {"MobileNet": 1024 * 4, "ResNet50": 2048 * 4, "VGG16": 512 * 4}  # bytes of a cell, pooled, head only
+FEATURES = {
+    "MobileNet": 1024 * 4,
+    "ResNet50": 2048 * 4,
+    "VGG16": 512 * 4,
+}  # bytes of a cell, pooled, head only
 DECODING = 900  # cells per second and machine; measured on two cores
 TASK = 0.0009  # seconds that Ray spends on a task, one after the other; measured, 2,000 empty tasks
-START = 12.0  # seconds until a new process has loaded TensorFlow and built its trunk; measured 6 to 12
+START = (
+    12.0  # seconds until a new process has loaded TensorFlow and built its trunk; measured 6 to 12
+)
 STORAGE = 1e9  # bytes per second of the shared storage, of all machines together: an assumption
 DISK = 4e8  # bytes per second that one machine reads from it at most: an assumption
-ONCE = ("reading pictures", "decoding", "pixels through the store", "trunk")  # whatever the number of runs
+ONCE = (
+    "reading pictures",
+    "decoding",
+    "pixels through the store",
+    "trunk",
+)  # whatever the number of runs
 PRICE = 0.55  # dollars per hour of a machine with one T4 and four virtual cores: an assumption, prices change
 
 
@@ -77,7 +88,9 @@ def simulate(shards, machines, seconds, failures, retries, seed=0, start=START):
     Outcome
     """
     draw = random.Random(seed)
-    waiting = [(0.0, number, 0) for number in range(shards)]  # when it may start, which, how often it has failed
+    waiting = [
+        (0.0, number, 0) for number in range(shards)
+    ]  # when it may start, which, how often it has failed
     free = [(start, machine) for machine in range(machines)]
     handed_out, ended, tasks, lost, kept = 0.0, 0.0, 0, 0, 0.0
     while waiting:
@@ -116,10 +129,16 @@ def paper(network, machines):
     return {
         "reading pictures": CELLS * PICTURE / together,
         "decoding": CELLS / DECODING / machines,
-        "pixels through the store": 2 * CELLS * PIXELS / together,  # written, and read for the trunk
+        "pixels through the store": 2
+        * CELLS
+        * PIXELS
+        / together,  # written, and read for the trunk
         "trunk": CELLS / T4[network] / machines,
         "gathering for one run": CELLS * (PIXELS + FEATURES[network]) / min(STORAGE, DISK),
-        "gathering, a run on each machine": machines * CELLS * (PIXELS + FEATURES[network]) / together,
+        "gathering, a run on each machine": machines
+        * CELLS
+        * (PIXELS + FEATURES[network])
+        / together,
     }
 
 
@@ -150,7 +169,13 @@ def by_ray(shards, machines, seconds, failures, retries):
             os._exit(1)
         time.sleep(takes)
 
-    ray.init(address="local", num_cpus=machines, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local",
+        num_cpus=machines,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
     began, lost = time.perf_counter(), 0
     for task in [wait.remote() for _ in range(shards)]:
         try:
@@ -164,23 +189,51 @@ def by_ray(shards, machines, seconds, failures, retries):
 
 def beside_ray():
     """Print the simulation beside Ray; the start of a process is what Ray takes for as many empty tasks as machines."""
-    _print("tasks of 0.25 s", "machines", "failures", "Ray, s", "simulated, s", "lost by Ray", "lost, simulated")
+    _print(
+        "tasks of 0.25 s",
+        "machines",
+        "failures",
+        "Ray, s",
+        "simulated, s",
+        "lost by Ray",
+        "lost, simulated",
+    )
     print("| --- " * 7 + "|")
     for machines, failures in itertools.product((2, 8), (0, 0.01)):
         start, _ = by_ray(machines, machines, 0, 0, 0)
         took, lost = by_ray(1000, machines, 0.25, failures, 2)
         found = simulate(1000, machines, 0.25, failures, 2, start=start)
-        _print(1000, machines, f"{failures:.0%}", f"{took:.1f}", f"{found.seconds:.1f}", lost, found.lost)
+        _print(
+            1000,
+            machines,
+            f"{failures:.0%}",
+            f"{took:.1f}",
+            f"{found.seconds:.1f}",
+            lost,
+            found.lost,
+        )
 
 
 def main():
     """Print the tables as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beside-ray", action="store_true", help="check the simulation against Ray")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--beside-ray", action="store_true", help="check the simulation against Ray"
+    )
     if parser.parse_args().beside_ray:
         beside_ray()
         return
-    _print("trunk alone, 10,000 shards, 1 % failures", "machines", "retries", "minutes", "tasks", "lost", "kept busy")
+    _print(
+        "trunk alone, 10,000 shards, 1 % failures",
+        "machines",
+        "retries",
+        "minutes",
+        "tasks",
+        "lost",
+        "kept busy",
+    )
     print("| --- " * 7 + "|")
     for network, rate in T4.items():
         for machines, retries in itertools.product((1, 10, 100), (0, 2)):
@@ -188,7 +241,9 @@ def main():
             minutes, busy = f"{found.seconds / 60:.3g}", f"{found.busy:.0%}"
             _print(network, machines, retries, minutes, f"{found.tasks:,}", found.lost, busy)
     print()
-    _print("1,000,000 cells, minutes", "machines", *paper("MobileNet", 1), "dollars, without gathering")
+    _print(
+        "1,000,000 cells, minutes", "machines", *paper("MobileNet", 1), "dollars, without gathering"
+    )
     print("| --- " * 9 + "|")
     for network, machines in itertools.product(T4, (1, 10, 100)):
         parts = paper(network, machines)

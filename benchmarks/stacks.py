@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from allhelpers import architectures, networks
+from allhelpers.networks import building, registry
 from allhelpers.settings import PAPERS_THREE, TrainingSettings
 from benchmarks import cells, measuring
 
@@ -71,9 +71,9 @@ def _others(linked, name, part):
 
 def _trained_layers(name, part):
     """How many of the backbone's layers, counted from the top, are trained."""
-    architecture = architectures.get(name)
+    architecture = registry.get(name)
     backbone = architecture.build(TrainingSettings().size)
-    return len(networks.layers_above(architecture, backbone, part))
+    return len(building.layers_above(architecture, backbone, part))
 
 
 def _scaled(stack, name, part, said):
@@ -101,7 +101,10 @@ def _project(images, count, folder, name, part):
         )
         said = measuring.run("project", *arguments)
         scale, stages = cells.PAPERS_CELLS / said["cells"], said["stages"]
-        row = {**_scaled(f"this project, {state}", name, part, said), **{f"{k}_s": v for k, v in stages.items()}}
+        row = {
+            **_scaled(f"this project, {state}", name, part, said),
+            **{f"{k}_s": v for k, v in stages.items()},
+        }
         if head_only:
             row["seconds"] = scale * said["seconds"]
         else:

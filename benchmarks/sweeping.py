@@ -18,15 +18,17 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from allhelpers import runs, settings, sweep
+from allhelpers._core.files import write_csv
+from allhelpers.running.sweep import read_sweep
+from allhelpers.settings import ComparisonSettings, DataSettings, TrainingSettings
 from benchmarks import tables
 from benchmarks.measuring import ROOT
 
 SPLITS = ("fold_0:fold_1", "fold_1:fold_0")
 NOTEBOOKS = {
-    "1_data_split": settings.DataSettings,
-    "2_mobilenet": settings.TrainingSettings,
-    "3_comparison": settings.ComparisonSettings,
+    "1_data_split": DataSettings,
+    "2_mobilenet": TrainingSettings,
+    "3_comparison": ComparisonSettings,
 }
 
 
@@ -50,8 +52,21 @@ class Runs:
         """``run``, each with a cache of its own: what they cost one by one."""
         place = self.folder / "single"
         for split, seed in self.points:
-            given = self._yaml(place, split=split, seed=seed, cache_folder=str(self._run(place, split, seed) / "cache"))
-            _call("-m", "allhelpers", "run", "--settings", given, "--output", self._run(place, split, seed) / "run")
+            given = self._yaml(
+                place,
+                split=split,
+                seed=seed,
+                cache_folder=str(self._run(place, split, seed) / "cache"),
+            )
+            _call(
+                "-m",
+                "allhelpers",
+                "run",
+                "--settings",
+                given,
+                "--output",
+                self._run(place, split, seed) / "run",
+            )
         return [self._run(place, *point) / "run" for point in self.points]
 
     def papermill_loop(self):
@@ -60,20 +75,40 @@ class Runs:
         place.mkdir()
         for split, seed in self.points:
             run = self._run(place, split, seed)
-            chosen = {"split": split, "seed": seed, "run_folder": str(run), "cache_folder": str(place / "cache")}
+            chosen = {
+                "split": split,
+                "seed": seed,
+                "run_folder": str(run),
+                "cache_folder": str(place / "cache"),
+            }
             for notebook, kind in NOTEBOOKS.items():
-                own = {name: value for name, value in {**self.values, **chosen}.items() if name in kind.model_fields}
+                own = {
+                    name: value
+                    for name, value in {**self.values, **chosen}.items()
+                    if name in kind.model_fields
+                }
                 source = ROOT / "notebooks" / f"{notebook}.ipynb"
-                _call("-m", "papermill", source, f"{run}-{notebook}.ipynb", "-y", yaml.safe_dump(own), "-k", "python3")
+                _call(
+                    "-m",
+                    "papermill",
+                    source,
+                    f"{run}-{notebook}.ipynb",
+                    "-y",
+                    yaml.safe_dump(own),
+                    "-k",
+                    "python3",
+                )
         return [self._run(place, *point) for point in self.points]
 
     def sweep(self, *options):
         """One sweep."""
         place = self.folder / "-".join(["sweep", *options])
         seeds = sorted({seed for _, seed in self.points})
-        given = self._yaml(place, sweep={"split": list(SPLITS), "seed": seeds}, cache_folder=str(place / "cache"))
+        given = self._yaml(
+            place, sweep={"split": list(SPLITS), "seed": seeds}, cache_folder=str(place / "cache")
+        )
         _call("-m", "allhelpers", "sweep", given, "--output", place / "runs", *options)
-        return [run.folder for run in sweep.read(given, {}, place / "runs")]
+        return [run.folder for run in read_sweep(given, {}, place / "runs")]
 
     def _run(self, place, split, seed):
         return place / f"{split.replace(':', '-')}-{seed}"
@@ -88,9 +123,13 @@ class Runs:
 
 
 def _call(*arguments):
-    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, arguments))} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, arguments))} failed:\n{(done.stdout + done.stderr)[-3000:]}"
+        )
 
 
 WAYS = {
@@ -118,7 +157,9 @@ def measure(way, planned):
     began = time.perf_counter()
     folders = WAYS[way](planned)
     seconds = time.perf_counter() - began
-    predictions = b"".join((folder / "mobilenet" / "predictions.csv").read_bytes() for folder in folders)
+    predictions = b"".join(
+        (folder / "mobilenet" / "predictions.csv").read_bytes() for folder in folders
+    )
     digest = hashlib.sha256(predictions).hexdigest()[:16]
     return {"way": way, "runs": len(folders), "seconds": seconds, "predictions_sha256": digest}
 
@@ -127,7 +168,9 @@ def keep(row):
     """Write a row, in the place of the same way's earlier one."""
     path = tables.FOLDER / "sweep.csv"
     kept = [found for found in _read(path) if found["way"] != row["way"]]
-    runs.write_csv(path, pd.DataFrame(sorted([*kept, row], key=lambda found: list(WAYS).index(found["way"]))))
+    write_csv(
+        path, pd.DataFrame(sorted([*kept, row], key=lambda found: list(WAYS).index(found["way"])))
+    )
 
 
 def _read(path):
@@ -136,7 +179,9 @@ def _read(path):
 
 def main():
     """Measure, keep, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder with the official files")
     parser.add_argument("--weights", type=Path, required=True, help="MobileNet's weights")
     parser.add_argument("--seeds", type=int, default=5)

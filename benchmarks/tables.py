@@ -2,11 +2,13 @@
 
 import pandas as pd
 
-from allhelpers import comparison, runs
+from allhelpers._core.files import read_json
+from allhelpers.evaluation import words
+from allhelpers.evaluation.published import RESULTS
 from benchmarks import cells
 from benchmarks.measuring import ROOT
 
-FOLDER = comparison.RESULTS / "speed"
+FOLDER = RESULTS / "speed"
 BEGIN, END = "<!-- speed: made by python -m benchmarks -->", "<!-- end of speed -->"
 RATIOS = {
     "times as fast as the paper's stack": "seconds_of_paper's stack",
@@ -18,8 +20,16 @@ PARTS = {"none": "head only", "default": "default part"}
 
 def block():
     """All tables as they stand in the README; a part that has not been measured has none."""
-    kinds = {"stacks": stacks, "engines": engines, "loader": loader, "memory": memory, "growth": growth}
-    made = [make(pd.read_csv(FOLDER / f"{kind}.csv")) for kind, make in kinds.items() if _is_kept(kind)]
+    kinds = {
+        "stacks": stacks,
+        "engines": engines,
+        "loader": loader,
+        "memory": memory,
+        "growth": growth,
+    }
+    made = [
+        make(pd.read_csv(FOLDER / f"{kind}.csv")) for kind, make in kinds.items() if _is_kept(kind)
+    ]
     return "\n\n".join([BEGIN, machine(), *made, END])
 
 
@@ -29,9 +39,11 @@ def _is_kept(kind):
 
 def machine():
     """What the figures were measured on."""
-    found = runs.read_json(FOLDER / "machine.json")
+    found = read_json(FOLDER / "machine.json")
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"On {found['cores']} cores ({found['processor']}), {found['gpu'] or 'no GPU'}; {versions}."
+    return (
+        f"On {found['cores']} cores ({found['processor']}), {found['gpu'] or 'no GPU'}; {versions}."
+    )
 
 
 def stacks(table):
@@ -41,8 +53,17 @@ def stacks(table):
     lines += [_line(heads), _line(["---"] * len(heads))]
     for row in table.to_dict("records"):
         ratios = [_figures(row.get(column)) for column in RATIOS.values()]
-        texts = [comparison.title(row["architecture"]), PARTS[row["part"]], row["stack"], duration(row["seconds"])]
-        lines.append(_line([*texts, _figures(row["cells_per_second"]), f"{row['memory_gb']:.1f} GB", *ratios]))
+        texts = [
+            words.method_title(row["architecture"]),
+            PARTS[row["part"]],
+            row["stack"],
+            duration(row["seconds"]),
+        ]
+        lines.append(
+            _line(
+                [*texts, _figures(row["cells_per_second"]), f"{row['memory_gb']:.1f} GB", *ratios]
+            )
+        )
     return "\n".join(lines)
 
 
@@ -50,9 +71,11 @@ def engines(table):
     """Who computes the frozen part."""
     wide = table.pivot(index="engine", columns="architecture", values="cells_per_second")
     wide = wide.reindex(index=table["engine"].unique(), columns=table["architecture"].unique())
-    heads = ("frozen part, cells per second", *map(comparison.title, wide.columns))
+    heads = ("frozen part, cells per second", *map(words.method_title, wide.columns))
     lines = [_line(heads), _line(["---"] * len(heads))]
-    return "\n".join(lines + [_line([name, *(f"{value:.3g}" for value in row)]) for name, row in wide.iterrows()])
+    return "\n".join(
+        lines + [_line([name, *(f"{value:.3g}" for value in row)]) for name, row in wide.iterrows()]
+    )
 
 
 def loader(table):
@@ -76,11 +99,19 @@ def memory(table):
 def growth(table):
     """Time and memory by the number of cells."""
     stages = ["decoding", "building", "frozen part", "training"]
-    heads = ("head only, cold", "cells", *(f"{stage} (s)" for stage in stages), "whole process (s)", "memory")
+    heads = (
+        "head only, cold",
+        "cells",
+        *(f"{stage} (s)" for stage in stages),
+        "whole process (s)",
+        "memory",
+    )
     lines = [_line(heads), _line(["---"] * len(heads))]
-    for row in pd.concat([table, _whole_runs()]).sort_values(["architecture", "cells"]).to_dict("records"):
+    for row in (
+        pd.concat([table, _whole_runs()]).sort_values(["architecture", "cells"]).to_dict("records")
+    ):
         seconds = [f"{row[f'{stage}_s']:.1f}" for stage in stages] + [f"{row['seconds']:.0f}"]
-        texts = [comparison.title(row["architecture"]), f"{row['cells']:,.0f}", *seconds]
+        texts = [words.method_title(row["architecture"]), f"{row['cells']:,.0f}", *seconds]
         lines.append(_line([*texts, f"{row['memory_gb']:.1f} GB"]))
     return "\n".join(lines)
 

@@ -31,8 +31,12 @@ def main(model, *paths):
     with open(f"{model}.json", encoding="utf-8") as stream:  # written beside the model by `export`
         described = json.load(stream)
     for path in paths:
-        found = session.run(None, {given.name: pixels_of(path, given.shape[1], described["crop"])})[0][0]
-        print(path, *(f"{name} = {p:.3f}" for name, p in zip(described["output"], found, strict=True)))
+        found = session.run(None, {given.name: pixels_of(path, given.shape[1], described["crop"])})[
+            0
+        ][0]
+        print(
+            path, *(f"{name} = {p:.3f}" for name, p in zip(described["output"], found, strict=True))
+        )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from allhelpers import alexnet, architectures, pretrained, runs
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import sha256
+from allhelpers.networks import alexnet, hdf5, registry
+from allhelpers.networks.alexnet import CONVOLUTIONS, DENSE, TOP_SIDE, AlexNet
 
 PIXELS = np.random.default_rng(3).normal(size=(2, 224, 224, 3)).astype(np.float32)
 
@@ -17,14 +19,16 @@ PIXELS = np.random.default_rng(3).normal(size=(2, 224, 224, 3)).astype(np.float3
 def state_of(random=np.random.default_rng(0)):  # noqa: B008 (one state for all tests)
     """Names and shapes of torchvision's state dict, with random values."""
     shapes, channels = {}, 3
-    for module, filters, kernel, *_ in alexnet.CONVOLUTIONS:
+    for module, filters, kernel, *_ in CONVOLUTIONS:
         shapes[f"features.{module}"], channels = (filters, channels, kernel, kernel), filters
-    inputs = channels * alexnet.TOP_SIDE**2
-    for module, units in alexnet.DENSE:
+    inputs = channels * TOP_SIDE**2
+    for module, units in DENSE:
         shapes[f"classifier.{module}"], inputs = (units, inputs), units
     state = {}
     for name, shape in shapes.items():
-        state[f"{name}.weight"] = random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32)
+        state[f"{name}.weight"] = random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(
+            np.float32
+        )
         state[f"{name}.bias"] = random.normal(0, 0.1, shape[0]).astype(np.float32)
     return state
 
@@ -37,7 +41,7 @@ def state():
 @pytest.fixture(scope="module")
 def whole(state):
     """The original, classification layers included."""
-    model = alexnet.AlexNet()
+    model = AlexNet()
     for name, values in alexnet.from_torch(state, include_top=True).items():
         model.get_layer(name).set_weights(values)
     return model
@@ -45,7 +49,7 @@ def whole(state):
 
 def test_numbers_of_parameters_are_those_of_torchvision(whole):
     assert whole.count_params() == 61_100_840
-    assert alexnet.AlexNet(include_top=False).count_params() == 2_469_696
+    assert AlexNet(include_top=False).count_params() == 2_469_696
 
 
 def test_convolutions_and_flattening_follow_torchs_order(whole, state):
@@ -65,8 +69,8 @@ def test_convolutions_and_flattening_follow_torchs_order(whole, state):
 
 def test_written_weights_are_a_file_that_the_backbone_takes(state, whole, tmp_path):
     alexnet.write(alexnet.from_torch(state), tmp_path / "alexnet.h5")
-    backbone = architectures.get("alexnet").build()
-    pretrained.load(backbone, tmp_path / "alexnet.h5")
+    backbone = registry.get("alexnet").build()
+    hdf5.load(backbone, tmp_path / "alexnet.h5")
     features = keras.Model(whole.input, whole.get_layer("conv5_pool").output)
     expected = features.predict(PIXELS, verbose=0)
     np.testing.assert_allclose(backbone.predict(PIXELS, verbose=0), expected, atol=1e-6)
@@ -74,17 +78,23 @@ def test_written_weights_are_a_file_that_the_backbone_takes(state, whole, tmp_pa
 
 def test_checkpoint_of_another_network_is_refused(state):
     with pytest.raises(InputError, match=r"features.3 with shape \(0,\)"):
-        alexnet.from_torch({name: value for name, value in state.items() if not name.startswith("features.3")})
+        alexnet.from_torch(
+            {name: value for name, value in state.items() if not name.startswith("features.3")}
+        )
 
 
 def test_missing_torch_is_one_sentence_before_anything_is_downloaded(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="install torch, run it in Colab, or choose weights = random"):
+    with pytest.raises(
+        InputError, match="install torch, run it in Colab, or choose weights = random"
+    ):
         alexnet.convert("https://example.invalid/alexnet.pth", tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
 
 
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
 
 # In processes of their own, because TensorFlow and torch can crash in one.
 OWN_OUTPUT = """
@@ -121,7 +131,7 @@ def torch_home(monkeypatch, tmp_path):
 
 def published(path):
     """Name a file as torchvision names its checkpoints, with the beginning of its SHA-256; its address."""
-    named = path.with_name(f"alexnet-{runs.sha256(path)[:8]}.pth")
+    named = path.with_name(f"alexnet-{sha256(path)[:8]}.pth")
     path.rename(named)
     return named.as_uri()
 
@@ -141,9 +151,11 @@ def test_checkpoint_is_downloaded_checked_and_converted(state, tmp_path):
     np.savez(tmp_path / "state.npz", **state)
     in_own_process(SAVE, tmp_path / "state.npz", tmp_path / "a.pth")
     alexnet.convert(published(tmp_path / "a.pth"), tmp_path / "alexnet.h5")
-    backbone = architectures.get("alexnet").build()
-    pretrained.load(backbone, tmp_path / "alexnet.h5")
-    np.testing.assert_array_equal(backbone.get_layer("conv2").get_weights()[1], state["features.3.bias"])
+    backbone = registry.get("alexnet").build()
+    hdf5.load(backbone, tmp_path / "alexnet.h5")
+    np.testing.assert_array_equal(
+        backbone.get_layer("conv2").get_weights()[1], state["features.3.bias"]
+    )
 
 
 @needs_torch

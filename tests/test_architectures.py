@@ -4,15 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from allhelpers import architectures
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.networks import building, registry
+from allhelpers.networks.registry import ARCHITECTURES
 
-NAMES = tuple(architectures.ARCHITECTURES)
+NAMES = tuple(ARCHITECTURES)
 
 
 @pytest.fixture(scope="module")
 def backbones():
-    return {name: architectures.get(name).build() for name in NAMES}
+    return {name: registry.get(name).build() for name in NAMES}
 
 
 def keras_preprocessing(architecture):
@@ -21,15 +22,17 @@ def keras_preprocessing(architecture):
     if module is keras.applications:
         builder = getattr(keras.applications, architecture.builder.split(":")[1])
         return importlib.import_module(builder.__module__).preprocess_input
-    return lambda pixels: keras.applications.imagenet_utils.preprocess_input(pixels, mode=architecture.preprocessing)
+    return lambda pixels: keras.applications.imagenet_utils.preprocess_input(
+        pixels, mode=architecture.preprocessing
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_preprocessing_is_what_keras_trained_the_weights_with(name):
-    architecture = architectures.get(name)
+    architecture = registry.get(name)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     inputs = keras.Input((224, 224, 3), dtype="uint8")
-    ours = keras.Model(inputs, architectures.preprocess(architecture, inputs)).predict(pixels, verbose=0)
+    ours = keras.Model(inputs, building.preprocess(architecture, inputs)).predict(pixels, verbose=0)
     theirs = keras_preprocessing(architecture)(pixels.astype(np.float32))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
@@ -37,15 +40,17 @@ def test_preprocessing_is_what_keras_trained_the_weights_with(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_connection_crosses_a_block_boundary(name, backbones):
     backbone = backbones[name]
-    for _, ends in architectures.get(name).blocks[:-1]:
-        cut = [backbone.get_layer(end).output for end in ([ends] if isinstance(ends, str) else ends)]
+    for _, ends in registry.get(name).blocks[:-1]:
+        cut = [
+            backbone.get_layer(end).output for end in ([ends] if isinstance(ends, str) else ends)
+        ]
         below, above = keras.Model(backbone.input, cut), keras.Model(cut, backbone.output)
         assert len(below.layers) + len(above.layers) - len(cut) == len(backbone.layers)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_last_block_ends_at_the_top(name, backbones):
-    assert architectures.get(name).blocks[-1][1] in (None, backbones[name].layers[-1].name)
+    assert registry.get(name).blocks[-1][1] in (None, backbones[name].layers[-1].name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +62,7 @@ def test_imagenet_file_is_the_one_keras_asks_for(name, monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
-    architecture = architectures.get(name)
+    architecture = registry.get(name)
     if architecture.converter:
         pytest.skip("not Keras's own file: it is converted, see the tests of the converter")
     builder = getattr(keras.applications, architecture.builder.split(":")[1])
@@ -72,21 +77,21 @@ def test_imagenet_file_is_the_one_keras_asks_for(name, monkeypatch):
 
 
 def test_cut_follows_what_is_unfrozen():
-    resnet = architectures.get("resnet50")
+    resnet = registry.get("resnet50")
     assert resnet.cut("none") == "pooled"
     assert resnet.cut("all") == "pixels"
     assert resnet.cut("default") == resnet.cut("conv5_block3") == "conv5_block2_out"
 
 
 def test_inceptionv3_reads_larger_pictures_and_is_cut_between_mixed_blocks():
-    inception = architectures.get("inceptionv3")
+    inception = registry.get("inceptionv3")
     assert inception.input_size == 299
     assert inception.cut("default") == "mixed9"
     assert inception.cut("all") == inception.cut("mixed0") == "pixels"
 
 
 def test_nasnet_is_cut_through_the_two_cells_that_the_next_one_reads():
-    nasnet = architectures.get("nasnetmobile")
+    nasnet = registry.get("nasnetmobile")
     assert nasnet.cut("default") == ("normal_concat_10", "normal_concat_11")
     assert nasnet.cut("cell_6") == ("reduction_concat_reduce_4", "normal_concat_5")
     assert nasnet.cut("cell_9") == ("normal_concat_7", "normal_concat_8")
@@ -94,19 +99,19 @@ def test_nasnet_is_cut_through_the_two_cells_that_the_next_one_reads():
 
 def test_unknown_block_and_architecture_name_the_choices():
     with pytest.raises(InputError, match="block_13"):
-        architectures.get("mobilenet").cut("block_14")
+        registry.get("mobilenet").cut("block_14")
     with pytest.raises(InputError, match="mobilenet, vgg16, resnet50"):
-        architectures.get("alexandernet")
+        registry.get("alexandernet")
 
 
 def test_pixels_outside_their_range_are_refused():
     good = np.full((1, 2, 2, 3), 255.0)
-    assert architectures.check_pixels(good).dtype == np.uint8
+    assert registry.check_pixels(good).dtype == np.uint8
     for bad in (good + 1, -good, good * np.nan):
         with pytest.raises(InputError, match=r"0\.\.255"):
-            architectures.check_pixels(bad)
+            registry.check_pixels(bad)
 
 
 def test_pixels_divided_by_255_are_refused():
     with pytest.raises(InputError, match="do not divide by 255"):
-        architectures.check_pixels(np.full((1, 2, 2, 3), 0.5))
+        registry.check_pixels(np.full((1, 2, 2, 3), 0.5))

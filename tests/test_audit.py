@@ -2,19 +2,22 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from test_pipeline import allhelpers
 
-from allhelpers import audit, loading, manifest
+from allhelpers.data import auditing
+from allhelpers.data import manifest as manifests
+from allhelpers.data.loading import Cells
+from allhelpers.data.manifest import PROJECT_MANIFEST
+from tests.test_pipeline import allhelpers
 
 
 @pytest.fixture(scope="module")
 def official():
-    return manifest.read(manifest.PROJECT_MANIFEST)
+    return manifests.read(PROJECT_MANIFEST)
 
 
 def test_identical_files_of_the_official_training_set(official):
     """The published counts: 104 pairs, 99 under two patient names, 94 across folds; none across classes."""
-    pairs = audit.identical_files(official[official["part"] == "training"])
+    pairs = auditing.identical_files(official[official["part"] == "training"])
     assert len(pairs) == 104
     assert (pairs["subject_1"] != pairs["subject_2"]).sum() == 99
     assert (pairs["fold_1"] != pairs["fold_2"]).sum() == 94
@@ -22,15 +25,18 @@ def test_identical_files_of_the_official_training_set(official):
 
 
 def test_folds_table_adds_up(official):
-    pairs = audit.identical_files(official)
-    folds = audit.across_folds(pairs)
+    pairs = auditing.identical_files(official)
+    folds = auditing.across_folds(pairs)
     assert folds["pairs"].sum() == len(pairs)
     assert (folds["under_two_names"] <= folds["pairs"]).all()
 
 
 def test_sentences_state_the_leak_and_its_consequence(official):
     split = official["paper_split"]
-    leaky, honest = (audit.audit(official.assign(split=official[f"{name}_split"])) for name in ("paper", "patient"))
+    leaky, honest = (
+        auditing.audit(official.assign(split=official[f"{name}_split"]))
+        for name in ("paper", "patient")
+    )
     assert "the official folds leak" in leaky.sentences[0]
     assert "20 with 21" in leaky.sentences[0]
     assert "expect lower figures on new patients" in leaky.sentences[1]
@@ -41,7 +47,7 @@ def test_sentences_state_the_leak_and_its_consequence(official):
 
 
 def test_counts_hold_every_cell_and_the_patient_in_lower_case(official):
-    counts = audit.count(official)
+    counts = auditing.count(official)
     assert counts["cells"].sum() == len(official)
     training = counts[counts["part"] == "training"].groupby("label")
     assert training["cells"].sum().to_dict() == {"all": 7272, "hem": 3389}
@@ -60,18 +66,23 @@ def with_copies(cells):
     table["sha256"] = [f"{k}" for k in range(9)] + ["other"]
     table.loc[5, "sha256"] = "0"  # the same file
     table["file"] = [f"{k}.bmp" for k in range(10)]
-    return loading.Cells(table, pixels, [], "copies", ("all", "hem"))
+    return Cells(table, pixels, [], "copies", ("all", "hem"))
 
 
-def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_counted_again(with_copies):
-    near = audit.near_duplicates(with_copies, chunk=3)
-    assert set(zip(near["file_1"], near["file_2"], strict=True)) == {("1.bmp", "6.bmp"), ("2.bmp", "7.bmp")}
+def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_counted_again(
+    with_copies,
+):
+    near = auditing.near_duplicates(with_copies, chunk=3)
+    assert set(zip(near["file_1"], near["file_2"], strict=True)) == {
+        ("1.bmp", "6.bmp"),
+        ("2.bmp", "7.bmp"),
+    }
     assert near.set_index("file_1").loc["2.bmp", "grey_values"] == 0
 
 
 def test_audit_of_the_sample(cells):
-    found = audit.audit(cells.table, cells)
-    assert 0.7 < audit.area_auroc(found.areas, "all") < 0.9
+    found = auditing.audit(cells.table, cells)
+    assert 0.7 < auditing.area_auroc(found.areas, "all") < 0.9
     assert set(found.tables()) == {"counts", "identical", "folds", "sides", "areas", "near"}
     assert any("a network has to beat that" in sentence for sentence in found.sentences)
 

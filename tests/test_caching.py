@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from allhelpers import caching
-from allhelpers.errors import InputError
+from allhelpers._core.caching import filled
+from allhelpers._core.errors import InputError
 
 CONTENT = np.arange(10 * 3, dtype=np.float32).reshape(10, 3)
 
@@ -28,7 +28,7 @@ class Compute:
 
 
 def fill(path, compute, key="k"):
-    return caching.filled(path, key, CONTENT.shape, "float32", compute, "test", chunk=4)
+    return filled(path, key, CONTENT.shape, "float32", compute, "test", chunk=4)
 
 
 @pytest.fixture
@@ -81,7 +81,9 @@ def test_damaged_part_of_an_unfinished_array_is_computed_again(tmp_path):
         lambda path: path.with_suffix(".json").unlink(),
     ],
 )
-def test_array_that_does_not_fit_its_record_is_computed_anew_and_the_user_told(whole, damage, capsys):
+def test_array_that_does_not_fit_its_record_is_computed_anew_and_the_user_told(
+    whole, damage, capsys
+):
     damage(whole)
     np.testing.assert_array_equal(fill(whole, Compute()), CONTENT)
     assert f"The cache {whole} cannot be used" in capsys.readouterr().out
@@ -94,14 +96,19 @@ def test_array_with_another_key_is_computed_anew(whole):
 
 def test_too_little_room_is_refused_with_both_figures(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
-    with pytest.raises(InputError, match=r"0.0 GB are needed.*0.0 GB are free: make room, or choose another"):
+    with pytest.raises(
+        InputError, match=r"0.0 GB are needed.*0.0 GB are free: make room, or choose another"
+    ):
         fill(tmp_path / "a.npy", Compute())
     assert not list(tmp_path.glob("a.p*"))
 
 
 def test_disk_that_fills_up_is_one_sentence_and_the_run_goes_on_later(tmp_path):
     """A limit on the size of files stands for a full disk."""
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before, handler = (
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
     resource.setrlimit(resource.RLIMIT_FSIZE, (170, before[1]))
     try:
         with pytest.raises(InputError, match="make room on the disk and run again"):

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import few, with_p_all
 
-from allhelpers import architectures, checks
+from allhelpers.networks import registry
+from allhelpers.training import diagnostics
+from tests.helpers import few, with_p_all
 
 HISTORY = pd.DataFrame({"accuracy": [0.9], "val_accuracy": [0.85]})
-NETWORK = SimpleNamespace(architecture=architectures.get("resnet50"), cut="pooled")
+NETWORK = SimpleNamespace(architecture=registry.get("resnet50"), cut="pooled")
 
 
 def features_of(cells, deviation):
@@ -24,7 +25,7 @@ def some(cells):
 
 
 def found(some, predictions, network=NETWORK, deviation=0.1, history=HISTORY):
-    return checks.of_training(network, features_of(some, deviation), some, history, predictions)
+    return diagnostics.diagnose(network, features_of(some, deviation), some, history, predictions)
 
 
 def test_nothing_is_said_when_all_is_well(some, predictions):
@@ -54,7 +55,9 @@ def test_training_and_validation_far_apart_is_flagged(some, predictions):
 def test_side_without_a_class_is_flagged(some, predictions):
     lost = (some.table["split"] == "valid") & (some.table["label"] == "hem")
     only = SimpleNamespace(table=some.table[~lost], classes=some.classes)
-    assert any("valid cells hold no HEM (normal)" in sentence for sentence in found(only, predictions))
+    assert any(
+        "valid cells hold no HEM (normal)" in sentence for sentence in found(only, predictions)
+    )
 
 
 def test_notes_can_be_told_apart_in_a_table(some, predictions):

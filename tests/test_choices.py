@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from allhelpers import architectures, choices, finetuning, networks
+from allhelpers.networks import building, registry
 from allhelpers.settings import ACTIVATIONS, OPTIMISERS, ChoicesSettings, TrainingSettings, validate
+from allhelpers.studies import optimizers
+from allhelpers.training import finetuning
 
-MOBILENET = architectures.get("mobilenet")
+MOBILENET = registry.get("mobilenet")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def features(cells):
 @pytest.fixture(scope="module")
 def studied(features, cells):
     settings = ChoicesSettings(epochs=8, learning_rates="0.00001,0.1", seeds="1,2")
-    return choices.compare_optimisers(features, cells, MOBILENET, settings)
+    return optimizers.compare_optimisers(features, cells, MOBILENET, settings)
 
 
 def test_every_optimiser_step_size_and_seed_is_trained_once(studied):
@@ -33,7 +35,7 @@ def test_every_optimiser_step_size_and_seed_is_trained_once(studied):
 
 
 def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
-    summary = choices.summarise(studied[0], "optimiser")
+    summary = optimizers.summarise(studied[0], "optimiser")
     assert set(summary["optimiser"]) == set(OPTIMISERS)
     assert (summary["learning_rate"] == 0.1).all()  # 1e-5 leaves the head where it began
     assert summary["valid_f1_mean"].is_monotonic_decreasing
@@ -42,7 +44,7 @@ def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
 
 def test_activations_differ_and_are_trained_with_a_hidden_layer(features, cells):
     settings = ChoicesSettings(epochs=2, seeds="1", hidden=8)
-    found, _ = choices.compare_activations(features, cells, MOBILENET, settings, 0.01)
+    found, _ = optimizers.compare_activations(features, cells, MOBILENET, settings, 0.01)
     assert found["activation"].tolist() == list(ACTIVATIONS)
     assert found["loss"].nunique() == len(ACTIVATIONS)
 
@@ -51,14 +53,22 @@ def test_activations_differ_and_are_trained_with_a_hidden_layer(features, cells)
 def test_ranking_of_the_literature_is_judged_by_the_losses(adam, holds):
     losses = {"sgd": 0.3, "adam": adam, "rmsprop": 0.2, "adagrad": 0.4, "ftrl": 0.5}
     table = pd.DataFrame({"optimiser": losses.keys(), "loss_mean": losses.values()})
-    sentence = choices.literature(table.assign(test_f1_mean=[0.8, 0.8, 0.81, 0.8, 0.8], test_f1_sd=0.02))
+    sentence = optimizers.literature(
+        table.assign(test_f1_mean=[0.8, 0.8, 0.81, 0.8, 0.8], test_f1_sd=0.02)
+    )
     assert f"{holds} here" in sentence
     assert "differs by 0.010" in sentence
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("sgd", "SGD"), ("adam", "Adam"), ("rmsprop", "RMSprop"), ("adagrad", "Adagrad"), ("ftrl", "Ftrl")],
+    [
+        ("sgd", "SGD"),
+        ("adam", "Adam"),
+        ("rmsprop", "RMSprop"),
+        ("adagrad", "Adagrad"),
+        ("ftrl", "Ftrl"),
+    ],
 )
 def test_optimiser_of_the_settings_is_kerass(name, kind):
     made = finetuning.optimizer(TrainingSettings(optimiser=name, learning_rate=0.02), 100)
@@ -67,10 +77,18 @@ def test_optimiser_of_the_settings_is_kerass(name, kind):
 
 
 def test_hidden_layer_has_its_units_and_activation():
-    head = networks.head_alone(
-        MOBILENET, TrainingSettings(hidden=7, activation="softsign", dropout=0.1), 16, ("all", "hem")
+    head = building.head_alone(
+        MOBILENET,
+        TrainingSettings(hidden=7, activation="softsign", dropout=0.1),
+        16,
+        ("all", "hem"),
     ).tail
-    assert [layer.name for layer in head.layers] == ["features", "hidden", "dropout", "probabilities"]
+    assert [layer.name for layer in head.layers] == [
+        "features",
+        "hidden",
+        "dropout",
+        "probabilities",
+    ]
     assert head.get_layer("hidden").units == 7
     assert head.get_layer("hidden").activation is keras.activations.softsign
 

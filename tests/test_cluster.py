@@ -19,14 +19,20 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from conftest import ROOT
 from keras.src.legacy.saving import legacy_h5_format
 
-from allhelpers import __main__, architectures, loading, manifest, pipeline, pretrained, runs, sample, sharing
-from allhelpers.store import Store
+from allhelpers._core.files import write_csv
+from allhelpers.data import decoding, loading, synthetic
+from allhelpers.data import manifest as manifests
+from allhelpers.networks import calibration, registry
+from allhelpers.running import cli, notebooks, planning, sharing
+from allhelpers.running.sharing import FeatureShard
+from allhelpers.running.store import Store
+from tests.helpers import ROOT
 
 needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed (requirements-cluster.txt)"
+    importlib.util.find_spec("ray") is None,
+    reason="Ray is not installed (requirements-cluster.txt)",
 )
 CELLS, SIZE, PER_SHARD = 160, 64, 48
 TOKEN = "a" * 64  # of Ray
@@ -39,13 +45,13 @@ def place(tmp_path_factory):
     import h5py
 
     folder = tmp_path_factory.mktemp("sweep")
-    source = sample.draw(folder / "cells", CELLS, 1)
-    table = manifest.from_folder(source)
-    runs.write_csv(folder / "cells.csv", table)
+    source = synthetic.draw_sample(folder / "cells", CELLS, 1)
+    table = manifests.from_folder(source)
+    write_csv(folder / "cells.csv", table)
     keras.utils.set_random_seed(1)
-    backbone = architectures.get("mobilenet").build(SIZE)
+    backbone = registry.get("mobilenet").build(SIZE)
     pixels = np.random.default_rng(1).uniform(-1, 1, (16, SIZE, SIZE, 3)).astype(np.float32)
-    pretrained.draw_random(backbone, pixels)
+    calibration.draw_random(backbone, pixels)
     with h5py.File(folder / "mobilenet.h5", "w") as stream:
         legacy_h5_format.save_weights_to_hdf5_group(stream, backbone)
     return folder
@@ -120,21 +126,37 @@ def test_in_sequence_what_runs_have_in_common_is_computed_once(in_sequence):
 def test_single_run_gives_the_same_without_the_store(place, in_sequence):
     """What comes from shards is to the bit what a run's own notebooks compute."""
     values = settings_in(place, split="fold_1:fold_0", cache_folder=str(place / "cache_alone"))
-    folder = pipeline.run(values, place / "alone")
-    (expected,) = [text for name, text in predictions(in_sequence).items() if "fold_1-fold_0" in name]
+    folder = notebooks.run_notebooks(values, place / "alone")
+    (expected,) = [
+        text for name, text in predictions(in_sequence).items() if "fold_1-fold_0" in name
+    ]
     assert (folder / "mobilenet" / "predictions.csv").read_bytes() == expected
 
 
 @needs_ray
 def test_by_ray_on_this_machine_results_are_the_same(place, in_sequence):
     output = place / "parallel"
-    said = finish(place / "two.yaml", output, "--cache-folder", str(place / "cache_parallel"), "--parallel", "2")
+    said = finish(
+        place / "two.yaml",
+        output,
+        "--cache-folder",
+        str(place / "cache_parallel"),
+        "--parallel",
+        "2",
+    )
     assert predictions(output) == predictions(in_sequence)
     assert sorted(computed(output)) == sorted(computed(in_sequence))
     assert bars(output) == []
     assert "runs and what they share" in said
     before = (output / "sweep.log").read_text()
-    finish(place / "two.yaml", output, "--cache-folder", str(place / "cache_parallel"), "--parallel", "2")
+    finish(
+        place / "two.yaml",
+        output,
+        "--cache-folder",
+        str(place / "cache_parallel"),
+        "--parallel",
+        "2",
+    )
     assert (output / "sweep.log").read_text() == before
 
 
@@ -157,8 +179,15 @@ cluster.shutdown()
 @pytest.fixture
 def ray_cluster():
     """A head, which asks for a token, and two worker nodes; a line of input kills one node and starts another."""
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", CLUSTER], env={**os.environ, "RAY_AUTH_TOKEN": TOKEN}, **streams)
+    streams = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.DEVNULL,
+        "text": True,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], env={**os.environ, "RAY_AUTH_TOKEN": TOKEN}, **streams
+    )
     address = process.stdout.readline().strip()
     yield address, process
     process.stdin.close()
@@ -189,9 +218,16 @@ def test_runs_share_shards_whatever_their_seed_and_the_direction_of_the_folds(pl
 
 
 def test_synthetic_cells_are_the_same_for_every_seed(place, tmp_path):
-    values = {"images": "sample", "manifest": "", "sample_cells": 160, "cache_folder": str(tmp_path)}
+    values = {
+        "images": "sample",
+        "manifest": "",
+        "sample_cells": 160,
+        "cache_folder": str(tmp_path),
+    }
     first, second = sharing.plan([settings_in(place, seed=seed, **values) for seed in (1, 2)])
-    assert {shard.key for shard in sharing.used(first)} == {shard.key for shard in sharing.used(second)}
+    assert {shard.key for shard in sharing.used(first)} == {
+        shard.key for shard in sharing.used(second)
+    }
 
 
 def test_a_lost_or_damaged_shard_alone_is_computed_again(planned, tmp_path):
@@ -206,20 +242,26 @@ def test_a_lost_or_damaged_shard_alone_is_computed_again(planned, tmp_path):
 def test_run_finds_its_rows_in_its_own_order(planned, place, tmp_path):
     store = Store(tmp_path / "store")
     sharing.gather(planned[1], store)
-    data, training = pipeline.settings_of(
+    data, training = planning.settings_of(
         settings_in(place, split="fold_1:fold_0", seed=2, cache_folder=str(tmp_path / "cache"))
     )
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "pixels").glob("*.npy")}
-    cells = loading.prepare(training["mobilenet"].model_copy(update={"run_folder": str(tmp_path / "run")}))
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "pixels").glob("*.npy")} == files
+    files = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "pixels").glob("*.npy")
+    }
+    cells = loading.prepare(
+        training["mobilenet"].model_copy(update={"run_folder": str(tmp_path / "run")})
+    )
+    assert {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "pixels").glob("*.npy")
+    } == files
     row = len(cells.table) // 2
-    picture = loading.decode_file(place / "cells" / cells.table["file"][row], data)
+    picture = decoding.decode_file(place / "cells" / cells.table["file"][row], data)
     assert (cells.pixels[row] == picture).all()
 
 
 def test_random_trunks_are_not_shared(place):
     (needs,) = sharing.plan([settings_in(place, weights="random")])
-    assert not any(isinstance(shard, sharing.FeatureShard) for shard in sharing.used(needs))
+    assert not any(isinstance(shard, FeatureShard) for shard in sharing.used(needs))
 
 
 def free_port():
@@ -232,7 +274,9 @@ def free_port():
     ("options", "grid", "message"),
     [
         (["--address", "nowhere"], GRID, "HOST:PORT"),
-        pytest.param(["--address", "127.0.0.1:PORT"], GRID, "No Ray cluster answers", marks=needs_ray),
+        pytest.param(
+            ["--address", "127.0.0.1:PORT"], GRID, "No Ray cluster answers", marks=needs_ray
+        ),
         (["--parallel", "-1"], GRID, "parallel = -1 cannot be used"),
         (["--parallel", "2", "--address", "a:1"], GRID, "one of them"),
         (["--store", "nowhere://x"], GRID, "cannot be used"),
@@ -242,10 +286,17 @@ def free_port():
         ([], {"seed": []}, "empty list"),
     ],
 )
-def test_what_cannot_be_run_is_one_sentence_before_anything_runs(place, tmp_path, capsys, options, grid, message):
-    path, output = write(place, "wrong", grid, cache_folder=str(tmp_path / "cache")), tmp_path / "out"
-    options = [option.replace("PORT", str(free_port())).replace("FILE", str(path)) for option in options]
-    assert __main__.main(command(path, output, *options)) == 1
+def test_what_cannot_be_run_is_one_sentence_before_anything_runs(
+    place, tmp_path, capsys, options, grid, message
+):
+    path, output = (
+        write(place, "wrong", grid, cache_folder=str(tmp_path / "cache")),
+        tmp_path / "out",
+    )
+    options = [
+        option.replace("PORT", str(free_port())).replace("FILE", str(path)) for option in options
+    ]
+    assert cli.main(command(path, output, *options)) == 1
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
@@ -254,7 +305,7 @@ def test_what_cannot_be_run_is_one_sentence_before_anything_runs(place, tmp_path
 
 def test_without_ray_it_says_what_to_install(place, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert __main__.main(command(write(place, "two", GRID), tmp_path / "out", "--parallel", "2")) == 1
+    assert cli.main(command(write(place, "two", GRID), tmp_path / "out", "--parallel", "2")) == 1
     assert "pip install -r requirements-cluster.txt" in capsys.readouterr().err
 
 
@@ -281,7 +332,9 @@ def workers(cluster):
     found = []
     for process in psutil.Process(cluster.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.name().startswith("ray::") and process.cmdline()[0].startswith(("ray::_run", "ray::_complete")):
+            if process.name().startswith("ray::") and process.cmdline()[0].startswith(
+                ("ray::_run", "ray::_complete")
+            ):
                 found.append(process)
     return found
 
@@ -301,7 +354,14 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_table(place, in_seq
     """In turn a worker process, a worker node, and the sweep itself are killed, until it has been ten times."""
     address, cluster = ray_cluster
     output, draw, kills = place / "killed", random.Random(1), []
-    options = ["--cache-folder", str(place / "cache_killed"), "--address", address, "--retries", "10"]
+    options = [
+        "--cache-folder",
+        str(place / "cache_killed"),
+        "--address",
+        address,
+        "--retries",
+        "10",
+    ]
     process = start(place / "two.yaml", output, *options)
     while len(kills) < KILLS:
         time.sleep(draw.uniform(2, 12))
@@ -328,6 +388,9 @@ def test_killed_at_random_moments_a_sweep_ends_with_the_same_table(place, in_seq
     said = process.communicate(timeout=900)[0]
     assert process.returncode == 0, said[-3000:]
     assert predictions(output) == predictions(in_sequence)
-    expected, found = (pd.read_csv(folder / "sweep.csv").drop(columns="seconds") for folder in (in_sequence, output))
+    expected, found = (
+        pd.read_csv(folder / "sweep.csv").drop(columns="seconds")
+        for folder in (in_sequence, output)
+    )
     pd.testing.assert_frame_equal(found, expected)
     print(f"killed: {', '.join(kills)}")

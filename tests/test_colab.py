@@ -6,9 +6,10 @@ import zipfile
 
 import pytest
 
-from allhelpers import __version__, colab
-from allhelpers.errors import InputError
-from allhelpers.settings import DataSettings, from_notebook
+from allhelpers import __version__
+from allhelpers._core.errors import InputError
+from allhelpers.running import colab, parameters
+from allhelpers.settings import DataSettings
 
 
 @pytest.fixture
@@ -35,23 +36,30 @@ def in_colab(monkeypatch):
 
 
 def test_results_on_drive_by_one_setting(in_colab):
-    settings = from_notebook(DataSettings, {"run_folder": "drive/cells/first", "images": "sample"})
+    settings = parameters.from_notebook(
+        DataSettings, {"run_folder": "drive/cells/first", "images": "sample"}
+    )
     assert settings.run_folder == "/content/drive/MyDrive/cells/first"
     assert in_colab == [("mount", "/content/drive")]
 
 
 def test_drive_is_left_alone_where_nothing_lies_there(in_colab):
-    assert from_notebook(DataSettings, {"images": "drive.zip"}).images == "drive.zip"
+    assert parameters.from_notebook(DataSettings, {"images": "drive.zip"}).images == "drive.zip"
     assert in_colab == []
 
 
 def test_outside_of_colab_drive_is_a_folder_like_any_other():
-    assert from_notebook(DataSettings, {"run_folder": "drive/cells"}).run_folder == "drive/cells"
+    assert (
+        parameters.from_notebook(DataSettings, {"run_folder": "drive/cells"}).run_folder
+        == "drive/cells"
+    )
 
 
 def test_notebook_of_another_version_is_refused():
     colab.check_version(__version__)
-    with pytest.raises(InputError, match=r"notebook is of version 0\.0\.1.*open the project's own copy"):
+    with pytest.raises(
+        InputError, match=r"notebook is of version 0\.0\.1.*open the project's own copy"
+    ):
         colab.check_version("0.0.1")
 
 

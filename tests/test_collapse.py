@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from allhelpers import collapse, pretrained
+from allhelpers.networks.pretrained import Weights
 from allhelpers.settings import CollapseSettings
+from allhelpers.studies import collapse
+from allhelpers.studies.collapse import NORMS, PREPARATIONS
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def few(cells):
 
 @pytest.fixture(scope="module")
 def features(few):
-    return collapse.features(few, pretrained.Weights("random"), seed=0)
+    return collapse.features(few, Weights("random"), seed=0)
 
 
 def test_pool_is_balanced_and_mixed(pool, cells):
@@ -30,17 +32,22 @@ def test_pool_is_balanced_and_mixed(pool, cells):
 
 
 def test_live_statistics_depend_on_the_batch_and_stored_ones_do_not(features, few):
-    assert set(features) == {(p, n) for p in collapse.PREPARATIONS for n in collapse.NORMS}
+    assert set(features) == {(p, n) for p in PREPARATIONS for n in NORMS}
     swapped = few.pixels.copy()
-    swapped[24:32], swapped[32:40] = few.pixels[32:40], few.pixels[24:32]  # the first 16 calibrate random weights
-    again = collapse.features(replace(few, pixels=swapped), pretrained.Weights("random"), seed=0)
+    swapped[24:32], swapped[32:40] = (
+        few.pixels[32:40],
+        few.pixels[24:32],
+    )  # the first 16 calibrate random weights
+    again = collapse.features(replace(few, pixels=swapped), Weights("random"), seed=0)
     for norm, alike in (("stored", True), ("live", False)):
         same_cell = again["rescaled", norm][20], features["rescaled", norm][20]
         assert np.allclose(*same_cell, rtol=1e-3, atol=1e-6) == alike
 
 
 def test_division_by_255_flattens_the_features(features):
-    assert collapse.spread(features["rescaled", "stored"]) < collapse.spread(features["own", "stored"])
+    assert collapse.feature_std(features["rescaled", "stored"]) < collapse.feature_std(
+        features["own", "stored"]
+    )
 
 
 def test_study_finds_a_collapse_that_is_there(pool):
@@ -48,8 +55,8 @@ def test_study_finds_a_collapse_that_is_there(pool):
     random = np.random.default_rng(0)
     truth = (pool.table["label"] == "all").to_numpy()
     good = np.where(truth[:, np.newaxis], 1, -1) + random.normal(0, 1, (160, 50))
-    found = {("own", norm): good.astype("float32") for norm in collapse.NORMS}
-    found |= {("rescaled", norm): (good / 1000).astype("float32") for norm in collapse.NORMS}
+    found = {("own", norm): good.astype("float32") for norm in NORMS}
+    found |= {("rescaled", norm): (good / 1000).astype("float32") for norm in NORMS}
     settings = CollapseSettings(seeds="1,2", epochs=60, learning_rate=1e-3)
     table = collapse.study(pool, found, settings)
     assert len(table) == 8
@@ -57,6 +64,8 @@ def test_study_finds_a_collapse_that_is_there(pool):
     assert summary[("own preprocessing", "stored statistics")] > 0.95
     assert summary[("pixels / 255", "stored statistics")] < 0.9
     lines = collapse.verdict(collapse.summarise(table))
-    assert lines[4].startswith("The paper has training 84% and test 51.4%: nearest to it is pixels / 255")
+    assert lines[4].startswith(
+        "The paper has training 84% and test 51.4%: nearest to it is pixels / 255"
+    )
     assert "1000.0 times less" in lines[5]
     assert "what is missing is not information but scale" in lines[6]

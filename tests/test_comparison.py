@@ -1,33 +1,42 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import with_p_all
-from test_evaluation import clustered
 
-from allhelpers import baselines, comparison
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.data import images
+from allhelpers.evaluation import baselines, comparison, gathering, metrics, published, words
+from tests.helpers import with_p_all
+from tests.test_evaluation import clustered
 
 
 def test_comparison_is_read_from_the_files_of_the_run(run_folder):
-    row = comparison.compare(run_folder, ["mobilenet"]).iloc[0]
-    assert (row["test_correct"], row["test_cells"], row["epochs"], row["seconds"]) == (7, 10, 2, 3.0)
+    row = gathering.compare(run_folder, ["mobilenet"]).iloc[0]
+    assert (row["test_correct"], row["test_cells"], row["epochs"], row["seconds"]) == (
+        7,
+        10,
+        2,
+        3.0,
+    )
     assert row["valid_accuracy"] == 0.7
-    assert "7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)" in comparison.sentence(row)
+    assert (
+        "7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)"
+        in words.sentence_of_result(row)
+    )
 
 
 def test_missing_result_names_the_notebook(run_folder):
     with pytest.raises(InputError, match="run notebook 2_vgg16 first"):
-        comparison.compare(run_folder, ["mobilenet", "vgg16"])
+        gathering.compare(run_folder, ["mobilenet", "vgg16"])
 
 
 def test_result_on_other_cells_is_refused(run_folder):
     (run_folder / "manifest.csv").write_text("other")
     with pytest.raises(InputError, match="computed on other cells"):
-        comparison.compare(run_folder, ["mobilenet"])
+        gathering.compare(run_folder, ["mobilenet"])
 
 
 def test_paper_stands_beside_the_run(run_folder):
-    table = comparison.beside_paper(comparison.compare(run_folder, ["mobilenet"]))
+    table = published.beside_paper(gathering.compare(run_folder, ["mobilenet"]))
     assert table.index.tolist() == [("mobilenet", "paper"), ("mobilenet", "this run")]
     assert table.loc[("mobilenet", "paper"), "test_accuracy"] == pytest.approx(64 / 70)
 
@@ -35,7 +44,7 @@ def test_paper_stands_beside_the_run(run_folder):
 def test_missing_baseline_names_the_notebook(run_folder):
     (run_folder / "baselines" / "area.csv").unlink()
     with pytest.raises(InputError, match="run notebook 1_data_split first"):
-        comparison.predictions_of(run_folder, ["mobilenet"])
+        gathering.predictions_of(run_folder, ["mobilenet"])
 
 
 def better(table, share, seed=0):
@@ -43,7 +52,9 @@ def better(table, share, seed=0):
     random = np.random.default_rng(seed)
     truth = (table["label"] == "all").astype(float)
     wrong = (table["p_all"] >= 0.5) != truth.astype(bool)
-    return with_p_all(table, table["p_all"].mask(wrong & (random.random(len(table)) < share), truth))
+    return with_p_all(
+        table, table["p_all"].mask(wrong & (random.random(len(table)) < share), truth)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,54 +65,69 @@ def three():
 
 
 def test_equal_methods_cannot_be_told_apart(three):
-    row = comparison.pairs(three).iloc[0]
-    assert (row["only_first"], row["only_second"], row["mcnemar_p"], row["weighted_f1_p"]) == (0, 0, 1, 1)
+    row = comparison.compare_pairs(three).iloc[0]
+    assert (row["only_first"], row["only_second"], row["mcnemar_p"], row["weighted_f1_p"]) == (
+        0,
+        0,
+        1,
+        1,
+    )
     assert not row["differ"]
-    text = comparison.verdict(row)
-    assert text.startswith("MobileNet and VGG16 cannot be told apart on these 800 cells of 40 patients")
+    text = words.sentence_of_pair(row)
+    assert text.startswith(
+        "MobileNet and VGG16 cannot be told apart on these 800 cells of 40 patients"
+    )
 
 
 def test_a_clear_difference_is_found_and_named(three):
-    row = comparison.pairs(three).iloc[1]
+    row = comparison.compare_pairs(three).iloc[1]
     assert row["differ"]
     assert row["weighted_f1_high"] < 0
-    assert comparison.verdict(row).startswith("ResNet50 is better than MobileNet")
+    assert words.sentence_of_pair(row).startswith("ResNet50 is better than MobileNet")
 
 
 def test_mcnemar_is_exact():
     """Five discordant cells, all in one direction: p = 2 / 2**5."""
-    table = with_p_all(clustered(patients=4, cells=10), lambda t: (t["label"] == "all").astype(float))
+    table = with_p_all(
+        clustered(patients=4, cells=10), lambda t: (t["label"] == "all").astype(float)
+    )
     worse = table.copy()
     worse.loc[:4, ["p_all", "p_hem"]] = worse.loc[:4, ["p_hem", "p_all"]].to_numpy(copy=True)
-    row = comparison.pairs({"mobilenet": table, "vgg16": worse}).iloc[0]
+    row = comparison.compare_pairs({"mobilenet": table, "vgg16": worse}).iloc[0]
     assert (row["only_first"], row["only_second"]) == (5, 0)
     assert row["mcnemar_p"] == pytest.approx(2 / 2**5)
 
 
 def test_more_pairs_need_stronger_evidence(three):
-    alone = comparison.pairs({name: three[name] for name in ("mobilenet", "resnet50")}).iloc[0]
-    among = comparison.pairs(three).iloc[1]
+    alone = comparison.compare_pairs(
+        {name: three[name] for name in ("mobilenet", "resnet50")}
+    ).iloc[0]
+    among = comparison.compare_pairs(three).iloc[1]
     assert among["mcnemar_p"] == pytest.approx(3 * alone["mcnemar_p"])
 
 
 def test_methods_on_other_cells_are_refused(three):
     with pytest.raises(InputError, match="tested on different cells"):
-        comparison.pairs({"mobilenet": three["mobilenet"], "vgg16": three["vgg16"].iloc[1:]})
+        comparison.compare_pairs(
+            {"mobilenet": three["mobilenet"], "vgg16": three["vgg16"].iloc[1:]}
+        )
 
 
 def test_network_that_does_not_beat_the_area_is_marked(three):
     weak, strong = three["mobilenet"], three["resnet50"]
-    table = comparison.methods({"mobilenet": weak, "resnet50": strong, "area": weak}).set_index("method")
+    table = comparison.compare_methods(
+        {"mobilenet": weak, "resnet50": strong, "area": weak}
+    ).set_index("method")
     assert table["beats_area"].to_dict() == {"mobilenet": False, "resnet50": True, "area": None}
 
 
 def test_baselines_of_the_sample(cells, tmp_path):
     """The sample's ALL cells are larger, as the real ones: the area ranks them, the majority class does not."""
-    baselines.write(cells, tmp_path)
+    baselines.write_baselines(cells, tmp_path)
     for name, expected in (("majority", 0.5), ("area", 0.8)):
         table = pd.read_csv(tmp_path / "baselines" / f"{name}.csv", dtype={"subject": str})
         assert table["split"].value_counts().to_dict() == {"valid": 70, "test": 70}
-        auroc = comparison.evaluation.measure(table, 0)["auroc"]["value"]
+        auroc = metrics.measure(table, 0)["auroc"]["value"]
         assert auroc == pytest.approx(expected, abs=0.1)
 
 
@@ -109,4 +135,4 @@ def test_area_counts_what_is_not_black():
     pixels = np.zeros((3, 8, 8, 3), np.uint8)
     pixels[1, 2:4, 2:6, 1] = 1
     pixels[2] = 255
-    assert baselines.areas(pixels, chunk=2).tolist() == [0, 8, 64]
+    assert images.areas(pixels, chunk=2).tolist() == [0, 8, 64]

@@ -3,8 +3,11 @@
 import pandas as pd
 import pytest
 
-from allhelpers import conclusions, own_cells, pretrained
-from allhelpers.settings import SYNTHETIC_NOTE
+from allhelpers.data.own_cells import PATIENTS_UNKNOWN
+from allhelpers.data.synthetic import SYNTHETIC_NOTE
+from allhelpers.networks.pretrained import RANDOM_NOTE
+from allhelpers.reporting import conclusions
+from allhelpers.reporting.conclusions import OTHER_LABORATORIES
 
 
 def manifest(patients=12, shared=False):
@@ -22,8 +25,8 @@ def said(cells, notes=(), methods=1):
     ("limit", "given"),
     [
         ("drawn by a program", {"notes": [SYNTHETIC_NOTE]}),
-        ("weights were random", {"notes": [pretrained.RANDOM_NOTE]}),
-        ("not known which pictures", {"notes": [own_cells.PATIENTS_UNKNOWN]}),
+        ("weights were random", {"notes": [RANDOM_NOTE]}),
+        ("not known which pictures", {"notes": [PATIENTS_UNKNOWN]}),
         ("patients who also train", {"cells": manifest(shared=True)}),
         ("has 9 patients of a class", {"cells": manifest(patients=9)}),
         ("intervals over patients say nothing", {"cells": manifest(patients=1)}),
@@ -36,11 +39,13 @@ def test_limit_is_named_when_it_holds_and_only_then(limit, given):
 
 
 def test_other_laboratories_are_never_covered():
-    assert said(manifest()) == [conclusions.OTHER_LABORATORIES]
+    assert said(manifest()) == [OTHER_LABORATORIES]
 
 
 def test_methods_that_the_cells_do_not_tell_apart_are_not_ranked():
-    table = pd.DataFrame({"method": ["mobilenet", "svm", "area"], "beats_area": [True, False, None]})
+    table = pd.DataFrame(
+        {"method": ["mobilenet", "svm", "area"], "beats_area": [True, False, None]}
+    )
     pairs = pd.DataFrame({"differ": [False]})
     assert conclusions.possible(table, pairs) == [
         "MobileNet ranks these test cells better than the area of the cell alone does.",

@@ -2,18 +2,22 @@
 
 import numpy as np
 import pytest
-from conftest import SHARED, few, needs_shared, network_of
 
-from allhelpers import architectures, engines, finetuning, networks, pretrained, trunk
-from allhelpers.errors import InputError
-from allhelpers.manifest import OFFICIAL_CLASSES
+from allhelpers._core.errors import InputError
+from allhelpers.data.manifest import OFFICIAL_CLASSES
+from allhelpers.networks import building, pretrained, registry
+from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.training import engines, finetuning, trunk
+from tests.helpers import SHARED, few, needs_shared, network_of
 
-needs_openvino = pytest.mark.skipif(not engines._installed(), reason="OpenVINO, which is optional, is not installed")
+needs_openvino = pytest.mark.skipif(
+    not engines._installed(), reason="OpenVINO, which is optional, is not installed"
+)
 # Largest difference from Keras, as a share of the largest feature; random weights amplify rounding more.
 TOLERANCES = {"openvino": 1e-5, "keras-float16": 0.1, "openvino-bfloat16": 0.15}
 TOLERANCE_OF_RANDOM_WEIGHTS = 1e-3
 FILES = {
-    "mobilenet": "mobilenet_imagenet_notop_neutral_pw13.h5",
+    "mobilenet": "mobilenet_imagenet_notop.h5",
     "resnet50": "resnet50_imagenet_notop_neutral_conv5.h5",
 }
 
@@ -26,13 +30,13 @@ def usable(engine):
 
 
 def with_imagenet_weights(name, settings):
-    architecture = architectures.get(name)
+    architecture = registry.get(name)
     source = pretrained.locate(architecture, str(SHARED / "weights" / FILES[name]))
-    return networks.build(architecture, settings, source, classes=OFFICIAL_CLASSES)
+    return building.build(architecture, settings, source, classes=OFFICIAL_CLASSES)
 
 
 def difference(engine, network, pixels):
-    expected = networks.predict(network.trunk, pixels)
+    expected = building.predict(network.trunk, pixels)
     computed = engines.forward(engine, network.trunk)(pixels)
     assert computed.dtype == np.float32
     return np.abs(computed - expected).max() / np.abs(expected).max()
@@ -48,7 +52,7 @@ def test_engine_gives_kerass_features(name, engine, cells, make_settings):
 
 
 @needs_openvino
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_openvino_gives_kerass_features_at_every_cut(name, cells, make_settings):
     some = few(cells, count=9, valid=2)
     network = network_of(name, make_settings(), some)
@@ -58,7 +62,7 @@ def test_openvino_gives_kerass_features_at_every_cut(name, cells, make_settings)
 def test_half_precision_covers_a_cut_through_two_layers(cells, make_settings):
     some = few(cells, count=4, valid=2)
     trunk_of_two = network_of("nasnetmobile", make_settings(), some).trunk
-    expected = networks.predict(trunk_of_two, some.pixels)
+    expected = building.predict(trunk_of_two, some.pixels)
     computed = engines.forward("keras-float16", trunk_of_two)(some.pixels)
     assert np.corrcoef(computed.ravel(), expected.ravel())[0, 1] > 0.99
 
@@ -69,14 +73,18 @@ def test_engine_does_not_change_who_is_called_leukaemic(cells, make_settings, tm
     """ImageNet's features of the sample, a head trained on each: the same calls, nearly the same probabilities."""
     found = {}
     for engine in ("keras", "openvino"):
-        settings = make_settings(unfreeze="none", engine=engine, epochs=20, cache_folder=str(tmp_path))
+        settings = make_settings(
+            unfreeze="none", engine=engine, epochs=20, cache_folder=str(tmp_path)
+        )
         network = with_imagenet_weights("mobilenet", settings)
         features = trunk.compute_features(network, cells, settings)
         finetuning.train(network, features, cells, settings)
         found[engine] = finetuning.predict_cells(network, features, cells)["p_all"].to_numpy()
     np.testing.assert_allclose(found["openvino"], found["keras"], atol=1e-4)
     decided = np.abs(found["keras"] - 0.5) > 1e-4
-    np.testing.assert_array_equal((found["openvino"] >= 0.5)[decided], (found["keras"] >= 0.5)[decided])
+    np.testing.assert_array_equal(
+        (found["openvino"] >= 0.5)[decided], (found["keras"] >= 0.5)[decided]
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ import keras
 import pandas as pd
 import pytest
 
-from allhelpers import architectures, estimates, settings
+from allhelpers.networks import registry
+from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.running import estimates
+from allhelpers.settings import ClassicalSettings, TrainingSettings
 
 
 def multiply_adds(model):
@@ -19,9 +22,9 @@ def multiply_adds(model):
     return total / 1e9
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_multiply_adds_are_those_of_the_network(name):
-    architecture = architectures.get(name)
+    architecture = registry.get(name)
     model = architecture.build(architecture.input_size)
     cut = architecture.cut("default")
     outputs = [model.get_layer(layer).output for layer in ([cut] if isinstance(cut, str) else cut)]
@@ -32,7 +35,9 @@ def test_multiply_adds_are_those_of_the_network(name):
 
 def test_more_trained_blocks_take_longer():
     each = [
-        estimates.seconds("mobilenet", settings.TrainingSettings(unfreeze=part), 4586, 4446, cores=2, gpu=False)
+        estimates.seconds(
+            "mobilenet", TrainingSettings(unfreeze=part), 4586, 4446, cores=2, gpu=False
+        )
         for part in ("none", "default", "block_12", "block_6", "all")
     ]
     assert each == sorted(each)
@@ -41,6 +46,6 @@ def test_more_trained_blocks_take_longer():
 
 def test_sentence_names_every_method_and_the_doubt():
     table = pd.DataFrame({"split": ["train"] * 6000 + ["test"] * 140})
-    said = estimates.sentence({"vgg16": settings.TrainingSettings(), "svm": settings.ClassicalSettings()}, table)
+    said = estimates.estimate({"vgg16": TrainingSettings(), "svm": ClassicalSettings()}, table)
     for part in ("VGG16", "support vector machine", "a factor of two"):
         assert part in said

@@ -3,14 +3,17 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import with_p_all
 from sklearn import metrics as sk
 
-from allhelpers import evaluation
+from allhelpers.data import tables
+from allhelpers.evaluation import resampling, words
+from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
+from allhelpers.evaluation.resampling import METRICS
+from tests.helpers import with_p_all
 
 
 def test_metrics_count_what_they_say(predictions):
-    test = evaluation.evaluate(predictions, [])["test"]
+    test = evaluate(predictions, [])["test"]
     assert (test["accuracy"]["correct"], test["accuracy"]["cells"]) == (7, 10)
     assert test["sensitivity"]["value"] == pytest.approx(5 / 6)
     assert test["specificity"]["value"] == 0.5
@@ -18,21 +21,23 @@ def test_metrics_count_what_they_say(predictions):
 
 
 def test_probability_of_one_half_is_called_all(predictions):
-    assert evaluation.predicted_labels(predictions)[4] == "all"
+    assert tables.predicted_labels(predictions)[4] == "all"
 
 
-@pytest.mark.parametrize(("correct", "low", "high"), [(64, 0.825, 0.960), (65, 0.843, 0.969), (36, 0.400, 0.628)])
+@pytest.mark.parametrize(
+    ("correct", "low", "high"), [(64, 0.825, 0.960), (65, 0.843, 0.969), (36, 0.400, 0.628)]
+)
 def test_wilson_intervals_of_the_papers_counts(correct, low, high):
-    interval = evaluation.proportion(correct, 70)
+    interval = proportion(correct, 70)
     assert (interval["low"], interval["high"]) == pytest.approx((low, high), abs=6e-4)
 
 
 def test_no_cells_give_no_figure():
-    assert evaluation.proportion(0, 0)["value"] is None
+    assert proportion(0, 0)["value"] is None
 
 
 def test_metrics_are_plain_json_with_their_notes(predictions):
-    metrics = evaluation.evaluate(predictions, ["synthetic cells"])
+    metrics = evaluate(predictions, ["synthetic cells"])
     assert json.loads(json.dumps(metrics)) == metrics
     assert metrics["notes"] == ["synthetic cells"]
     assert "not for diagnosis" in metrics["warning"]
@@ -40,7 +45,7 @@ def test_metrics_are_plain_json_with_their_notes(predictions):
 
 def test_probability_column_is_that_of_all(cells):
     probabilities = np.tile([[0.8, 0.2]], (3, 1))
-    table = evaluation.tabulate(cells, np.array([2, 5, 7]), probabilities)
+    table = tables.tabulate(cells, np.array([2, 5, 7]), probabilities)
     assert table["p_all"].tolist() == [0.8] * 3
     assert table["file"].tolist() == cells.table["file"].iloc[[2, 5, 7]].tolist()
 
@@ -72,7 +77,7 @@ SKLEARN = {
 @pytest.mark.parametrize("metric", SKLEARN)
 def test_metrics_are_scikit_learns_for_any_resample(metric):
     table = clustered()
-    patients = evaluation._Patients(table)
+    patients = resampling._Patients(table)
     weights = np.vstack([np.ones(12), patients.draws(5)])
     found = patients.metrics(weights)[metric]
     for row, value in zip(weights, found, strict=True):
@@ -82,14 +87,14 @@ def test_metrics_are_scikit_learns_for_any_resample(metric):
 
 def test_calibration_error_of_known_cases():
     table = with_p_all(clustered(), 0.75)
-    assert evaluation.measure(table, 0)["calibration_error"]["value"] == pytest.approx(0.25)
+    assert measure(table, 0)["calibration_error"]["value"] == pytest.approx(0.25)
     honest = with_p_all(table, (table["label"] == "all").astype(float))
-    assert evaluation.measure(honest, 0)["calibration_error"]["value"] == 0
+    assert measure(honest, 0)["calibration_error"]["value"] == 0
 
 
 def test_patients_are_resampled_whole_and_within_their_class():
     table = clustered()
-    patients = evaluation._Patients(table)
+    patients = resampling._Patients(table)
     drawn = patients.draws(200)
     is_all = np.array([int(name[1:]) % 2 == 0 for name in patients.names])
     assert (drawn[:, is_all].sum(axis=1) == 6).all()
@@ -99,10 +104,10 @@ def test_patients_are_resampled_whole_and_within_their_class():
 
 def test_interval_over_patients_is_wider_where_patients_differ():
     table = clustered(patients=12, cells=100)
-    entry = evaluation.measure(table)["accuracy"]
+    entry = measure(table)["accuracy"]
     assert entry["patients_high"] - entry["patients_low"] > entry["high"] - entry["low"]
     # the same cells, each a patient of its own: both kinds of interval agree
-    alone = evaluation.measure(table.assign(subject=table["file"]))["accuracy"]
+    alone = measure(table.assign(subject=table["file"]))["accuracy"]
     assert alone["patients_low"] == pytest.approx(alone["low"], abs=0.01)
 
 
@@ -114,22 +119,26 @@ def test_interval_covers_the_truth_as_often_as_it_says():
         skill = np.repeat(random.uniform(0.5, 1.0, 40), 15)
         label = np.repeat(["all", "hem"] * 20, 15)
         right = random.random(600) < skill
-        table = with_p_all(pd.DataFrame({"label": label, "p_all": np.where((label == "all") == right, 0.9, 0.1)}))
-        table = table.assign(subject=np.repeat(np.arange(40), 15), file=np.arange(600).astype(str), split="test")
-        entry = evaluation.measure(table, resamples=300)["accuracy"]
+        table = with_p_all(
+            pd.DataFrame({"label": label, "p_all": np.where((label == "all") == right, 0.9, 0.1)})
+        )
+        table = table.assign(
+            subject=np.repeat(np.arange(40), 15), file=np.arange(600).astype(str), split="test"
+        )
+        entry = measure(table, resamples=300)["accuracy"]
         held += entry["patients_low"] <= 0.75 <= entry["patients_high"]
     assert 85 <= held <= 100  # 95 expected, fewer than 85 in one of 10,000 tries
 
 
 def test_without_patients_cells_are_resampled():
     table = clustered().assign(subject="")
-    assert evaluation.patients_of(table).tolist() == table["file"].tolist()
-    assert evaluation.measure(table)["patients"] == {"all": 120, "hem": 120}
+    assert tables.patients_of(table).tolist() == table["file"].tolist()
+    assert measure(table)["patients"] == {"all": 120, "hem": 120}
 
 
 def test_one_class_alone_has_no_auroc_but_an_accuracy():
     table = clustered()
-    found = evaluation.measure(table[table["label"] == "all"])
+    found = measure(table[table["label"] == "all"])
     assert found["auroc"]["value"] is None
     assert found["specificity"]["value"] is None
     assert found["accuracy"]["value"] == found["sensitivity"]["value"]
@@ -137,28 +146,30 @@ def test_one_class_alone_has_no_auroc_but_an_accuracy():
 
 
 def test_accuracy_of_each_patient(predictions):
-    table = evaluation.per_patient(predictions[predictions["split"] == "test"])
+    table = per_patient(predictions[predictions["split"] == "test"])
     assert table.set_index("subject")["cells"].to_dict() == {"1": 3, "2": 3, "3": 2, "4": 2}
     assert table.set_index("subject")["correct"].to_dict() == {"1": 3, "2": 2, "3": 2, "4": 0}
 
 
-@pytest.mark.parametrize(("patients", "width"), [("1112223344", True), ("1112223333", False), ("1111111111", False)])
+@pytest.mark.parametrize(
+    ("patients", "width"), [("1112223344", True), ("1112223333", False), ("1111111111", False)]
+)
 def test_one_patient_of_a_class_has_no_interval(predictions, patients, width):
     test = predictions[:10].assign(subject=list(patients))
     for metric in ("accuracy", "auroc", "weighted_f1"):
-        entry = evaluation.measure(test)[metric]
+        entry = measure(test)[metric]
         assert (entry["patients_low"] is not None) == (entry["patients_high"] is not None) == width
         assert entry["value"] > 0
 
 
 def test_few_patients_are_said(predictions):
-    assert "fewer than 10 of a class" in evaluation.sentence_of_patients(evaluation.evaluate(predictions, []))
-    many = evaluation.evaluate(clustered(patients=24), [])
-    assert "fewer" not in evaluation.sentence_of_patients(many)
+    assert "fewer than 10 of a class" in words.sentence_of_patients(evaluate(predictions, []))
+    many = evaluate(clustered(patients=24), [])
+    assert "fewer" not in words.sentence_of_patients(many)
 
 
 def test_table_shows_every_metric(predictions):
-    table = evaluation.table_of_metrics(evaluation.evaluate(predictions, []))
-    assert len(table) == len(evaluation.METRICS)
+    table = words.table_of_metrics(evaluate(predictions, []))
+    assert len(table) == len(METRICS)
     assert table.loc["accuracy", "correct"] == 7
     assert table["patients_low"].notna().all()

@@ -5,11 +5,16 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from conftest import network_of
 from scipy.special import softmax
 
-from allhelpers import architectures, explaining, finetuning, networks
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.evaluation import explaining
+from allhelpers.evaluation.explaining import MOST_DRAWN
+from allhelpers.networks import building, registry
+from allhelpers.networks.building import Network
+from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.training import finetuning
+from tests.helpers import network_of
 
 SIZE = 96
 SQUARE = slice(56, 88)  # rows and columns, in pixels
@@ -36,19 +41,23 @@ def inside_and_outside(heat):
 def bright(make_settings):
     """A network that is made by hand: a picture is bright, or dim, or dark, by its mean brightness."""
     settings = make_settings(input_size=SIZE, unfreeze="none")
-    architecture, pixels = architectures.get("mobilenet"), keras.Input((SIZE, SIZE, 3), dtype="uint8")
-    preprocessed = architectures.preprocess(architecture, pixels)
-    backbone = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.AveragePooling2D(8), keras.layers.ReLU()])
+    architecture, pixels = registry.get("mobilenet"), keras.Input((SIZE, SIZE, 3), dtype="uint8")
+    preprocessed = building.preprocess(architecture, pixels)
+    backbone = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), keras.layers.AveragePooling2D(8), keras.layers.ReLU()]
+    )
     trunk = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(backbone(preprocessed)))
     features, head = keras.Input((3,)), keras.layers.Dense(3, activation="softmax")
     tail = keras.Model(features, head(features))
     head.set_weights([np.array([[3.0, 0.0, -3.0]] * 3), np.zeros(3)])
     full, classes = keras.Model(pixels, tail(trunk(pixels))), ("bright", "dim", "dark")
-    return networks.Network(architecture, settings, None, classes, "pooled", trunk, tail, full, backbone)
+    return Network(architecture, settings, None, classes, "pooled", trunk, tail, full, backbone)
 
 
 def test_grad_cam_lights_up_where_the_class_is_decided(bright):
-    heat = explaining.grad_cam(bright, with_square(np.zeros((2, SIZE, SIZE, 3), np.uint8)), "bright")
+    heat = explaining.grad_cam(
+        bright, with_square(np.zeros((2, SIZE, SIZE, 3), np.uint8)), "bright"
+    )
     assert heat.shape == (2, SIZE, SIZE)
     assert heat.dtype == np.float32
     inside, outside = inside_and_outside(heat)
@@ -58,7 +67,12 @@ def test_grad_cam_lights_up_where_the_class_is_decided(bright):
 
 def test_what_speaks_against_a_class_is_dark(bright):
     """The square is all there is, and it speaks against a dark picture."""
-    assert explaining.grad_cam(bright, with_square(np.zeros((1, SIZE, SIZE, 3), np.uint8)), "dark").max() == 0
+    assert (
+        explaining.grad_cam(
+            bright, with_square(np.zeros((1, SIZE, SIZE, 3), np.uint8)), "dark"
+        ).max()
+        == 0
+    )
 
 
 @pytest.mark.parametrize("hidden", [0, 16])
@@ -69,15 +83,15 @@ def test_a_trained_head_is_caught_looking_at_a_mark(hidden, cells, make_settings
     pixels = np.where(positive[:, None, None, None], with_square(cells.pixels), cells.pixels)
     marked = replace(cells, pixels=pixels)
     network = network_of("alexnet", settings, marked)
-    features = networks.predict(network.trunk, marked.pixels)[np.newaxis]
+    features = building.predict(network.trunk, marked.pixels)[np.newaxis]
     finetuning.train(network, features, marked, settings, quiet=True)
     heat = explaining.grad_cam(network, marked.pixels[positive][:16], "all")
     inside, outside = inside_and_outside(heat)
     assert inside > 2 * outside
 
 
-CASES = [(name, "none") for name in architectures.ARCHITECTURES]
-CASES += [(name, "default") for name in architectures.ARCHITECTURES] + [("mobilenet", "all"), ("alexnet", "all")]
+CASES = [(name, "none") for name in ARCHITECTURES]
+CASES += [(name, "default") for name in ARCHITECTURES] + [("mobilenet", "all"), ("alexnet", "all")]
 
 
 @pytest.mark.parametrize(("name", "unfreeze"), CASES)
@@ -91,12 +105,16 @@ def test_every_network_can_be_asked(name, unfreeze, cells, make_settings):
     assert heat.min() >= 0
     assert heat.max() <= 1
     scores = explaining.scores(network, explaining.embed(network, pixels))
-    np.testing.assert_allclose(softmax(scores, axis=1), networks.predict(network.full, pixels), atol=1e-5)
+    np.testing.assert_allclose(
+        softmax(scores, axis=1), building.predict(network.full, pixels), atol=1e-5
+    )
 
 
 def test_impossible_questions_are_refused(bright):
     pixels = np.zeros((1, SIZE, SIZE, 3), np.uint8)
-    with pytest.raises(InputError, match="'all' is not a class of this model: choose from bright, dim, dark"):
+    with pytest.raises(
+        InputError, match="'all' is not a class of this model: choose from bright, dim, dark"
+    ):
         explaining.grad_cam(bright, pixels, "all")
     with pytest.raises(InputError, match="needs \\(cells, 96, 96, 3\\)"):
         explaining.embed(bright, pixels[:, :50])
@@ -128,8 +146,8 @@ def test_map_keeps_groups_together_and_is_the_same_again():
 def test_map_is_limited_and_draws_say_what_they_leave():
     with pytest.raises(InputError, match="A map of 1,001 cells cannot be drawn"):
         explaining.map_of_features(np.zeros((1001, 3)), seed=1)
-    rows = explaining.drawn(np.arange(0, 5000, 2), seed=1)
-    assert len(set(rows)) == explaining.MOST_DRAWN
+    rows = explaining.draw_rows(np.arange(0, 5000, 2), seed=1)
+    assert len(set(rows)) == MOST_DRAWN
     assert (np.diff(rows) > 0).all()
     assert (rows % 2 == 0).all()
-    assert explaining.drawn(np.arange(7), seed=1).tolist() == list(range(7))
+    assert explaining.draw_rows(np.arange(7), seed=1).tolist() == list(range(7))

@@ -6,14 +6,19 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, few, network_of
 
-from allhelpers import exporting, models, runs, sample
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import read_json
+from allhelpers.data import synthetic
+from allhelpers.inference import exporting, predicting
+from allhelpers.inference.exporting import ONNX_PACKAGES, SAMPLE, SUFFIXES, TOLERANCE
 from allhelpers.settings import PAPERS_THREE
+from tests.helpers import ROOT, few, network_of
 
-lacks_onnx = any(importlib.util.find_spec(name) is None for name in exporting.ONNX_PACKAGES)
-needs_onnx = pytest.mark.skipif(lacks_onnx, reason="ONNX's packages, which are optional, are not installed")
+lacks_onnx = any(importlib.util.find_spec(name) is None for name in ONNX_PACKAGES)
+needs_onnx = pytest.mark.skipif(
+    lacks_onnx, reason="ONNX's packages, which are optional, are not installed"
+)
 KINDS = [pytest.param("onnx", marks=needs_onnx), "litert", "saved_model"]
 
 
@@ -22,14 +27,19 @@ KINDS = [pytest.param("onnx", marks=needs_onnx), "litert", "saved_model"]
 def test_exported_model_gives_the_same_probabilities(name, kind, cells, make_settings, tmp_path):
     some = few(cells, count=8, valid=2)
     network = network_of(name, make_settings(average=8 if name == "mobilenet" else 1), some)
-    path = tmp_path / f"model{exporting.SUFFIXES[kind]}"
+    path = tmp_path / f"model{SUFFIXES[kind]}"
     compared, difference = exporting.export(network, kind, path)
     assert compared == "16 synthetic cells"
-    assert difference < exporting.TOLERANCE
+    assert difference < TOLERANCE
     np.testing.assert_allclose(
-        exporting.run(path, kind, some.pixels), models.probabilities(network, some.pixels), atol=exporting.TOLERANCE
+        exporting.run(path, kind, some.pixels),
+        predicting.probabilities(network, some.pixels),
+        atol=TOLERANCE,
     )
-    assert runs.read_json(tmp_path / f"{path.name}.json")["orientations_averaged_inside"] == network.settings.average
+    assert (
+        read_json(tmp_path / f"{path.name}.json")["orientations_averaged_inside"]
+        == network.settings.average
+    )
 
 
 def test_export_that_differs_leaves_nothing(cells, make_settings, tmp_path, monkeypatch):
@@ -51,10 +61,12 @@ def test_export_to_onnx_says_what_to_install(cells, make_settings, tmp_path, mon
 def test_example_runs_without_keras_and_agrees(cells, make_settings, tmp_path):
     network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
     exporting.export(network, "onnx", tmp_path / "model.onnx")
-    folder = sample.draw(tmp_path / "cells", exporting.SAMPLE)
+    folder = synthetic.draw_sample(tmp_path / "cells", SAMPLE)
     picture = next(folder.rglob("*.bmp"))
     command = [sys.executable, ROOT / "examples" / "run_onnx.py", tmp_path / "model.onnx", picture]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    expected = models.classify(network, [picture]).iloc[0]
-    assert said.strip() == f"{picture} p_all = {expected['p_all']:.3f} p_hem = {expected['p_hem']:.3f}"
+    expected = predicting.predict(network, [picture]).iloc[0]
+    assert (
+        said.strip() == f"{picture} p_all = {expected['p_all']:.3f} p_hem = {expected['p_hem']:.3f}"
+    )
     assert "keras" not in (ROOT / "examples" / "run_onnx.py").read_text().split('"""')[2]

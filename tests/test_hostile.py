@@ -17,8 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from allhelpers import __main__, manifest, pipeline, sample, settings, splitting
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.data import manifest as manifests
+from allhelpers.data import splitting, synthetic
+from allhelpers.data.manifest import OFFICIAL_CLASSES
+from allhelpers.running import cli, parameters, planning
+from allhelpers.settings import RunSettings, validate
 
 QUICK, ALL = 12, 125  # inputs of each kind; four kinds
 ODD_VALUES = [
@@ -37,8 +41,8 @@ def inputs(request):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A folder of 16 cells of 16 patients, and its manifest."""
-    folder = sample.draw(tmp_path_factory.mktemp("hostile") / "cells", 16)
-    return folder, manifest.from_folder(folder)
+    folder = synthetic.draw_sample(tmp_path_factory.mktemp("hostile") / "cells", 16)
+    return folder, manifests.from_folder(folder)
 
 
 @contextlib.contextmanager
@@ -58,8 +62,12 @@ def time_limit():
 def command(*arguments):
     """The command line in this process; returns its status. Any exception that it lets through fails the test."""
     errors = io.StringIO()
-    with time_limit(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        status = __main__.main([str(argument) for argument in arguments])
+    with (
+        time_limit(),
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        status = cli.main([str(argument) for argument in arguments])
     sentences = [line for line in errors.getvalue().splitlines() if line.startswith("error: ")]
     assert (status, len(sentences)) in ((0, 0), (1, 1)), errors.getvalue()
     return status
@@ -74,7 +82,9 @@ def audit(folder, images, table):
 def damage(content, draw):
     """One of the things that happen to files."""
     content = bytearray(content)
-    kind = draw.choice(["flip", "flips", "header", "cut", "zeros", "insert", "random", "empty", "swap"])
+    kind = draw.choice(
+        ["flip", "flips", "header", "cut", "zeros", "insert", "random", "empty", "swap"]
+    )
     if kind == "empty":
         return b""
     if kind == "random":
@@ -123,10 +133,12 @@ def test_damaged_pictures(small, tmp_path, inputs, monkeypatch):
             content = (folder / file).read_bytes()
             if number == damaged:
                 picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-                content = damage(cv2.imencode(draw.choice([".bmp", ".png", ".jpg"]), picture)[1].tobytes(), draw)
-            (images / manifest.base_name(file)).write_bytes(content)
+                content = damage(
+                    cv2.imencode(draw.choice([".bmp", ".png", ".jpg"]), picture)[1].tobytes(), draw
+                )
+            (images / manifests.base_name(file)).write_bytes(content)
         if seed % 2:
-            content = (images / manifest.base_name(table["file"][damaged])).read_bytes()
+            content = (images / manifests.base_name(table["file"][damaged])).read_bytes()
             listed.loc[damaged, "sha256"] = hashlib.sha256(content).hexdigest()
         listed.to_csv(here / "manifest.csv", index=False)
         statuses.append(audit(here, images, here / "manifest.csv"))
@@ -145,9 +157,13 @@ def malformed(table, kind, draw):
     if kind == 2:
         return text + draw.choice(text.splitlines(keepends=True))
     if kind == 3:
-        return text.replace(b",", draw.choice([b";", b"\t", b",,", b'"', b"\x00"]), draw.randrange(1, 50))
+        return text.replace(
+            b",", draw.choice([b";", b"\t", b",,", b'"', b"\x00"]), draw.randrange(1, 50)
+        )
     if kind == 4:
-        return text.replace(b"all", draw.choice([b"aml", b"", b"../../x", b"<script>", b"A" * 10**5]), 3)
+        return text.replace(
+            b"all", draw.choice([b"aml", b"", b"../../x", b"<script>", b"A" * 10**5]), 3
+        )
     return text.decode().encode(draw.choice(["utf-16", "utf-32", "cp037"]))
 
 
@@ -166,19 +182,25 @@ def test_malformed_manifests(small, tmp_path, inputs, monkeypatch):
 
 def test_malformed_settings(tmp_path, inputs, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    good = {**REQUIRED, "split": "patient", "epochs": 3, "learning_rate": 0.1, "unfreeze": {"mobilenet": "all"}}
+    good = {
+        **REQUIRED,
+        "split": "patient",
+        "epochs": 3,
+        "learning_rate": 0.1,
+        "unfreeze": {"mobilenet": "all"},
+    }
     refused = 0
     for seed in inputs:
         draw = random.Random(seed)
         chosen = dict(good)
         for _ in range(draw.randrange(1, 4)):
-            name = draw.choice([*settings.RunSettings.model_fields, "__class__", "lambda", ""])
+            name = draw.choice([*RunSettings.model_fields, "__class__", "lambda", ""])
             chosen[name] = draw.choice(ODD_VALUES)
         text = yaml.safe_dump(chosen).encode()
         if seed % 2:
             text = damage(text, draw)
         (tmp_path / "settings.yaml").write_bytes(text)
-        sentence = refusal(lambda: pipeline.check(settings.read_file(tmp_path / "settings.yaml")))
+        sentence = refusal(lambda: planning.check(parameters.read_file(tmp_path / "settings.yaml")))
         refused += bool(sentence)
         assert len(sentence) < 1100
         assert [path.name for path in tmp_path.iterdir()] == ["settings.yaml"]
@@ -206,12 +228,16 @@ def test_damaged_archives(small, tmp_path, inputs, monkeypatch):
 
 
 cells_of_patients = st.lists(
-    st.tuples(st.integers(1, 12), st.sampled_from(["all", "hem"]), st.integers(0, 30)), min_size=1, max_size=80
+    st.tuples(st.integers(1, 12), st.sampled_from(["all", "hem"]), st.integers(0, 30)),
+    min_size=1,
+    max_size=80,
 )
 
 
 @hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(cells_of_patients, st.integers(0, 5), st.sampled_from(["patient", "patient:1/3", "patient:3/3"]))
+@given(
+    cells_of_patients, st.integers(0, 5), st.sampled_from(["patient", "patient:1/3", "patient:3/3"])
+)
 def test_split_by_patient_never_divides_patients_or_identical_pictures(cells, seed, split):
     """Whatever the patients and whichever share a picture: it is drawn so, or refused."""
     table = pd.DataFrame(cells, columns=["subject", "label", "content"]).astype({"subject": str})
@@ -230,20 +256,26 @@ def test_split_by_patient_never_divides_patients_or_identical_pictures(cells, se
 
 
 texts = st.text(
-    st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00\r\n/\\"), min_size=1, max_size=30
+    st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00\r\n/\\"),
+    min_size=1,
+    max_size=30,
 )
 
 
 @hypothesis_settings(deadline=None, max_examples=100)
-@given(st.lists(st.tuples(texts, st.sampled_from(manifest.OFFICIAL_CLASSES), texts), min_size=1, max_size=10))
+@given(
+    st.lists(st.tuples(texts, st.sampled_from(OFFICIAL_CLASSES), texts), min_size=1, max_size=10)
+)
 def test_manifest_with_any_names_is_read_as_it_was_written_or_refused(tmp_path_factory, rows):
-    table = pd.DataFrame(rows, columns=["file", "label", "subject"]).assign(part="training", fold="", sha256="x")
+    table = pd.DataFrame(rows, columns=["file", "label", "subject"]).assign(
+        part="training", fold="", sha256="x"
+    )
     path = tmp_path_factory.mktemp("manifest") / "m.csv"
     table.to_csv(path, index=False)
     try:
-        read = manifest.read(path)
+        read = manifests.read(path)
     except InputError:
-        assert table["file"].map(manifest.base_name).duplicated().any()
+        assert table["file"].map(manifests.base_name).duplicated().any()
         return
     assert read[["file", "label", "subject"]].to_numpy().tolist() == [list(row) for row in rows]
 
@@ -253,7 +285,7 @@ any_value = st.recursive(plain, lambda inner: st.lists(inner, max_size=3))
 
 
 @hypothesis_settings(deadline=None, max_examples=200)
-@given(any_value, st.sampled_from(list(settings.RunSettings.model_fields)))
+@given(any_value, st.sampled_from(list(RunSettings.model_fields)))
 def test_any_value_of_any_setting_is_taken_or_refused_in_one_sentence(value, name):
-    sentence = refusal(lambda: settings.validate(settings.RunSettings, {name: value}))
+    sentence = refusal(lambda: validate(RunSettings, {name: value}))
     assert not sentence or name in sentence or str(value).strip() in sentence

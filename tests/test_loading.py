@@ -6,10 +6,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED, needs_shared
 
-from allhelpers import loading, manifest, pictures, runs, sources, splitting
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import sha256
+from allhelpers.data import images, loading, matching, sources, splitting
+from allhelpers.data import manifest as manifests
+from allhelpers.data.images import decode
+from allhelpers.data.loading import Cells
+from allhelpers.data.manifest import OFFICIAL_CLASSES, PROJECT_MANIFEST
+from allhelpers.data.sources import KAGGLE_DATASET, Folder, ZipArchive
+from tests.helpers import SHARED, needs_shared
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def folder(make_settings):
 @pytest.fixture
 def copied(folder, tmp_path):
     """A copy that a test may damage, with a manifest of the undamaged files."""
-    images, table = tmp_path / "images", manifest.from_folder(folder)
+    images, table = tmp_path / "images", manifests.from_folder(folder)
     shutil.copytree(folder, images)
     table.to_csv(tmp_path / "manifest.csv", index=False)
     return images
@@ -49,7 +55,9 @@ def test_cells_are_rgb_resized_by_area(cells, folder):
 
 def test_labels_follow_the_order_of_classes(cells):
     labels = cells.labels()
-    assert (labels.argmax(axis=1) == [manifest.OFFICIAL_CLASSES.index(label) for label in cells.table["label"]]).all()
+    assert (
+        labels.argmax(axis=1) == [OFFICIAL_CLASSES.index(label) for label in cells.table["label"]]
+    ).all()
     assert (labels.sum(axis=1) == 1).all()
 
 
@@ -59,7 +67,7 @@ def test_decoded_once(settings, monkeypatch):
     def never(*_, **__):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(pictures, "decode", never)
+    monkeypatch.setattr(images, "decode", never)
     np.testing.assert_array_equal(loading.prepare(settings).pixels, before.pixels)
 
 
@@ -69,7 +77,9 @@ def test_folder_layout_does_not_matter(settings, copied):
     flat.mkdir(parents=True)
     for path in copied.rglob("*.bmp"):
         path.rename(flat / path.name)
-    moved = settings.model_copy(update={"images": str(copied.parent / "flat"), "cache_folder": str(flat.parent / "c")})
+    moved = settings.model_copy(
+        update={"images": str(copied.parent / "flat"), "cache_folder": str(flat.parent / "c")}
+    )
     np.testing.assert_array_equal(loading.prepare(moved).pixels, expected.pixels)
 
 
@@ -78,7 +88,9 @@ def test_zip_archive_gives_the_same_cells(settings, copied):
     with zipfile.ZipFile(archive, "w") as stream:
         for path in copied.rglob("*.bmp"):
             stream.write(path, Path("C-NMC_Leukemia") / path.relative_to(copied))
-    zipped = settings.model_copy(update={"images": str(archive), "cache_folder": str(copied.parent / "zipcache")})
+    zipped = settings.model_copy(
+        update={"images": str(archive), "cache_folder": str(copied.parent / "zipcache")}
+    )
     np.testing.assert_array_equal(loading.prepare(zipped).pixels, loading.prepare(settings).pixels)
 
 
@@ -90,9 +102,11 @@ def test_kaggle_download_is_asked_for_and_read(settings, copied, monkeypatch):
         (download / "C-NMC_Leukemia" / part).mkdir()
         (download / "C-NMC_Leukemia" / part / "1.bmp").write_bytes(part.encode())
     asked = []
-    monkeypatch.setattr("kagglehub.dataset_download", lambda name: asked.append(name) or str(download))
+    monkeypatch.setattr(
+        "kagglehub.dataset_download", lambda name: asked.append(name) or str(download)
+    )
     cells = loading.prepare(settings.model_copy(update={"images": "kaggle"}))
-    assert asked == [sources.KAGGLE_DATASET]
+    assert asked == [KAGGLE_DATASET]
     assert len(cells.table) == 160
 
 
@@ -111,8 +125,8 @@ def test_same_name_is_told_apart_by_content(tmp_path):
     for part, content in (("prelim", b"right"), ("final", b"other")):
         (tmp_path / part).mkdir()
         (tmp_path / part / "1.bmp").write_bytes(content)
-    table = pd.DataFrame({"file": ["x/1.bmp"], "sha256": [runs.sha256(tmp_path / "prelim" / "1.bmp")]})
-    assert loading.match(table, sources.Folder(tmp_path))[0] == tmp_path / "prelim" / "1.bmp"
+    table = pd.DataFrame({"file": ["x/1.bmp"], "sha256": [sha256(tmp_path / "prelim" / "1.bmp")]})
+    assert matching.match(table, Folder(tmp_path))[0] == tmp_path / "prelim" / "1.bmp"
 
 
 def test_same_picture_twice_is_refused(settings, copied):
@@ -129,7 +143,9 @@ def test_missing_pictures_stop_the_run_and_are_listed(settings, copied):
     gone.unlink()
     with pytest.raises(InputError, match=r"1 of the 160 pictures.*--allow-subset"):
         loading.prepare(settings)
-    assert pd.read_csv(Path(settings.run_folder) / "missing.csv")["file"].str.endswith(gone.name).tolist() == [True]
+    assert pd.read_csv(Path(settings.run_folder) / "missing.csv")["file"].str.endswith(
+        gone.name
+    ).tolist() == [True]
 
 
 def test_allowed_subset_is_drawn_anew_and_said(settings, copied):
@@ -142,7 +158,7 @@ def test_allowed_subset_is_drawn_anew_and_said(settings, copied):
 
 def test_all_official_training_files_need_no_subset():
     """The preliminary test may be missing for the paper's split: none of its cells is used."""
-    table = manifest.read(manifest.PROJECT_MANIFEST)
+    table = manifests.read(PROJECT_MANIFEST)
     there = table["part"] == "training"
     settings = loading_settings(split="paper")
     chosen, notes = loading.choose_cells(table, there, settings)
@@ -151,9 +167,11 @@ def test_all_official_training_files_need_no_subset():
 
 
 def test_seed_of_the_run_draws_another_split():
-    table = manifest.read(manifest.PROJECT_MANIFEST)
+    table = manifests.read(PROJECT_MANIFEST)
     there = table["part"] != ""
-    one, two = (loading.choose_cells(table, there, loading_settings(seed=seed))[0] for seed in (2019, 7))
+    one, two = (
+        loading.choose_cells(table, there, loading_settings(seed=seed))[0] for seed in (2019, 7)
+    )
     assert set(one["file"]) != set(two["file"])
 
 
@@ -176,14 +194,17 @@ def test_damaged_picture_is_named_and_leaves_no_pixels(settings, copied, damage,
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=f"{path.name}.*{message}"):
         loading.prepare(settings)
-    assert not {p.suffix for p in Path(settings.cache_folder).rglob("*") if p.is_file()} & {".npy", ".partial"}
+    assert not {p.suffix for p in Path(settings.cache_folder).rglob("*") if p.is_file()} & {
+        ".npy",
+        ".partial",
+    }
 
 
 def test_listed_but_undecodable_picture_is_named():
     with pytest.raises(InputError, match="x.bmp is damaged"):
-        pictures.decode(b"BM" + bytes(100), "x.bmp")
+        decode(b"BM" + bytes(100), "x.bmp")
     with pytest.raises(InputError, match="not a BMP, PNG or JPEG"):
-        pictures.decode(b"GIF89a", "x.bmp")
+        decode(b"GIF89a", "x.bmp")
 
 
 def test_empty_and_missing_folders_are_refused(tmp_path, make_settings):
@@ -199,18 +220,18 @@ def test_empty_and_missing_folders_are_refused(tmp_path, make_settings):
 def test_member_of_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as stream:
         stream.writestr("UID_1_1_1_all.bmp", bytes(2 << 20))
-    monkeypatch.setattr(pictures, "MOST_BYTES", 1 << 20)
-    archive = sources.ZipArchive(tmp_path / "bomb.zip")
+    monkeypatch.setattr(images, "MOST_BYTES", 1 << 20)
+    archive = ZipArchive(tmp_path / "bomb.zip")
     with pytest.raises(InputError, match="unpacks to more than"):
         archive.read(archive.members[0])
 
 
 def test_run_folder_takes_one_choice_of_cells(cells, make_settings):
     settings = make_settings()
-    assert loading.record(cells, settings) == loading.record(cells, settings)
-    other = loading.Cells(cells.table.iloc[1:], cells.pixels[1:], cells.notes, "other", cells.classes)
+    assert loading.record_cells(cells, settings) == loading.record_cells(cells, settings)
+    other = Cells(cells.table.iloc[1:], cells.pixels[1:], cells.notes, "other", cells.classes)
     with pytest.raises(InputError, match="holds other cells"):
-        loading.record(other, settings)
+        loading.record_cells(other, settings)
 
 
 def test_sample_says_that_it_is_synthetic(cells):
@@ -230,19 +251,26 @@ def test_real_official_files(tmp_path, make_settings):
         allow_subset=True,
     )  # fmt: skip
     cells = loading.prepare(settings)
-    assert cells.table["split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 20}
-    assert "160 of the manifest's 12,528 pictures" in cells.notes[0]
-    official = manifest.read(manifest.PROJECT_MANIFEST).set_index("file")["label"]
+    folds = len(list((SHARED / "cnmc").glob("fold_*")))  # 40 pictures of each class in each
+    assert cells.table["split"].value_counts().to_dict() == {
+        "valid": 70,
+        "test": 70,
+        "train": folds * 80 - 140,
+    }
+    assert f"{folds * 80} of the manifest's 12,528 pictures" in cells.notes[0]
+    official = manifests.read(PROJECT_MANIFEST).set_index("file")["label"]
     assert (cells.table["label"] == official[cells.table["file"]].to_numpy()).all()
-    assert splitting.shared_patients(cells.table)  # the paper's split leaks patients, and the project can tell
+    assert splitting.shared_patients(
+        cells.table
+    )  # the paper's split leaks patients, and the project can tell
 
 
 def test_crop_keeps_the_centre_and_the_scale():
     picture = np.zeros((450, 450, 3), np.uint8)
     picture[200:250, 176:276] = 200
     content = cv2.imencode(".bmp", picture)[1].tobytes()
-    whole = pictures.decode(content, "a.bmp", size=225, crop=450)
-    centre = pictures.decode(content, "a.bmp", size=155, crop=310)
+    whole = decode(content, "a.bmp", size=225, crop=450)
+    centre = decode(content, "a.bmp", size=155, crop=310)
     assert whole.shape == (225, 225, 3)
     assert centre.shape == (155, 155, 3)
     assert whole.any(axis=-1).sum() == centre.any(axis=-1).sum() == 25 * 50

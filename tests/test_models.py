@@ -10,23 +10,21 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import network_of
 
-from allhelpers import (
-    architectures,
-    finetuning,
-    loading,
-    models,
-    networks,
-    pretrained,
-    runs,
-    sources,
-    trunk,
-)
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import read_json, sha256, write_json
+from allhelpers._core.machine import Clock
+from allhelpers.data import loading, sources
+from allhelpers.inference import predicting, saved
+from allhelpers.inference.saved import MEMBERS
+from allhelpers.networks import building
+from allhelpers.networks.pretrained import Weights
+from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.training import finetuning, records, trunk
+from tests.helpers import network_of
 
-NAMES = tuple(architectures.ARCHITECTURES)
-RANDOM = pretrained.Weights("random")
+NAMES = tuple(ARCHITECTURES)
+RANDOM = Weights("random")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +37,8 @@ def trained(cells, make_settings, tmp_path_factory):
 
 
 def finish(network, folder, cells):
-    record = models.describe(network, cells, [], "hash", runs.Clock())
-    models.finish(network, folder, pd.DataFrame({"file": ["a"]}), {}, record)
+    record = records.describe(network, cells, [], "hash", Clock())
+    records.finish(network, folder, pd.DataFrame({"file": ["a"]}), {}, record)
 
 
 def test_saved_model_takes_plain_pixels_without_this_project(trained, cells):
@@ -48,36 +46,41 @@ def test_saved_model_takes_plain_pixels_without_this_project(trained, cells):
     assert plain.input.dtype == "uint8"
     np.testing.assert_allclose(
         plain.predict(cells.pixels[:4], verbose=0),
-        networks.predict(trained.network.full, cells.pixels[:4]),
+        building.predict(trained.network.full, cells.pixels[:4]),
         atol=1e-6,
     )
 
 
 def test_loaded_model_predicts_the_same(trained, cells):
-    loaded = models.load(trained.folder)
+    loaded = saved.load(trained.folder)
     np.testing.assert_array_equal(
-        networks.predict(loaded.full, cells.pixels[:8]), networks.predict(trained.network.full, cells.pixels[:8])
+        building.predict(loaded.full, cells.pixels[:8]),
+        building.predict(trained.network.full, cells.pixels[:8]),
     )
 
 
-def test_model_with_a_cut_through_several_layers_is_saved_and_loaded(cells, make_settings, tmp_path):
+def test_model_with_a_cut_through_several_layers_is_saved_and_loaded(
+    cells, make_settings, tmp_path
+):
     settings = make_settings(input_size=96)
     network = network_of("nasnetmobile", settings, replace(cells, pixels=cells.pixels[:, :96, :96]))
     finish(network, tmp_path, cells)
     pixels = cells.pixels[:8, 60:156, 60:156]
-    expected = networks.predict(network.full, pixels)
-    np.testing.assert_allclose(networks.predict(models.load(tmp_path).full, pixels), expected, atol=1e-6)
+    expected = building.predict(network.full, pixels)
+    np.testing.assert_allclose(
+        building.predict(saved.load(tmp_path).full, pixels), expected, atol=1e-6
+    )
     plain = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(plain.predict(pixels, verbose=0), expected, atol=1e-5)
 
 
 def test_changed_or_foreign_model_is_refused(trained, tmp_path):
     with pytest.raises(InputError, match="parameters.json beside it"):
-        models.load(tmp_path / "model.keras")
+        saved.load(tmp_path / "model.keras")
     (tmp_path / "parameters.json").write_bytes((trained.folder / "parameters.json").read_bytes())
     (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes() + b"x")
     with pytest.raises(InputError, match="SHA-256 differs"):
-        models.load(tmp_path)
+        saved.load(tmp_path)
 
 
 def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_path):
@@ -90,7 +93,7 @@ def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_pa
     finish(network, tmp_path, cells)
     source = sources.open_images(settings)
     files = [source.path / file for file in expected["file"]]
-    classified = models.classify(models.load(tmp_path), files)
+    classified = predicting.predict(saved.load(tmp_path), files)
     np.testing.assert_allclose(classified["p_all"], expected["p_all"], atol=1e-4)
 
 
@@ -99,10 +102,10 @@ PAYLOAD = b"cos\nsystem\n(S'touch %s'\ntR."  # a pickle that runs a command when
 
 def forge(trained, folder, write):
     """A model file of an attacker, with a record that fits it."""
-    record = runs.read_json(trained.folder / "parameters.json")
+    record = read_json(trained.folder / "parameters.json")
     write(folder / "model.keras")
-    record["model"]["sha256"] = runs.sha256(folder / "model.keras")
-    runs.write_json(folder / "parameters.json", record)
+    record["model"]["sha256"] = sha256(folder / "model.keras")
+    write_json(folder / "parameters.json", record)
     return folder
 
 
@@ -120,13 +123,13 @@ def with_lambda_layer(path):
 
 def with_more_members(path):
     with zipfile.ZipFile(path, "w") as stream:
-        for name in (*models.MEMBERS, "assets/evil.py"):
+        for name in (*MEMBERS, "assets/evil.py"):
             stream.writestr(name, b"")
 
 
 def with_bomb(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as stream:
-        for name in models.MEMBERS:
+        for name in MEMBERS:
             stream.writestr(name, bytes(1 << 22))
 
 
@@ -135,11 +138,13 @@ def with_external_link(path):
     with h5py.File(content, "w") as stream:
         stream["layers"] = h5py.ExternalLink("/etc/passwd", "/")
     with zipfile.ZipFile(path, "w") as stream:
-        for name in models.MEMBERS:
+        for name in MEMBERS:
             stream.writestr(name, content.getvalue() if name.endswith("h5") else b"{}")
 
 
-@pytest.mark.filterwarnings("ignore:Skipping nested container")  # said of each layer that a forged file lacks
+@pytest.mark.filterwarnings(
+    "ignore:Skipping nested container"
+)  # said of each layer that a forged file lacks
 @pytest.mark.parametrize(
     ("write", "message"),
     [
@@ -152,21 +157,26 @@ def with_external_link(path):
 )
 def test_forged_model_is_refused_and_nothing_of_it_is_executed(trained, tmp_path, write, message):
     with pytest.raises(InputError, match=message):
-        models.load(forge(trained, tmp_path, write))
+        saved.load(forge(trained, tmp_path, write))
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("record", ["{", "[]", '"text"', "{}", '{"model": 1}', '{"model": {"sha256": 1}}'])
+@pytest.mark.parametrize(
+    "record", ["{", "[]", '"text"', "{}", '{"model": 1}', '{"model": {"sha256": 1}}']
+)
 def test_record_that_makes_no_sense_is_refused(trained, tmp_path, record):
     (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes())
     (tmp_path / "parameters.json").write_text(record)
     with pytest.raises(InputError, match="not the record of a finished run"):
-        models.load(tmp_path)
+        saved.load(tmp_path)
 
 
 def test_recorded_settings_that_make_no_sense_are_refused(trained, tmp_path):
-    record = runs.read_json(trained.folder / "parameters.json")
+    record = read_json(trained.folder / "parameters.json")
     (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes())
-    runs.write_json(tmp_path / "parameters.json", {**record, "settings": {"epochs": "many", "lambda": "import os"}})
+    write_json(
+        tmp_path / "parameters.json",
+        {**record, "settings": {"epochs": "many", "lambda": "import os"}},
+    )
     with pytest.raises(InputError, match="not a setting|cannot be used"):
-        models.load(tmp_path)
+        saved.load(tmp_path)

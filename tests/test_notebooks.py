@@ -11,21 +11,31 @@ import sys
 import nbformat
 import papermill
 import pytest
-from conftest import ROOT
 
-from allhelpers import methods, settings
+from allhelpers.networks import registry
+from allhelpers.networks.registry import NAMES
+from allhelpers.settings import (
+    ChoicesSettings,
+    ClassicalSettings,
+    CollapseSettings,
+    ComparisonSettings,
+    DataSettings,
+    OwnCellsSettings,
+    TrainingSettings,
+)
+from tests.helpers import ROOT
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 KINDS = {
-    "1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings,
-    "4": settings.CollapseSettings, "5": settings.OwnCellsSettings,
+    "1": DataSettings, "2": TrainingSettings, "3": ComparisonSettings,
+    "4": CollapseSettings, "5": OwnCellsSettings,
 }  # fmt: skip
 MOST_LINES, MEDIAN_LINES = 12, 6
 
 
 def kind_of(path):
     """The settings class of a notebook's parameters."""
-    own = {"2_classical": settings.ClassicalSettings, "4_optimisers_and_activations": settings.ChoicesSettings}
+    own = {"2_classical": ClassicalSettings, "4_optimisers_and_activations": ChoicesSettings}
     return own.get(path.stem) or KINDS[path.stem[0]]
 
 
@@ -48,13 +58,17 @@ def form_cells(path):
 
 def headings(path):
     cells = nbformat.read(path, as_version=4).cells
-    return re.findall(r"^## (\d \w.*)$", "\n".join(c.source for c in cells if c.cell_type == "markdown"), re.MULTILINE)
+    return re.findall(
+        r"^## (\d \w.*)$",
+        "\n".join(c.source for c in cells if c.cell_type == "markdown"),
+        re.MULTILINE,
+    )
 
 
 def test_every_stage_has_its_notebooks():
     studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
     assert {path.stem for path in PATHS} == {
-        "1_data_split", "3_comparison", "5_your_own_cells", *studies, *map(methods.notebook_of, methods.NAMES),
+        "1_data_split", "3_comparison", "5_your_own_cells", *studies, *map(registry.notebook_of, NAMES),
     }  # fmt: skip
 
 
@@ -63,13 +77,27 @@ def test_no_outputs_are_committed(path):
 
 
 def test_sections_are_the_same_in_every_notebook(path):
-    sections = ["About", "Set-up", "Parameters", "Cells", "Model", "Training", "Evaluation", "What to take away"]
+    sections = [
+        "About",
+        "Set-up",
+        "Parameters",
+        "Cells",
+        "Model",
+        "Training",
+        "Evaluation",
+        "What to take away",
+    ]
     assert headings(path) == [f"{number} {title}" for number, title in enumerate(sections)]
 
 
 def test_forms_hold_every_setting_once_with_the_projects_default_and_help(path):
     fields = kind_of(path).model_fields
-    lines = [line for cell in form_cells(path) for line in cell.source.splitlines() if not line.startswith("# @title")]
+    lines = [
+        line
+        for cell in form_cells(path)
+        for line in cell.source.splitlines()
+        if not line.startswith("# @title")
+    ]
     names = []
     for line in lines:
         (statement,) = ast.parse(line).body
@@ -78,7 +106,7 @@ def test_forms_hold_every_setting_once_with_the_projects_default_and_help(path):
         assert ast.literal_eval(statement.value) == field.default
         assert "# @param " in line
         assert line.endswith(f"# {field.description}")
-    wanted = {"architectures", "run_folder"} if kind_of(path) is settings.ComparisonSettings else set(fields)
+    wanted = {"architectures", "run_folder"} if kind_of(path) is ComparisonSettings else set(fields)
     assert sorted(names) == sorted(wanted)
 
 
@@ -88,12 +116,16 @@ def test_papermill_puts_its_values_behind_all_forms(path):
 
 
 def test_cells_that_all_notebooks_share_are_up_to_date():
-    done = subprocess.run([sys.executable, ROOT / "tools" / "shared_cells.py", "--check"], check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "shared_cells.py", "--check"], check=False
+    )
     assert done.returncode == 0, "run: python tools/shared_cells.py"
 
 
 def test_code_cells_are_short():
-    lines = {path.stem: [len(cell.source.splitlines()) for cell in code_cells(path)] for path in PATHS}
+    lines = {
+        path.stem: [len(cell.source.splitlines()) for cell in code_cells(path)] for path in PATHS
+    }
     assert max(max(counts) for counts in lines.values()) <= MOST_LINES
     assert statistics.median(count for counts in lines.values() for count in counts) <= MEDIAN_LINES
 
@@ -127,7 +159,9 @@ def test_publish_rewrites_address_and_badge(tmp_path, path):
     command = [sys.executable, tmp_path / "tools" / "publish.py"]
     subprocess.run([*command, "some-body/some.name"], check=True, capture_output=True)
     test_badge_points_to_this_notebook_in_the_repository(tmp_path / "notebooks" / path.name)
-    assert 'REPOSITORY = \\"some-body/some.name\\"' in (tmp_path / "notebooks" / path.name).read_text()
+    assert (
+        'REPOSITORY = \\"some-body/some.name\\"' in (tmp_path / "notebooks" / path.name).read_text()
+    )
     assert subprocess.run([*command, "nonsense"], capture_output=True, check=False).returncode == 1
 
 
@@ -139,20 +173,39 @@ def run_folder(tmp_path_factory):
 
 @pytest.mark.parametrize("notebook", PATHS, ids=lambda path: path.stem)
 def test_notebook_runs_under_nbval(notebook, run_folder, cache):
-    values = {"run_folder": str(run_folder / "run"), "cache_folder": str(cache), "sample_cells": 160}
-    if issubclass(kind_of(notebook), settings.TrainingSettings):
+    values = {
+        "run_folder": str(run_folder / "run"),
+        "cache_folder": str(cache),
+        "sample_cells": 160,
+    }
+    if issubclass(kind_of(notebook), TrainingSettings):
         values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01, "input_size": 112}
     if notebook.stem.startswith("5_"):
         values |= {"run_folder": str(run_folder / "own")}
     if notebook.stem.startswith("4_"):
         values |= {"weights": "random", "epochs": 2, "seeds": "1,2"}
-        values |= {"pool": 160} if kind_of(notebook) is settings.CollapseSettings else {"learning_rates": "0.001,0.1"}
+        values |= (
+            {"pool": 160}
+            if kind_of(notebook) is CollapseSettings
+            else {"learning_rates": "0.001,0.1"}
+        )
     copy = run_folder / notebook.name
     papermill.execute_notebook(notebook, copy, values, prepare_only=True, progress_bar=False)
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-c", os.devnull]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-q",
+        "-c",
+        os.devnull,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     command += ["--rootdir", str(run_folder), "-p", "no:cacheprovider", str(copy)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=run_folder, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=run_folder, check=False
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     if notebook.stem == "3_comparison":
         assert (run_folder / "run" / "report.html").is_file()

@@ -7,10 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from allhelpers import exporting, loading, models, own_cells, pipeline, runs, sample, sources
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import read_json
+from allhelpers.data import decoding, loading, matching, sources, synthetic
+from allhelpers.data.own_cells import PATIENTS_UNKNOWN
+from allhelpers.data.sources import Folder
+from allhelpers.inference import exporting, predicting, saved
+from allhelpers.running import notebooks
 
-KINDS = {"blast": "all", "lymphocyte": "hem", "monocyte": "hem"}  # which synthetic cells stand for them
+KINDS = {
+    "blast": "all",
+    "lymphocyte": "hem",
+    "monocyte": "hem",
+}  # which synthetic cells stand for them
 
 
 def draw(folder, patients=4, cells=3, side=300):
@@ -20,7 +29,7 @@ def draw(folder, patients=4, cells=3, side=300):
             place = folder / label / f"{label[0]}{patient}"
             place.mkdir(parents=True)
             for cell in range(cells):
-                picture = sample.draw_cell(drawn_as, patient, cell, seed=number)
+                picture = synthetic.draw_cell(drawn_as, patient, cell, seed=number)
                 picture = picture[..., [0, 2, 1]] if label == "monocyte" else picture
                 cv2.imwrite(str(place / f"{cell}.png"), cv2.resize(picture, (side, side)))
     return folder
@@ -35,7 +44,14 @@ def folder(tmp_path_factory):
 def settings(make_settings, folder, tmp_path):
     def make(**changes):
         own = {"images": str(folder), "manifest": "folders", "picture_size": 0, "split": "patient"}
-        return make_settings(**{**own, "cache_folder": str(tmp_path / "cache"), "run_folder": str(tmp_path), **changes})
+        return make_settings(
+            **{
+                **own,
+                "cache_folder": str(tmp_path / "cache"),
+                "run_folder": str(tmp_path),
+                **changes,
+            }
+        )
 
     return make
 
@@ -51,7 +67,7 @@ def place(folder, *names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), np.full((70, 70, 3), 40 + number, np.uint8))
-    return sources.Folder(folder)
+    return Folder(folder)
 
 
 def test_classes_and_patients_are_read_from_folders(settings):
@@ -67,7 +83,7 @@ def test_classes_and_patients_are_read_from_folders(settings):
 def test_same_names_in_several_folders_are_not_mixed_up(settings, folder):
     cells = loading.prepare(settings())
     for row, pixels in zip(cells.table.itertuples(), cells.pixels, strict=True):
-        np.testing.assert_array_equal(pixels, loading.decode_file(folder / row.file, settings()))
+        np.testing.assert_array_equal(pixels, decoding.decode_file(folder / row.file, settings()))
 
 
 def test_zip_of_a_folder_gives_the_same_cells(settings, folder, tmp_path):
@@ -78,17 +94,27 @@ def test_zip_of_a_folder_gives_the_same_cells(settings, folder, tmp_path):
         stream.writestr("__MACOSX/some/where/blast/._0.png", b"not a picture")
     unpacked, packed = loading.prepare(settings()), loading.prepare(settings(images=str(archive)))
     np.testing.assert_array_equal(packed.pixels[np.argsort(packed.table["file"])], unpacked.pixels)
-    assert packed.table[["label", "subject", "split"]].equals(unpacked.table[["label", "subject", "split"]])
+    assert packed.table[["label", "subject", "split"]].equals(
+        unpacked.table[["label", "subject", "split"]]
+    )
 
 
 def test_positive_class_can_be_named(settings):
-    assert loading.prepare(settings(positive="monocyte")).classes == ("monocyte", "blast", "lymphocyte")
+    assert loading.prepare(settings(positive="monocyte")).classes == (
+        "monocyte",
+        "blast",
+        "lymphocyte",
+    )
 
 
 def test_short_table_of_file_label_and_patient(settings, folder, tmp_path):
     files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
-    rows = [f"{file},{'sick' if 'blast' in file else 'well'},{file.split('/')[1]}" for file in files]
-    cells = loading.prepare(settings(manifest=write(tmp_path / "cells.csv", "file,label,patient", *rows)))
+    rows = [
+        f"{file},{'sick' if 'blast' in file else 'well'},{file.split('/')[1]}" for file in files
+    ]
+    cells = loading.prepare(
+        settings(manifest=write(tmp_path / "cells.csv", "file,label,patient", *rows))
+    )
     assert cells.classes == ("sick", "well")
     assert set(cells.table["subject"]) >= {"b0", "l0", "m0"}
 
@@ -97,14 +123,14 @@ def test_unknown_patients_are_said_in_every_output(settings, tmp_path):
     images = tmp_path / "images"
     place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(10)))
     cells = loading.prepare(settings(images=str(images)))
-    assert cells.notes == [own_cells.PATIENTS_UNKNOWN]
+    assert cells.notes == [PATIENTS_UNKNOWN]
     assert cells.table["subject"].is_unique
 
 
 def test_pictures_are_hashed_once(settings, monkeypatch):
     loading.prepare(settings())
     reads = []
-    monkeypatch.setattr(sources.Folder, "read", lambda *arguments: reads.append(arguments))
+    monkeypatch.setattr(Folder, "read", lambda *arguments: reads.append(arguments))
     loading.prepare(settings())
     assert reads == []
 
@@ -112,9 +138,9 @@ def test_pictures_are_hashed_once(settings, monkeypatch):
 def test_changed_picture_is_seen(settings, tmp_path):
     images = tmp_path / "images"
     source = place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(3)))
-    before = loading.read_manifest(settings(images=str(images)), source)
+    before = matching.read_manifest(settings(images=str(images)), source)
     cv2.imwrite(str(images / "a/1.png"), np.full((80, 80, 3), 200, np.uint8))
-    after = loading.read_manifest(settings(images=str(images)), source)
+    after = matching.read_manifest(settings(images=str(images)), source)
     assert list(before.index[before["sha256"] != after["sha256"]]) == [1]
 
 
@@ -139,7 +165,9 @@ def test_larger_pictures_are_kept_whole(settings, tmp_path):
         ([" a/1.png", "b/1.png"], "impossible label ' a'"),
     ],
 )
-def test_folders_that_tell_no_class_are_refused_in_one_sentence(settings, tmp_path, names, sentence):
+def test_folders_that_tell_no_class_are_refused_in_one_sentence(
+    settings, tmp_path, names, sentence
+):
     images = tmp_path / "images"
     place(images, *names)
     with pytest.raises(InputError, match=sentence):
@@ -158,7 +186,9 @@ def test_tables_that_cannot_be_used_are_refused_in_one_sentence(settings, tmp_pa
         return str(error.value)
 
     assert "1.png can be any of" in refusal("file,label", "1.png,a", "2.png,b")
-    assert "1 of the 9 pictures" in refusal("file,label", "3.png,b", *(f"{name},{name[0]}" for name in there))
+    assert "1 of the 9 pictures" in refusal(
+        "file,label", "3.png,b", *(f"{name},{name[0]}" for name in there)
+    )
     assert "lacks the column" in refusal("picture,class", "x/1.png,a")
     assert "names no subject for 2.png" in refusal("file,label,patient", "x/1.png,a,p1", "2.png,b,")
     assert "one class only" in refusal("file,label", "x/1.png,a", "2.png,a")
@@ -175,20 +205,24 @@ def test_three_classes_go_through_all_stages(folder, tmp_path):
         "architectures": "mobilenet,svm", "weights": "random", "unfreeze": "none", "epochs": 2, "input_size": 96,
         "cache_folder": str(tmp_path / "cache"),
     }  # fmt: skip
-    run = pipeline.run(values, tmp_path / "run")
+    run = notebooks.run_notebooks(values, tmp_path / "run")
     classes = ["monocyte", "blast", "lymphocyte"]
     predictions = pd.read_csv(run / "mobilenet" / "predictions.csv")
-    assert [name for name in predictions if name.startswith("p_")] == [f"p_{label}" for label in classes]
-    assert list(runs.read_json(run / "svm" / "metrics.json")["test"]["classes"]) == classes
+    assert [name for name in predictions if name.startswith("p_")] == [
+        f"p_{label}" for label in classes
+    ]
+    assert list(read_json(run / "svm" / "metrics.json")["test"]["classes"]) == classes
     report = (run / "report.html").read_text(encoding="utf-8")
     assert all(label in report for label in classes)
     card = (run / "mobilenet" / "model_card.md").read_text(encoding="utf-8")
     assert "[p_monocyte, p_blast, p_lymphocyte]" in card
-    assert not any(word in text.lower() for text in (report, card) for word in ("leukaemic", "c-nmc"))
+    assert not any(
+        word in text.lower() for text in (report, card) for word in ("leukaemic", "c-nmc")
+    )
 
-    network = models.load(run / "mobilenet")
-    files = sources.find_pictures([folder / "blast"])
-    classified = models.classify(network, files)
+    network = saved.load(run / "mobilenet")
+    files = sources.find_images([folder / "blast"])
+    classified = predicting.predict(network, files)
     assert set(classified["predicted"]) <= set(classes)
     _, difference = exporting.export(network, "litert", tmp_path / "three.tflite", files)
     assert difference < 1e-3

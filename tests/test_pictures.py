@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from allhelpers import pictures, sample
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.data import images, synthetic
+from allhelpers.data.images import UnusableError
 
-CELL = sample.draw_cell("all", 0, 0)
+CELL = synthetic.draw_cell("all", 0, 0)
 BMP = cv2.imencode(".bmp", CELL[..., ::-1])[1].tobytes()
 PNG = cv2.imencode(".png", CELL[..., ::-1])[1].tobytes()
 JPEG = cv2.imencode(".jpg", CELL[..., ::-1])[1].tobytes()
@@ -28,7 +29,7 @@ def as_format(kind):
 
 @pytest.mark.parametrize("content", [BMP, PNG])
 def test_whole_colour_picture_of_the_right_size_passes(content):
-    np.testing.assert_array_equal(pictures.decode(content, "a.bmp", size=450), CELL)
+    np.testing.assert_array_equal(images.decode(content, "a.bmp", size=450), CELL)
 
 
 @pytest.mark.parametrize(
@@ -55,29 +56,36 @@ def test_whole_colour_picture_of_the_right_size_passes(content):
     ],
 )
 def test_other_pictures_are_refused_by_name_and_reason(content, message):
-    with pytest.raises(pictures.UnusableError, match=f"^odd.bmp .*{message}"):
-        pictures.decode(content, "odd.bmp")
+    with pytest.raises(UnusableError, match=f"^odd.bmp .*{message}"):
+        images.decode(content, "odd.bmp")
 
 
 def test_header_that_claims_a_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
-    for side, message in ((8_000, "claims 8,000 x 8,000 pixels"), (60_000, "claims far too many pixels")):
+    for side, message in (
+        (8_000, "claims 8,000 x 8,000 pixels"),
+        (60_000, "claims far too many pixels"),
+    ):
         claims = BMP[:18] + side.to_bytes(4, "little") * 2 + BMP[26:]
         with pytest.raises(InputError, match=message):
-            pictures.decode(claims, "bomb.bmp")
+            images.decode(claims, "bomb.bmp")
 
 
 def test_any_size_is_taken_when_the_user_says_so():
-    assert pictures.decode(encoded(CELL[:300, :300]), "a.png", size=96, picture_size=0).shape == (96, 96, 3)
+    assert images.decode(encoded(CELL[:300, :300]), "a.png", size=96, picture_size=0).shape == (
+        96,
+        96,
+        3,
+    )
 
 
 def test_file_that_is_far_too_large_or_cannot_be_read_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.bmp").write_bytes(BMP)
-    monkeypatch.setattr(pictures, "MOST_BYTES", 1000)
+    monkeypatch.setattr(images, "MOST_BYTES", 1000)
     with pytest.raises(InputError, match="too large for a cell"):
-        pictures.read(tmp_path / "a.bmp")
+        images.read(tmp_path / "a.bmp")
     with pytest.raises(InputError, match="cannot be read"):
-        pictures.read(tmp_path / "gone.bmp")
+        images.read(tmp_path / "gone.bmp")
 
 
 @pytest.mark.parametrize(
@@ -92,9 +100,11 @@ def test_file_that_is_far_too_large_or_cannot_be_read_is_refused(tmp_path, monke
         (20, 300, 64),
     ],
 )
-@pytest.mark.parametrize("cell", [(slice(None), slice(None)), (slice(5, 15), slice(9, 17)), (slice(0, 0), slice(0, 0))])
+@pytest.mark.parametrize(
+    "cell", [(slice(None), slice(None)), (slice(5, 15), slice(9, 17)), (slice(0, 0), slice(0, 0))]
+)
 def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
     picture = np.zeros((height, width, 3), np.uint8)
     picture[cell] = np.random.default_rng(0).integers(0, 256, picture[cell].shape)
     expected = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(pictures.resize(picture, size), expected)
+    np.testing.assert_array_equal(images.resize(picture, size), expected)

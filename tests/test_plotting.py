@@ -4,23 +4,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import with_p_all
 from matplotlib.figure import Figure
 
-from allhelpers import comparison, plotting, report
+from allhelpers import plotting
+from allhelpers.evaluation import comparison, gathering
+from allhelpers.reporting import report
+from tests.helpers import with_p_all
 
 
 def texts(figure):
-    return " ".join(t.get_text() for t in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+    return " ".join(
+        t.get_text() for t in figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    )
 
 
 @pytest.fixture
 def figures(cells, run_folder):
     history = pd.read_csv(run_folder / "mobilenet" / "history.csv")
-    compared = comparison.compare(run_folder, ["mobilenet"])
+    compared = gathering.compare(run_folder, ["mobilenet"])
     test = with_p_all(cells.table[cells.table["split"] == "test"], 0.9)
     mixed = with_p_all(test, np.linspace(0, 1, len(test)))
-    predictions = comparison.predictions_of(run_folder, ["mobilenet"])
+    predictions = gathering.predictions_of(run_folder, ["mobilenet"])
     return {
         "cells_per_side": plotting.cells_per_side(cells.table),
         "cell_gallery": plotting.cell_gallery(cells),
@@ -31,10 +35,10 @@ def figures(cells, run_folder):
         "ranking_curves": plotting.ranking_curves(mixed, "MobileNet"),
         "reliability": plotting.reliability(mixed, "MobileNet"),
         "patients": plotting.patients(mixed, "MobileNet"),
-        "methods": plotting.methods(comparison.methods(predictions), compared),
-        "differences": plotting.differences(comparison.pairs(predictions)),
+        "methods": plotting.methods(comparison.compare_methods(predictions), compared),
+        "differences": plotting.differences(comparison.compare_pairs(predictions)),
         "accuracy": plotting.accuracy_with_intervals(compared),
-        "cost": plotting.cost(compared, comparison.stages(run_folder, ["mobilenet"])),
+        "cost": plotting.cost(compared, gathering.stages(run_folder, ["mobilenet"])),
     }
 
 
@@ -70,9 +74,13 @@ def test_one_cell_or_one_class_is_drawn_too(cells):
 
 
 def test_a_method_without_weights_is_named_alone(run_folder):
-    compared = comparison.compare(run_folder, ["mobilenet"])
-    both = pd.concat([compared, compared.assign(architecture="svm", weights=None)], ignore_index=True)
-    labels = [text.get_text() for text in plotting.accuracy_with_intervals(both).axes[0].get_yticklabels()]
+    compared = gathering.compare(run_folder, ["mobilenet"])
+    both = pd.concat(
+        [compared, compared.assign(architecture="svm", weights=None)], ignore_index=True
+    )
+    labels = [
+        text.get_text() for text in plotting.accuracy_with_intervals(both).axes[0].get_yticklabels()
+    ]
     assert labels == ["MobileNet\n(random)", "support vector machine"]
 
 
@@ -83,7 +91,7 @@ def test_gallery_shows_the_mistakes_only(figures):
 
 
 def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
-    page = report.write(run_folder, ["mobilenet"]).read_text()
+    page = report.write_report(run_folder, ["mobilenet"]).read_text()
     assert "7 of 10 test cells right" in page
     assert "not for diagnosis" in page
     assert "synthetic cells" in page
@@ -96,19 +104,26 @@ def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
 
 
 def test_report_of_notebooks_that_were_run_by_hand_says_what_they_were_given(run_folder):
-    page = report.write(run_folder, ["mobilenet"]).read_text()
+    page = report.write_report(run_folder, ["mobilenet"]).read_text()
     said = page.split("<h2>The settings</h2>")[1].split("<h2>")[0]
-    assert {"unfreeze = none", "epochs = 2", "seed = 1"} <= set(re.findall(r"<code>(.*?)</code>", said))
+    assert {"unfreeze = none", "epochs = 2", "seed = 1"} <= set(
+        re.findall(r"<code>(.*?)</code>", said)
+    )
     assert "batch_norm" not in said
 
 
 @pytest.mark.parametrize("by", ["seed", "split"])
 def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
-    names = [f"{metric}{end}" for metric in ("auroc", "weighted_f1") for end in ("", "_low", "_high")]
+    names = [
+        f"{metric}{end}" for metric in ("auroc", "weighted_f1") for end in ("", "_low", "_high")
+    ]
     runs = [{"variant": "all", "architecture": "mobilenet", "seed": seed, "split": split, "notes": "",
              **dict.fromkeys(names, 0.5)} for seed in (1, 2, 3) for split in ("a:b", "b:a")]  # fmt: skip
     figure = plotting.spread(pd.DataFrame(runs), by, ["split", "seed"])
     ax = figure.axes[0]
     assert len(ax.containers) == 6
     assert len(ax.get_yticklabels()) == {"seed": 2, "split": 3}[by]
-    assert ax.get_yticklabels()[0].get_text() == {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]
+    assert (
+        ax.get_yticklabels()[0].get_text()
+        == {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]
+    )

@@ -5,12 +5,14 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import SHARED, needs_shared
 
-from allhelpers import architectures, pretrained
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.networks import hdf5, pretrained, registry
+from allhelpers.networks.pretrained import Weights
+from allhelpers.networks.registry import ARCHITECTURES
+from tests.helpers import SHARED, needs_shared
 
-MOBILENET, VGG16 = architectures.get("mobilenet"), architectures.get("vgg16")
+MOBILENET, VGG16 = registry.get("mobilenet"), registry.get("vgg16")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,12 @@ def test_imagenet_without_network_says_what_was_tried_and_what_to_do(tmp_path):
     with pytest.raises(InputError) as caught:
         pretrained.locate(MOBILENET, "imagenet")
     message = str(caught.value)
-    for part in (MOBILENET.weights_file, MOBILENET.weights_url, str(tmp_path / "keras"), "mobilenet=PATH"):
+    for part in (
+        MOBILENET.weights_file,
+        MOBILENET.weights_url,
+        str(tmp_path / "keras"),
+        "mobilenet=PATH",
+    ):
         assert part in message
 
 
@@ -55,7 +62,7 @@ def test_auto_is_refused_for_real_cells():
 
 def test_file_in_kerass_cache_is_used_where_keras_records_no_hash(tmp_path):
     path = in_cache(tmp_path, MOBILENET)
-    assert pretrained.locate(MOBILENET, "imagenet") == pretrained.Weights("imagenet", path)
+    assert pretrained.locate(MOBILENET, "imagenet") == Weights("imagenet", path)
 
 
 def test_file_in_kerass_cache_that_fails_kerass_hash_is_not_used(tmp_path):
@@ -82,7 +89,7 @@ def test_each_server_is_asked_once(monkeypatch):
         raise OSError
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    addresses = [each.weights_url for each in architectures.ARCHITECTURES.values()]
+    addresses = [each.weights_url for each in ARCHITECTURES.values()]
     for address in 2 * addresses:
         assert not pretrained.reachable(address)
     assert sorted(asked) == sorted({f"https://{urlsplit(each).netloc}" for each in addresses})
@@ -94,7 +101,7 @@ def test_failed_download_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr("keras.utils.get_file", fail)
     with pytest.raises(InputError, match="Run it again"):
-        pretrained.fetch(MOBILENET, pretrained.Weights("imagenet"))
+        pretrained.fetch(MOBILENET, Weights("imagenet"))
 
 
 def test_missing_file_is_refused():
@@ -122,45 +129,45 @@ def legacy_file(path, model):
 
 def test_file_is_loaded_by_name(tmp_path):
     source, target = chain(), chain()
-    pretrained.load(target, legacy_file(tmp_path / "w.h5", source))
+    hdf5.load(target, legacy_file(tmp_path / "w.h5", source))
     for ours, theirs in zip(target.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_file_with_older_layer_names_is_loaded_by_order(tmp_path):
     source, target = chain(names=("conv2d_1", "conv2d_2")), chain()
-    pretrained.load(target, legacy_file(tmp_path / "w.h5", source))
+    hdf5.load(target, legacy_file(tmp_path / "w.h5", source))
     np.testing.assert_array_equal(target.get_weights()[2], source.get_weights()[2])
 
 
 def test_file_that_lacks_a_layer_is_refused_by_name(tmp_path):
     path = legacy_file(tmp_path / "w.h5", chain(names=("a",)))
     with pytest.raises(InputError, match=r"lacks 1 layers.*\(b\)"):
-        pretrained.load(chain(), path)
+        hdf5.load(chain(), path)
 
 
 def test_file_with_other_shapes_is_refused_by_name(tmp_path):
     path = legacy_file(tmp_path / "w.h5", chain(filters=4))
     with pytest.raises(InputError, match="other shapes.*a, b"):
-        pretrained.load(chain(), path)
+        hdf5.load(chain(), path)
 
 
 def test_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "w.h5").write_bytes(b"not HDF5")
     with pytest.raises(InputError, match="not a Keras weights file"):
-        pretrained.load(chain(), tmp_path / "w.h5")
+        hdf5.load(chain(), tmp_path / "w.h5")
 
 
 @needs_shared
 @pytest.mark.parametrize("name", ["mobilenet", "resnet50"])
 def test_real_weights_fit_and_other_architectures_refuse_them(name):
     path = next((SHARED / "weights").glob(f"{name}_*.h5"))
-    backbone = architectures.get(name).build()
+    backbone = registry.get(name).build()
     before = backbone.get_weights()[0]
-    pretrained.load(backbone, path)
+    hdf5.load(backbone, path)
     assert not np.array_equal(before, backbone.get_weights()[0])
     with pytest.raises(InputError, match="block1_conv1"):
-        pretrained.load(VGG16.build(), path)
+        hdf5.load(VGG16.build(), path)
 
 
 @pytest.mark.parametrize("kind", ["soft link", "external link", "external values", "endless"])
@@ -179,6 +186,6 @@ def test_weights_file_that_points_elsewhere_is_refused(tmp_path, kind):
             group.create_dataset("w", (4,), "u1", external=[("/etc/passwd", 0, 4)])
         else:
             group["w"] = group
-    backbone = architectures.get("mobilenet").build(96)
+    backbone = registry.get("mobilenet").build(96)
     with pytest.raises(InputError, match="points to other files"):
-        pretrained.load(backbone, path)
+        hdf5.load(backbone, path)

@@ -4,10 +4,12 @@ import importlib.util
 
 import pandas as pd
 import pytest
-from conftest import ROOT
 
-from allhelpers import architectures, comparison, evaluation
+from allhelpers.evaluation import published
+from allhelpers.evaluation.resampling import METRICS
+from allhelpers.networks.registry import ARCHITECTURES
 from benchmarks import tables
+from tests.helpers import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +29,11 @@ def test_tables_of_speed_are_made_from_the_kept_measurements():
 
 
 def test_every_kept_figure_has_its_interval_its_versions_and_its_command():
-    measured = comparison.measured()
-    networks = measured[measured["architecture"].isin(architectures.ARCHITECTURES)]
+    measured = published.measured()
+    networks = measured[measured["architecture"].isin(ARCHITECTURES)]
     assert networks[["versions", "command", "seed", "split", "device"]].notna().all().all()
     claimed = measured[measured["weighted_f1"].notna()]
-    for metric in set(evaluation.METRICS) - {"calibration_error"}:  # resampling can only raise that one
+    for metric in set(METRICS) - {"calibration_error"}:  # resampling can only raise that one
         known = claimed[claimed[metric].notna()]
         assert (known[f"{metric}_low"] <= known[metric] + 1e-9).all()
         assert (known[metric] <= known[f"{metric}_high"] + 1e-9).all()

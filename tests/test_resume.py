@@ -16,7 +16,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from conftest import ROOT
+
+from tests.helpers import ROOT
 
 KILLS = 30
 OPTIONS = {
@@ -76,7 +77,11 @@ def all_files_are_whole(*folders):
 def left_over(*folders):
     """Files of processes that were killed."""
     names = [path.name for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
-    return [name for name in names if ".partial" in name or name.endswith((".running.ipynb", ".progress.json"))]
+    return [
+        name
+        for name in names
+        if ".partial" in name or name.endswith((".running.ipynb", ".progress.json"))
+    ]
 
 
 @pytest.mark.slow

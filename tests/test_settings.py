@@ -2,12 +2,26 @@ import pytest
 from pydantic import BaseModel
 
 from allhelpers import settings
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.running import parameters
+from allhelpers.settings import (
+    CollapseSettings,
+    DataSettings,
+    RunSettings,
+    TrainingSettings,
+    validate,
+)
 
 
 def test_defaults_are_the_papers():
-    run = settings.RunSettings()
-    assert (run.epochs, run.batch_size, run.learning_rate, run.momentum, run.split) == (100, 32, 1e-4, 0.9, "paper")
+    run = RunSettings()
+    assert (run.epochs, run.batch_size, run.learning_rate, run.momentum, run.split) == (
+        100,
+        32,
+        1e-4,
+        0.9,
+        "paper",
+    )
     assert run.names == ["mobilenet", "vgg16", "resnet50"]
 
 
@@ -26,33 +40,33 @@ def test_defaults_are_the_papers():
 )
 def test_wrong_settings_are_one_sentence(values, message):
     with pytest.raises(InputError, match=message) as caught:
-        settings.validate(settings.RunSettings, values)
+        validate(RunSettings, values)
     assert "\n" not in str(caught.value)
 
 
 def test_notebook_hands_over_its_plain_lower_case_values():
     namespace = {"split": "patient", "ARCHITECTURE": "x", "_dh": [1], "os": settings, "epochs": 3}
-    assert settings.from_notebook(settings.TrainingSettings, namespace).epochs == 3
+    assert parameters.from_notebook(TrainingSettings, namespace).epochs == 3
 
 
 def test_cells_that_are_run_again_may_have_defined_more_names():
     namespace = {"epochs": 3}
-    settings.from_notebook(settings.TrainingSettings, namespace)
+    parameters.from_notebook(TrainingSettings, namespace)
     namespace |= {"title": "MobileNet", "epochs": 4}
-    assert settings.from_notebook(settings.TrainingSettings, namespace).epochs == 4
+    assert parameters.from_notebook(TrainingSettings, namespace).epochs == 4
 
 
 def test_misspelt_parameter_of_a_second_run_is_an_error():
     namespace = {"epochs": 3}
-    settings.from_notebook(settings.TrainingSettings, namespace)
+    parameters.from_notebook(TrainingSettings, namespace)
     namespace |= {"epoch": 4, "__annotations__": {"epoch": int}}
     with pytest.raises(InputError, match="'epoch' is not a setting"):
-        settings.from_notebook(settings.TrainingSettings, namespace)
+        parameters.from_notebook(TrainingSettings, namespace)
 
 
 def test_misspelt_notebook_parameter_is_an_error():
     with pytest.raises(InputError, match="'epoch' is not a setting"):
-        settings.from_notebook(settings.TrainingSettings, {"epoch": 3})
+        parameters.from_notebook(TrainingSettings, {"epoch": 3})
 
 
 @pytest.mark.parametrize(
@@ -70,47 +84,49 @@ def test_misspelt_notebook_parameter_is_an_error():
     ],
 )
 def test_text_of_the_command_line_becomes_values(name, text, value):
-    assert settings.parse_value(settings.RunSettings, name, text) == value
+    assert parameters.parse_value(RunSettings, name, text) == value
 
 
 def test_values_per_architecture():
     values = {"epochs": {"mobilenet": 5}, "split": "paper"}
-    assert settings.per_architecture(values, "mobilenet") == {"epochs": 5, "split": "paper"}
-    assert settings.per_architecture(values, "vgg16") == {"split": "paper"}
+    assert parameters.per_architecture(values, "mobilenet") == {"epochs": 5, "split": "paper"}
+    assert parameters.per_architecture(values, "vgg16") == {"split": "paper"}
     with pytest.raises(InputError, match="'lenet' is not an architecture"):
-        settings.per_architecture({"epochs": {"lenet": 5}}, "vgg16")
+        parameters.per_architecture({"epochs": {"lenet": 5}}, "vgg16")
     with pytest.raises(InputError, match="split takes one value"):
-        settings.per_architecture({"split": {"vgg16": "paper"}}, "vgg16")
+        parameters.per_architecture({"split": {"vgg16": "paper"}}, "vgg16")
 
 
-@pytest.mark.parametrize("content", ["- a\n- b", "a: [", "just text", "", "a: !!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "content", ["- a\n- b", "a: [", "just text", "", "a: !!python/object:os.system {}"]
+)
 def test_settings_files_that_are_none(tmp_path, content):
     (tmp_path / "s.yaml").write_text(content)
     with pytest.raises(InputError, match="write one 'name: value' per line"):
-        settings.read_file(tmp_path / "s.yaml")
+        parameters.read_file(tmp_path / "s.yaml")
 
 
 def test_settings_files_of_the_project_are_valid():
-    from conftest import ROOT
+    from tests.helpers import ROOT
 
     for path in (ROOT / "settings").glob("*.yaml"):
-        values = settings.read_file(path)
-        for architecture in settings.validate(settings.RunSettings, settings.per_architecture(values, None)).names:
-            settings.validate(settings.RunSettings, settings.per_architecture(values, architecture))
+        values = parameters.read_file(path)
+        for architecture in validate(RunSettings, parameters.per_architecture(values, None)).names:
+            validate(RunSettings, parameters.per_architecture(values, architecture))
 
 
 def test_every_setting_explains_itself():
-    assert issubclass(settings.RunSettings, BaseModel)
-    assert all(field.description for field in settings.RunSettings.model_fields.values())
+    assert issubclass(RunSettings, BaseModel)
+    assert all(field.description for field in RunSettings.model_fields.values())
 
 
 def test_unknown_split_is_refused_in_one_sentence():
     with pytest.raises(InputError) as refusal:
-        settings.validate(settings.DataSettings, {"split": "by-luck"})
+        validate(DataSettings, {"split": "by-luck"})
     assert str(refusal.value).startswith("split = 'by-luck' is not a rule: choose paper")
 
 
 def test_seeds_of_the_study_are_numbers():
-    assert settings.CollapseSettings(seeds="7,8").seed_list == [7, 8]
+    assert CollapseSettings(seeds="7,8").seed_list == [7, 8]
     with pytest.raises(InputError, match="seeds = 'a,b' cannot be used"):
-        settings.validate(settings.CollapseSettings, {"seeds": "a,b"})
+        validate(CollapseSettings, {"seeds": "a,b"})

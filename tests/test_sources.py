@@ -9,8 +9,10 @@ import zipfile
 import psutil
 import pytest
 
-from allhelpers import loading, manifest, sources
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.data import archives, loading, sources
+from allhelpers.data import manifest as manifests
+from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.settings import DataSettings
 
 
@@ -43,7 +45,14 @@ def zip_link(name):
     return info
 
 
-OUTSIDE = ["../evil.bmp", "a/../../evil.bmp", "/tmp/evil.bmp", "C:\\evil.bmp", "..\\evil.bmp", "\\evil.bmp"]
+OUTSIDE = [
+    "../evil.bmp",
+    "a/../../evil.bmp",
+    "/tmp/evil.bmp",
+    "C:\\evil.bmp",
+    "..\\evil.bmp",
+    "\\evil.bmp",
+]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -51,47 +60,51 @@ def test_archives_that_point_outside_are_refused(tmp_path, name):
     good = b"BM"
     archive = zip_with(tmp_path / "a.zip", [("good.bmp", good), (name, b"evil")])
     with pytest.raises(InputError, match="points outside"):
-        sources.ZipArchive(archive)
+        ZipArchive(archive)
     packed = tar_with(tmp_path / "a.tar.gz", [(member("good.bmp"), good), (member(name), b"evil")])
     with pytest.raises(InputError, match="points outside"):
-        sources.unpack_tar(packed, tmp_path / "inner" / "unpacked")
+        archives.unpack_tar(packed, tmp_path / "inner" / "unpacked")
     assert not list(tmp_path.rglob("*evil*"))
     assert not (tmp_path / "inner" / "unpacked").exists()
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+)
 def test_links_and_devices_are_refused(tmp_path, kind):
     packed = tar_with(tmp_path / "a.tar", [(member("x.bmp", kind, "/etc/passwd"), b"")], "w")
     with pytest.raises(InputError, match="link or a device"):
-        sources.unpack_tar(packed, tmp_path / "unpacked")
+        archives.unpack_tar(packed, tmp_path / "unpacked")
     with pytest.raises(InputError, match="link or a device"):
-        sources.ZipArchive(zip_with(tmp_path / "a.zip", [(zip_link("x.bmp"), "/etc/passwd")]))
+        ZipArchive(zip_with(tmp_path / "a.zip", [(zip_link("x.bmp"), "/etc/passwd")]))
     assert {path.name for path in tmp_path.iterdir()} == {"a.tar", "a.zip", "unpacked.lock"}
 
 
 def test_bombs_are_refused_before_they_are_unpacked(tmp_path):
     zeros = bytes(1 << 20)
     with pytest.raises(InputError, match="cannot hold"):
-        sources.ZipArchive(zip_with(tmp_path / "a.zip", [(f"{k}.bmp", zeros) for k in range(300)]))
+        ZipArchive(zip_with(tmp_path / "a.zip", [(f"{k}.bmp", zeros) for k in range(300)]))
     packed = tar_with(tmp_path / "a.tar.gz", [(member(f"{k}.bmp"), zeros) for k in range(300)])
     with pytest.raises(InputError, match="cannot hold"):
-        sources.unpack_tar(packed, tmp_path / "unpacked")
+        archives.unpack_tar(packed, tmp_path / "unpacked")
     assert {path.name for path in tmp_path.iterdir()} == {"a.tar.gz", "a.zip", "unpacked.lock"}
 
 
 def test_too_many_members_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
     with pytest.raises(InputError, match="more than 3 members"):
-        sources.ZipArchive(zip_with(tmp_path / "a.zip", [(f"{k}.bmp", b"") for k in range(4)]))
+        ZipArchive(zip_with(tmp_path / "a.zip", [(f"{k}.bmp", b"") for k in range(4)]))
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("mode", ["gz", "bz2", "xz"])
 def test_broken_download_is_named_and_leaves_nothing(tmp_path, mode, kept):
-    whole = tar_with(tmp_path / f"a.tar.{mode}", [(member("a.bmp"), os.urandom(100_000))], f"w:{mode}").read_bytes()
+    whole = tar_with(
+        tmp_path / f"a.tar.{mode}", [(member("a.bmp"), os.urandom(100_000))], f"w:{mode}"
+    ).read_bytes()
     (tmp_path / f"a.tar.{mode}").write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(InputError, match="cannot be unpacked.*download it again"):
-        sources.unpack_tar(tmp_path / f"a.tar.{mode}", tmp_path / "unpacked")
+        archives.unpack_tar(tmp_path / f"a.tar.{mode}", tmp_path / "unpacked")
     assert {path.name for path in tmp_path.iterdir()} == {f"a.tar.{mode}", "unpacked.lock"}
 
 
@@ -101,8 +114,10 @@ def test_tar_archive_gives_the_same_cells_as_its_folder(tmp_path, cells, make_se
     name = tmp_path / f"cells.tar{mode and '.' + mode}"
     with tarfile.open(name, f"w:{mode}") as stream:
         stream.add(folder, "C-NMC_Leukemia")
-    manifest.from_folder(folder).to_csv(tmp_path / "m.csv", index=False)
-    settings = make_settings(images=str(name), manifest=str(tmp_path / "m.csv"), cache_folder=str(tmp_path / "cache"))
+    manifests.from_folder(folder).to_csv(tmp_path / "m.csv", index=False)
+    settings = make_settings(
+        images=str(name), manifest=str(tmp_path / "m.csv"), cache_folder=str(tmp_path / "cache")
+    )
     assert (loading.prepare(settings).pixels == cells.pixels).all()
     (unpacked,) = [path for path in (tmp_path / "cache" / "unpacked").iterdir() if path.is_dir()]
     before = unpacked.stat().st_mtime_ns
@@ -115,7 +130,7 @@ def test_encrypted_or_damaged_member_is_named(tmp_path):
     content = bytearray(archive.read_bytes())
     content[60] ^= 0xFF
     archive.write_bytes(content)
-    source = sources.ZipArchive(archive)
+    source = ZipArchive(archive)
     with pytest.raises(InputError, match="a.bmp in .* cannot be read"):
         source.read(source.members[0])
 
@@ -123,7 +138,7 @@ def test_encrypted_or_damaged_member_is_named(tmp_path):
 def test_folder_takes_files_only(tmp_path):
     (tmp_path / "folder.bmp").mkdir()
     (tmp_path / "a.BMP").write_bytes(b"BM")
-    assert [path.name for path in sources.Folder(tmp_path).members] == ["a.BMP"]
+    assert [path.name for path in Folder(tmp_path).members] == ["a.BMP"]
 
 
 def test_missing_archive_is_refused(tmp_path, make_settings):
@@ -136,7 +151,9 @@ def test_an_archive_on_a_network_drive_is_copied_once(tmp_path, monkeypatch, cap
     archive = zip_with(tmp_path / "drive" / "a.zip", [("a.bmp", b"cell")])
     settings = DataSettings(images=str(archive), cache_folder=str(tmp_path / "cache"))
     assert sources.open_images(settings).path == archive  # this machine's disk
-    drive = psutil.disk_partitions(all=True)[0]._replace(mountpoint=str(tmp_path / "drive"), fstype="fuse.drive")
+    drive = psutil.disk_partitions(all=True)[0]._replace(
+        mountpoint=str(tmp_path / "drive"), fstype="fuse.drive"
+    )
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: [drive])
     for _ in range(2):
         source = sources.open_images(settings)

@@ -1,13 +1,16 @@
 import pandas as pd
 import pytest
 
-from allhelpers import manifest, splitting
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.data import manifest as manifests
+from allhelpers.data import splitting
+from allhelpers.data.manifest import COLUMNS, OFFICIAL_CLASSES, PROJECT_MANIFEST, SPLITS
+from allhelpers.data.splitting import RULES
 
 
 @pytest.fixture(scope="module")
 def official():
-    return manifest.read(manifest.PROJECT_MANIFEST)
+    return manifests.read(PROJECT_MANIFEST)
 
 
 def cells(per_subject, hashes=None):
@@ -18,7 +21,7 @@ def cells(per_subject, hashes=None):
         for k in range(count):
             name = f"UID_{subject}_{k}_1_{label}.bmp"
             rows.append((name, "training", "", label, subject, (hashes or {}).get(name, name)))
-    return pd.DataFrame(rows, columns=manifest.COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def test_patients_are_grouped_whatever_the_number_of_pictures():
@@ -44,8 +47,10 @@ def test_papers_split_of_a_part_keeps_70_and_70_and_balance():
 
 def test_split_does_not_depend_on_the_order_of_rows(official):
     shuffled = official.sample(frac=1, random_state=1)
-    for rule in splitting.RULES.values():
-        pd.testing.assert_series_equal(rule(shuffled).sort_index(), rule(official), check_names=False)
+    for rule in RULES.values():
+        pd.testing.assert_series_equal(
+            rule(shuffled).sort_index(), rule(official), check_names=False
+        )
 
 
 def test_another_seed_gives_another_split(official):
@@ -61,7 +66,7 @@ def test_no_patient_and_no_picture_stands_on_two_sides(official):
     split = splitting.patient_split(official)
     for column in ("subject", "sha256"):
         assert split.groupby(official[column]).nunique().max() == 1
-    assert set(split) == set(manifest.SPLITS)
+    assert set(split) == set(SPLITS)
 
 
 def test_official_preliminary_cells_are_the_test(official):
@@ -72,7 +77,7 @@ def test_official_preliminary_cells_are_the_test(official):
 def test_without_preliminary_cells_the_test_is_drawn_by_patient(official):
     training = official[official["part"] == "training"]
     split = splitting.patient_split(training)
-    for label in manifest.OFFICIAL_CLASSES:
+    for label in OFFICIAL_CLASSES:
         share = split[training["label"] == label].value_counts(normalize=True)
         assert 0.10 < share["test"] <= 0.25
         assert 0.05 < share["valid"] <= 0.20
@@ -86,7 +91,12 @@ def test_patients_who_share_a_picture_are_one_group(official):
 
 
 def test_chain_of_shared_pictures_stays_together():
-    shared = {"UID_1_0_1_all.bmp": "x", "UID_2_0_1_all.bmp": "x", "UID_2_1_1_all.bmp": "y", "UID_3_0_1_all.bmp": "y"}
+    shared = {
+        "UID_1_0_1_all.bmp": "x",
+        "UID_2_0_1_all.bmp": "x",
+        "UID_2_1_1_all.bmp": "y",
+        "UID_3_0_1_all.bmp": "y",
+    }
     table = cells({"1": 5, "2": 5, "3": 5, "4": 5, "5": 5, "H1": 5, "H2": 5, "H3": 5}, shared)
     split = splitting.patient_split(table)
     assert split[table["subject"].isin(["1", "2", "3"])].nunique() == 1
@@ -116,7 +126,7 @@ def test_cross_validation_tests_every_cell_once(official):
         tested += split == "test"
         for column in ("subject", "sha256"):
             assert split[split != ""].groupby(official[column]).nunique().max() == 1
-        for label in manifest.OFFICIAL_CLASSES:
+        for label in OFFICIAL_CLASSES:
             share = (split == "test")[training & (official["label"] == label)].mean()
             assert 0.15 < share < 0.25
     assert tested[training].eq(1).all()
@@ -126,7 +136,7 @@ def test_cross_validation_tests_every_cell_once(official):
 def test_settings_can_be_chosen_inside_one_official_fold(official):
     split = splitting.draw(official, "fold_0:1/2")
     assert official["fold"][split != ""].eq("fold_0").all()
-    assert set(split) == {"", *manifest.SPLITS}
+    assert set(split) == {"", *SPLITS}
     for column in ("subject", "sha256"):
         assert split[split != ""].groupby(official[column]).nunique().max() == 1
     with pytest.raises(InputError, match="knows no fold_9"):
@@ -151,7 +161,9 @@ def test_official_folds_leak_and_leaking_patients_are_left_out(official):
     assert (split[official["subject"] == "21"] == "test").all()
 
 
-@pytest.mark.parametrize("name", ["picture", "patient:0/5", "patient:6/5", "fold_0:fold_0", "fold_0:", ""])
+@pytest.mark.parametrize(
+    "name", ["picture", "patient:0/5", "patient:6/5", "fold_0:fold_0", "fold_0:", ""]
+)
 def test_unknown_split_is_refused(name):
     with pytest.raises(InputError, match="is not a rule: choose paper"):
         splitting.parse(name)

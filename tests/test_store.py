@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from allhelpers.errors import InputError
-from allhelpers.store import Store
+from allhelpers._core.errors import InputError
+from allhelpers.running.store import Store
 
 ROWS = np.arange(6000, dtype=np.float32).reshape(100, 60)
 
@@ -32,7 +32,9 @@ def test_damage_is_found_and_said(store, capsys, damage):
     store.write("abc", ROWS, {})
     content = bytearray(store.system.cat_file(store.path("abc")))
     content[len(content) // 2] ^= 1
-    damaged = {"one bit": content, "half of it": content[: len(content) // 2], "nothing left": b""}[damage]
+    damaged = {"one bit": content, "half of it": content[: len(content) // 2], "nothing left": b""}[
+        damage
+    ]
     store.system.pipe_file(store.path("abc"), bytes(damaged))
     assert store.read("abc") == (None, None)
     assert "differs from its checksums" in capsys.readouterr().out

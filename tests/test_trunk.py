@@ -2,34 +2,44 @@
 
 import numpy as np
 import pytest
-from conftest import few, network_of
 
-from allhelpers import architectures, engines, networks, pretrained, trunk
-from allhelpers.errors import InputError
+from allhelpers._core.errors import InputError
+from allhelpers.data import orientations
+from allhelpers.data.orientations import ORIENTATIONS, OrientedPixels
+from allhelpers.networks import building
+from allhelpers.networks.pretrained import Weights
+from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.training import engines, trunk
+from tests.helpers import few, network_of
 
-NAMES = tuple(architectures.ARCHITECTURES)
-RANDOM = pretrained.Weights("random")
+NAMES = tuple(ARCHITECTURES)
+RANDOM = Weights("random")
 
 
 def test_orientations_are_the_eight_symmetries_of_a_square():
     picture = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
-    seen = {trunk.orient(picture, k).tobytes() for k in range(trunk.ORIENTATIONS)}
+    seen = {orientations.orient(picture, k).tobytes() for k in range(ORIENTATIONS)}
     assert len(seen) == 8
-    np.testing.assert_array_equal(trunk.orient(picture, 0), picture)
+    np.testing.assert_array_equal(orientations.orient(picture, 0), picture)
 
 
 def test_each_orientation_has_its_own_features(cells, make_settings, tmp_path):
     some = few(cells, count=4, valid=2)
-    settings = make_settings(orientations=8, engine="keras", features="float32", cache_folder=str(tmp_path))
+    settings = make_settings(
+        orientations=8, engine="keras", features="float32", cache_folder=str(tmp_path)
+    )
     network = network_of("mobilenet", settings, some)
     features = trunk.compute_features(network, some, settings)
     assert features.shape == (8, 6, 7, 7, 1024)
-    turned = networks.predict(network.trunk, trunk.orient(some.pixels, 5))
+    turned = building.predict(network.trunk, orientations.orient(some.pixels, 5))
     np.testing.assert_allclose(features[5], turned, atol=1e-5)
 
 
 def test_features_are_computed_once(cells, make_settings, tmp_path, monkeypatch):
-    some, settings = few(cells, count=4, valid=2), make_settings(unfreeze="none", cache_folder=str(tmp_path))
+    some, settings = (
+        few(cells, count=4, valid=2),
+        make_settings(unfreeze="none", cache_folder=str(tmp_path)),
+    )
     network = network_of("mobilenet", settings, some)
     before = np.array(trunk.compute_features(network, some, settings))
 
@@ -51,8 +61,8 @@ def test_features_too_large_for_half_precision_are_refused():
 
 def test_pixels_are_turned_when_they_are_read(cells):
     pixels = np.asarray(cells.pixels[:4])
-    eight = np.stack([trunk.orient(pixels, k) for k in range(8)])
-    lazy = trunk.OrientedPixels(pixels)
+    eight = np.stack([orientations.orient(pixels, k) for k in range(8)])
+    lazy = OrientedPixels(pixels)
     assert lazy.shape == eight.shape
     np.testing.assert_array_equal(lazy[3], eight[3])
     np.testing.assert_array_equal(lazy[5, [2, 0]], eight[5, [2, 0]])

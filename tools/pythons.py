@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def find(version):
     """An interpreter of that version, from the path or from pyenv; ``None`` where there is none."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python{version}"))]
+    found = [
+        shutil.which(f"python{version}"),
+        *sorted(pyenv.glob(f"{version}.*/bin/python{version}")),
+    ]
     return next(filter(_works, filter(None, found)), None)
 
 
@@ -41,6 +44,10 @@ def environment(listed, python, *arguments):
     done = folder / ".installed"
     if not done.is_file() or done.stat().st_mtime < listed.stat().st_mtime:
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", *arguments], cwd=ROOT, check=True)
+        subprocess.run(
+            [folder / "bin" / "python", "-m", "pip", "install", "-q", *arguments],
+            cwd=ROOT,
+            check=True,
+        )
         done.touch()
     return folder / "bin" / "python"

@@ -16,8 +16,12 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
-
-from allhelpers import architectures, baselines, comparison, evaluation, plotting, runs  # noqa: E402
+from allhelpers import plotting
+from allhelpers._core.files import read_json, write_csv
+from allhelpers.evaluation import comparison, gathering, published, words
+from allhelpers.evaluation.baselines import METHODS
+from allhelpers.evaluation.resampling import METRICS
+from allhelpers.networks.registry import ARCHITECTURES
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
 FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
@@ -28,27 +32,33 @@ def keep(name, title, command, folders):
     """Write results/NAME.csv and, for several runs, results/NAME_summary.csv."""
     table = pd.concat([rows_of(Path(folder)) for folder in folders], ignore_index=True)
     table.insert(0, "title", title)
-    runs.write_csv(RESULTS / f"{name}.csv", table.assign(command=command))
+    write_csv(RESULTS / f"{name}.csv", table.assign(command=command))
     if len(folders) > 1:
-        runs.write_csv(RESULTS / f"{name}_summary.csv", comparison.summarise(folders).assign(title=title))
+        write_csv(RESULTS / f"{name}_summary.csv", gathering.summarize(folders).assign(title=title))
 
 
 def rows_of(folder):
     """Networks of a run, then the baselines on the same cells."""
-    names = comparison.finished_in(folder)
-    table = comparison.compare(folder, names)
-    records = [runs.read_json(folder / name / "parameters.json") for name in names]
+    names = gathering.finished_in(folder)
+    table = gathering.compare(folder, names)
+    records = [read_json(folder / name / "parameters.json") for name in names]
     table["device"] = [record["device"] for record in records]
-    table["versions"] = [", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records]
-    methods = comparison.methods(comparison.predictions_of(folder, names)).rename(columns={"method": "architecture"})
+    table["versions"] = [
+        ", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records
+    ]
+    methods = comparison.compare_methods(gathering.predictions_of(folder, names)).rename(
+        columns={"method": "architecture"}
+    )
     table = table.merge(methods[["architecture", "beats_area"]])
-    trivial = methods[methods["architecture"].isin(baselines.METHODS)].assign(
+    trivial = methods[methods["architecture"].isin(METHODS)].assign(
         split=table["split"].iloc[0], seed=table["seed"].iloc[0],
         test_cells=table["test_cells"].iloc[0], test_patients=table["test_patients"].iloc[0],
     )  # fmt: skip
-    metrics = [f"{metric}{end}" for metric in evaluation.METRICS for end in ("", "_low", "_high")]
+    metrics = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     table.loc[table["weights"] == "random", FINAL + TESTED + metrics + ["beats_area"]] = None
-    partial = table["weights"].str.contains("_neutral_", na=False)  # all but the last block: see the README
+    partial = table["weights"].str.contains(
+        "_neutral_", na=False
+    )  # all but the last block: see the README
     table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
     return pd.concat([table, trivial], ignore_index=True)
 
@@ -64,20 +74,33 @@ def text(found, form=""):
     return "" if pd.isna(found) else format(found, form)
 
 
-COLUMNS = ("", "weights", "split", "epochs", "accuracy (Wilson)", "weighted F1 (patients)", "AUROC (patients)", "min")
+COLUMNS = (
+    "",
+    "weights",
+    "split",
+    "epochs",
+    "accuracy (Wilson)",
+    "weighted F1 (patients)",
+    "AUROC (patients)",
+    "min",
+)
 
 
 def markdown(table, summary):
     """One README table, with the command that made it."""
     by_picture = (table["split"] == "paper").all()
     columns = [*COLUMNS, "paper"] if by_picture else COLUMNS
-    lines = [f"**{table['title'].iloc[0]}; tested by {'picture' if by_picture else 'patient'}**", "", line(columns)]
+    lines = [
+        f"**{table['title'].iloc[0]}; tested by {'picture' if by_picture else 'patient'}**",
+        "",
+        line(columns),
+    ]
     lines.append(line(["---"] * len(columns)))
     lines += [line(method_row(row)[: len(columns)]) for row in table.to_dict("records")]
     for row in [] if summary is None else summary.to_dict("records"):
         lines += [
             "",
-            f"{comparison.title(row['architecture'])}, {row['runs']} runs: weighted F1 "
+            f"{words.method_title(row['architecture'])}, {row['runs']} runs: weighted F1 "
             f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test cells together "
             f"{value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on average, together {value(row, 'auroc')}; "
             f"{row['patients']} patients.",
@@ -85,24 +108,31 @@ def markdown(table, summary):
     return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
 
 
-RECIPES = {"by picture": ("paper", "paper"), "by patient": ("recipe", "fold_0:fold_1,fold_1:fold_0")}
+RECIPES = {
+    "by picture": ("paper", "paper"),
+    "by patient": ("recipe", "fold_0:fold_1,fold_1:fold_0"),
+}
 
 
 def missing():
     """Networks that no kept table has measured, with the commands that would."""
-    measured = comparison.measured()
+    measured = published.measured()
     measured = measured[measured["weighted_f1"].notna()]
     done = {
         "by picture": set(measured.loc[measured["split"] == "paper", "architecture"]),
         "by patient": set(measured.loc[measured["split"] != "paper", "architecture"]),
     }
-    lacking = {kind: [name for name in architectures.ARCHITECTURES if name not in done[kind]] for kind in done}
-    names = [name for name in architectures.ARCHITECTURES if any(name in lacks for lacks in lacking.values())]
-    lines = ["**Not measured, for want of weights**", "", line(["", *(f"tested {kind}" for kind in RECIPES)])]
+    lacking = {kind: [name for name in ARCHITECTURES if name not in done[kind]] for kind in done}
+    names = [name for name in ARCHITECTURES if any(name in lacks for lacks in lacking.values())]
+    lines = [
+        "**Not measured, for want of weights**",
+        "",
+        line(["", *(f"tested {kind}" for kind in RECIPES)]),
+    ]
     lines.append(line(["---"] * (1 + len(RECIPES))))
     for name in names:
         states = ["not measured" if name in lacking[kind] else "above" for kind in RECIPES]
-        lines.append(line([comparison.title(name), *states]))
+        lines.append(line([words.method_title(name), *states]))
     lines += ["", "```"]
     for kind, (recipe, split) in RECIPES.items():
         lines.append(
@@ -118,10 +148,19 @@ def ablation():
     if not path.is_file():
         return ""
     table = pd.read_csv(path)
-    heads = ["", "weighted F1 (patients)", "AUROC (patients)", "gain in weighted F1", "gain in AUROC"]
+    heads = [
+        "",
+        "weighted F1 (patients)",
+        "AUROC (patients)",
+        "gain in weighted F1",
+        "gain in AUROC",
+    ]
     lines = [f"**{table['title'].iloc[0]}**", "", line(heads), line(["---"] * len(heads))]
     for row in table.to_dict("records"):
-        gains = [value(row, f"{metric}_gain") if row[f"{metric}_gain"] else "" for metric in ("weighted_f1", "auroc")]
+        gains = [
+            value(row, f"{metric}_gain") if row[f"{metric}_gain"] else ""
+            for metric in ("weighted_f1", "auroc")
+        ]
         lines.append(line([row["variant"], value(row, "weighted_f1"), value(row, "auroc"), *gains]))
     return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
 
@@ -133,8 +172,8 @@ def line(cells):
 
 def method_row(row):
     """Cells of one method's or baseline's row."""
-    name, trained = row["architecture"], row["architecture"] not in baselines.METHODS
-    title, accuracy = comparison.title(name), "not measured"
+    name, trained = row["architecture"], row["architecture"] not in METHODS
+    title, accuracy = words.method_title(name), "not measured"
     if pd.notna(row["weighted_f1"]):
         accuracy = f"{row['accuracy']:.1%}"
         if trained:
@@ -143,7 +182,7 @@ def method_row(row):
                 f"({row['low']:.1%} to {row['high']:.1%})"
             )
             title += "" if row["beats_area"] in (True, "True") else " *(no better than the area)*"
-    paper = comparison.paper_results().set_index("architecture")["test_accuracy"]
+    paper = published.paper_results().set_index("architecture")["test_accuracy"]
     return [
         title, text(row["weights"]), row["split"], text(row["epochs"], ".0f"), accuracy,
         value(row, "weighted_f1"), value(row, "auroc"), f"{row['seconds'] / 60:.1f}" if trained else "",
@@ -154,10 +193,14 @@ def method_row(row):
 def block():
     """All tables as they stand in the README."""
     tables = []
-    for path in comparison.kept_results():
+    for path in published.kept_results():
         summary = path.with_name(f"{path.stem}_summary.csv")
-        tables.append(markdown(pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None))
-    return f"{BEGIN}\n\n" + "\n\n".join(filter(None, [*tables, missing(), ablation()])) + f"\n\n{END}"
+        tables.append(
+            markdown(pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None)
+        )
+    return (
+        f"{BEGIN}\n\n" + "\n\n".join(filter(None, [*tables, missing(), ablation()])) + f"\n\n{END}"
+    )
 
 
 def rewrite_readme():
@@ -165,7 +208,7 @@ def rewrite_readme():
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")
-    measured = comparison.measured()
+    measured = published.measured()
     if measured["split"].nunique() > 1:
         plotting.split_gap(measured).savefig(RESULTS / "split_gap.png", dpi=110)
 
@@ -173,7 +216,7 @@ def rewrite_readme():
 def keep_sweep(name, title, command, folder):
     """Write results/NAME.csv from a sweep's variants."""
     table = pd.read_csv(Path(folder) / "variants.csv").assign(title=title, command=command)
-    runs.write_csv(RESULTS / f"{name}.csv", table)
+    write_csv(RESULTS / f"{name}.csv", table)
 
 
 def main(arguments):
@@ -181,7 +224,10 @@ def main(arguments):
     of_sweep = arguments[:1] == ["--sweep"]
     given = arguments[1:] if of_sweep else arguments
     if given and len(given) < 4:
-        print('error: python tools/results.py [[--sweep] NAME "TITLE" "COMMAND" FOLDER ...]', file=sys.stderr)
+        print(
+            'error: python tools/results.py [[--sweep] NAME "TITLE" "COMMAND" FOLDER ...]',
+            file=sys.stderr,
+        )
         return 1
     if of_sweep:
         keep_sweep(*given)

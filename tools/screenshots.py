@@ -15,8 +15,9 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from allhelpers import models, new_cells, page, sources  # noqa: E402
-from allhelpers.errors import InputError  # noqa: E402
+from allhelpers._core.errors import InputError
+from allhelpers.data import sources
+from allhelpers.inference import page, saved, similar
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOCAL = ("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1")
@@ -42,8 +43,14 @@ def opened(address):
         tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         wrong = []
         tab.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        tab.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
-        tab.on("request", lambda asked: asked.url.startswith(LOCAL) or wrong.append(f"asked for {asked.url}"))
+        tab.on(
+            "console",
+            lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None,
+        )
+        tab.on(
+            "request",
+            lambda asked: asked.url.startswith(LOCAL) or wrong.append(f"asked for {asked.url}"),
+        )
         tab.goto(address)
         tab.wait_for_load_state("load")
         yield tab
@@ -89,11 +96,11 @@ def served(model, pictures, target):
     target : Path
         PNG file.
     """
-    network = models.load(model)
-    known = new_cells.known(network, new_cells.cells_of(model))
-    address = page.launch(page.build(network, page.heading(model), known), port=PORT)
+    network = saved.load(model)
+    known = similar.reference_cells(network, similar.cells_of(model))
+    address = page.launch_page(page.build_page(network, page.page_heading(model), known), port=PORT)
     with opened(address) as tab:
-        tab.set_input_files("input[type=file]", some(sources.find_pictures([pictures])))
+        tab.set_input_files("input[type=file]", some(sources.find_images([pictures])))
         tab.get_by_role("button", name="Classify").click()
         tab.wait_for_selector("[data-testid=matplotlib] img", timeout=120_000)
         tab.wait_for_timeout(1000)  # until it has been laid out

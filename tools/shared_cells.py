@@ -15,8 +15,17 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-
-from allhelpers import __version__, architectures, settings  # noqa: E402
+from allhelpers import __version__
+from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.settings import (
+    ChoicesSettings,
+    ClassicalSettings,
+    CollapseSettings,
+    ComparisonSettings,
+    DataSettings,
+    OwnCellsSettings,
+    TrainingSettings,
+)
 
 MOST = 11  # fields in a form: with its title not more lines than any other cell
 FURTHER = {
@@ -35,25 +44,25 @@ FURTHER = {
 }  # fmt: skip
 DATA = ("images", "split", "allow_subset", "seed", "run_folder")
 MAIN = {
-    settings.DataSettings: DATA,
-    settings.TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
-    settings.OwnCellsSettings: (
+    DataSettings: DATA,
+    TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
+    OwnCellsSettings: (
         "images", "manifest", "split", "architecture", "weights", "epochs", "learning_rate", "run_folder",
         "new_pictures", "open_page",
     ),
-    settings.ClassicalSettings: (*DATA, "classifiers", "refit"),
-    settings.ComparisonSettings: ("architectures", "run_folder"),
-    settings.CollapseSettings: (*DATA, "weights", "pool", "seeds", "epochs", "learning_rate"),
-    settings.ChoicesSettings: (
+    ClassicalSettings: (*DATA, "classifiers", "refit"),
+    ComparisonSettings: ("architectures", "run_folder"),
+    CollapseSettings: (*DATA, "weights", "pool", "seeds", "epochs", "learning_rate"),
+    ChoicesSettings: (
         "images", "split", "allow_subset", "run_folder", "architecture", "weights", "epochs", "learning_rates", "seeds",
         "hidden",
     ),
 }  # fmt: skip
 KINDS = {
-    "1": settings.DataSettings, "2": settings.TrainingSettings, "3": settings.ComparisonSettings,
-    "5": settings.OwnCellsSettings,
-    "2_classical": settings.ClassicalSettings, "4_resnet50_collapse": settings.CollapseSettings,
-    "4_optimisers_and_activations": settings.ChoicesSettings,
+    "1": DataSettings, "2": TrainingSettings, "3": ComparisonSettings,
+    "5": OwnCellsSettings,
+    "2_classical": ClassicalSettings, "4_resnet50_collapse": CollapseSettings,
+    "4_optimisers_and_activations": ChoicesSettings,
 }  # fmt: skip
 # Values that a text may take, where it is no Literal; others can be typed in.
 SUGGESTED = {
@@ -64,12 +73,12 @@ SUGGESTED = {
     "unfreeze": ["default", "none", "all"],
     "run_folder": ["runs/sample", "drive/allhelpers/sample"],
 }
-CHOICES = {"architecture": list(architectures.ARCHITECTURES)}
+CHOICES = {"architecture": list(ARCHITECTURES)}
 IMPORT = "from allhelpers import "
 NOTES = {
     "parameters": "Change the values here, or let papermill inject them. An impossible value stops the notebook in the "
     "next cell.\nWhat stands under *Further settings* is good for a start.",
-    "last": "# In Colab a button: model, report and tables as one zip file\ncolab.offer(settings.run_folder)",
+    "last": "# In Colab a button: model, report and tables as one zip file\nrunning.offer(settings.run_folder)",
 }
 
 
@@ -102,11 +111,15 @@ def _types(name, annotation):
     if typing.get_origin(annotation) is typing.Literal:
         choices = typing.get_args(annotation)
         listed = ", ".join(f'"{choice}"' for choice in choices)
-        return type(choices[0]).__name__, f"[{listed}]" + ("" if isinstance(choices[0], str) else ' {type:"raw"}')
+        return type(choices[0]).__name__, f"[{listed}]" + (
+            "" if isinstance(choices[0], str) else ' {type:"raw"}'
+        )
     python = annotation if annotation in (str, bool, int, float) else typing.get_args(annotation)[0]
     for known, ending in ((SUGGESTED, " {allow-input: true}"), (CHOICES, "")):
         if name in known:
-            return python.__name__, "[" + ", ".join(f'"{choice}"' for choice in known[name]) + "]" + ending
+            return python.__name__, "[" + ", ".join(
+                f'"{choice}"' for choice in known[name]
+            ) + "]" + ending
     field = {str: "string", bool: "boolean", int: "integer", float: "number"}[python]
     return python.__name__, f'{{type:"{field}"}}'
 
@@ -124,14 +137,17 @@ def forms(kind):
     list of str
     """
     main = MAIN[kind]
-    further = {} if kind is settings.ComparisonSettings else FURTHER
+    further = {} if kind is ComparisonSettings else FURTHER
     groups = {
-        f"Further settings: {title}": [name for name in names if name in kind.model_fields and name not in main]
+        f"Further settings: {title}": [
+            name for name in names if name in kind.model_fields and name not in main
+        ]
         for title, names in further.items()
     }
     groups = {title: names for title, names in groups.items() if names} | {"Settings": main}
     return [
-        "\n".join([f"# @title {title}", *(field_line(kind, name) for name in names)]) for title, names in groups.items()
+        "\n".join([f"# @title {title}", *(field_line(kind, name) for name in names)])
+        for title, names in groups.items()
     ]
 
 
@@ -146,17 +162,21 @@ def write(notebook, stem):
     """
     kind, cells = kind_of(stem), notebook.cells
     heading = next(k for k, cell in enumerate(cells) if cell.source.startswith("## 2 Parameters"))
-    end = next(k for k, cell in enumerate(cells) if cell.cell_type == "code" and "from_notebook(" in cell.source)
+    end = next(
+        k
+        for k, cell in enumerate(cells)
+        if cell.cell_type == "code" and "from_notebook(" in cell.source
+    )
     cells[heading].source = f"## 2 Parameters\n\n{NOTES['parameters']}"
     written = [nbformat.v4.new_code_cell(source) for source in forms(kind)]
     written[-1].metadata["tags"] = ["parameters"]
     cells[heading + 1 : end] = written
-    setup = next(cell for cell in cells if "print(runs.machine())" in cell.source)
+    setup = next(cell for cell in cells if "print(running.machine())" in cell.source)
     imported, *kept = [line for line in setup.source.splitlines() if "check_version" not in line]
-    names = {"colab", *imported.removeprefix(IMPORT).split(", ")}
-    checked = f'colab.check_version("{__version__}")'
+    names = {"running", *imported.removeprefix(IMPORT).split(", ")}
+    checked = f'running.check_version("{__version__}")'
     setup.source = "\n".join([IMPORT + ", ".join(sorted(names)), *kept[:-1], checked, kept[-1]])
-    if "colab.offer" in cells[-1].source:
+    if "running.offer" in cells[-1].source:
         cells.pop()
     cells.append(nbformat.v4.new_code_cell(NOTES["last"]))
     for number, cell in enumerate(cells):
@@ -176,7 +196,10 @@ def main(arguments):
             stale.append(path.name)
             if "--check" not in arguments:
                 path.write_text(after, encoding="utf-8")
-    print(f"{len(stale)} notebooks {'are not up to date' if '--check' in arguments else 'written'}", *stale)
+    print(
+        f"{len(stale)} notebooks {'are not up to date' if '--check' in arguments else 'written'}",
+        *stale,
+    )
     return int(bool(stale) and "--check" in arguments)
 
 

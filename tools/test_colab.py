@@ -22,7 +22,9 @@ def main(arguments):
             print(f"{constraints.stem}: skipped, Python {version} is not installed", flush=True)
             continue
         print(f"{constraints.stem}: Python {version}", flush=True)
-        python = pythons.environment(constraints, python, "-c", constraints, "-r", "requirements.txt")
+        python = pythons.environment(
+            constraints, python, "-c", constraints, "-r", "requirements.txt"
+        )
         command = [python, "-m", "pytest", *(arguments or ["tests/test_notebooks.py"])]
         worst = max(worst, subprocess.run(command, cwd=pythons.ROOT, check=False).returncode)
     return worst

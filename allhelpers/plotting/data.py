@@ -1,137 +1,112 @@
 """Figures of the cells and patients themselves."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import seaborn as sns
 
-from ..manifest import title as class_title
-from .base import class_colours, new_figure
+from ..data import manifest as manifests
+from . import base
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ..data.loading import Cells
 
 SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
+
 SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
 
 
-def cells_per_side(table):
-    """Cells and patients of each class on each side of the split.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A run's manifest, with a column ``split``.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> figure = cells_per_side(table)
-    >>> [int(bar.get_width()) for bar in figure.axes[0].containers[0]]  # ALL: training, validation, test
-    [10, 35, 35]
-    """
-    figure, axes = new_figure(3.0, columns=2)
-    colours = {class_title(label): colour for label, colour in class_colours(table["label"]).items()}
-    used = table.assign(split=table["split"].map(SPLIT_TITLES), label=table["label"].map(class_title))
+def cells_per_side(table: pd.DataFrame) -> Figure:
+    """Cells and patients of each class on each side of the split."""
+    figure, axes = base.new_figure(3.0, columns=2)
+    colours = {
+        manifests.class_title(label): colour
+        for label, colour in base.class_colours(table["label"]).items()
+    }
+    used = table.assign(
+        split=table["split"].map(SPLIT_TITLES), label=table["label"].map(manifests.class_title)
+    )
     counts = {"cells": used.groupby(["split", "label"]).size()}
     counts["patients"] = used.groupby(["split", "label"])["subject"].nunique()
     for ax, (unit, count) in zip(axes, counts.items(), strict=True):
-        sns.barplot(count.rename(unit).reset_index(), y="split", x=unit, hue="label", order=SPLIT_TITLES.values(),
-                    hue_order=list(colours), palette=colours, ax=ax)  # fmt: skip
+        sns.barplot(
+            count.rename(unit).reset_index(),
+            y="split",
+            x=unit,
+            hue="label",
+            order=SPLIT_TITLES.values(),
+            hue_order=list(colours),
+            palette=colours,
+            ax=ax,
+        )
         for bars in ax.containers:
             ax.bar_label(bars, padding=2, fontsize=8)
-        ax.set(title=f"{unit.capitalize()} on each side of the split", ylabel="", xlabel=f"number of {unit}")
+        ax.set(
+            title=f"{unit.capitalize()} on each side of the split",
+            ylabel="",
+            xlabel=f"number of {unit}",
+        )
         ax.margins(x=0.15)
         ax.get_legend().remove()
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(colours))
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        fontsize=8,
+        loc="outside lower center",
+        ncols=len(colours),
+    )
     return figure
 
 
-def cells_per_patient(table):
-    """Cells of every patient: few patients hold many of the cells.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A manifest.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> [ax.get_title() for ax in cells_per_patient(table).axes]
-    ['ALL (leukaemic): 8 patients', 'HEM (normal): 8 patients']
-    """
-    colours = class_colours(table["label"])
-    figure, (axes,) = new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
+def cells_per_patient(table: pd.DataFrame) -> Figure:
+    """Cells of every patient: few patients hold many of the cells."""
+    colours = base.class_colours(table["label"])
+    figure, (axes,) = base.new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
     for ax, label in zip(axes, colours, strict=True):
         counts = table[table["label"] == label]["subject"].value_counts()
         ax.bar(range(len(counts)), counts, color=colours[label])
-        ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=5 if len(counts) > 30 else 7)
-        ax.set(title=f"{class_title(label)}: {len(counts)} patients", xlabel="patient")
+        ax.set_xticks(
+            range(len(counts)), counts.index, rotation=90, fontsize=5 if len(counts) > 30 else 7
+        )
+        ax.set(title=f"{manifests.class_title(label)}: {len(counts)} patients", xlabel="patient")
     axes[0].set_ylabel("cells")
     return figure
 
 
-def areas(table, note=""):
-    """Area of the cells of each class: a shortcut, and a floor for every network.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns label and area, as in `audit.Audit`.
-    note : str
-        What the cells are.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> from allhelpers import baselines
-    >>> figure = areas(table.assign(area=baselines.areas(cells.pixels)), cells.kind)
-    >>> figure.get_suptitle()
-    'synthetic sample'
-    """
-    figure, ax = new_figure(3.0, width=6.5)
+def areas(table: pd.DataFrame, note: str = "") -> Figure:
+    """Area of the cells of each class: a shortcut, and a floor for every network."""
+    figure, ax = base.new_figure(3.0, width=6.5)
     bins = np.histogram_bin_edges(table["area"], 40)
-    for label, colour in class_colours(table["label"]).items():
-        ax.hist(table.loc[table["label"] == label, "area"], bins, color=colour, alpha=0.6, label=class_title(label))
-    ax.set(xlabel="area of the cell (pixels of the decoded picture that are not black)", ylabel="cells")
+    for label, colour in base.class_colours(table["label"]).items():
+        ax.hist(
+            table.loc[table["label"] == label, "area"],
+            bins,
+            color=colour,
+            alpha=0.6,
+            label=manifests.class_title(label),
+        )
+    ax.set(
+        xlabel="area of the cell (pixels of the decoded picture that are not black)", ylabel="cells"
+    )
     ax.legend(fontsize=8)
     figure.suptitle(note, fontsize=10)
     return figure
 
 
-def feature_distributions(measured, cells, shown=SHOWN_FEATURES):
-    """Distribution of some measured features in each class.
-
-    Parameters
-    ----------
-    measured : DataFrame
-        From `classical.features`.
-    cells : loading.Cells
-    shown : tuple of str
-        Six features.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> from allhelpers import classical
-    >>> figure = feature_distributions(classical.features(cells, "cache"), cells)
-    >>> [ax.get_xlabel() for ax in figure.axes]
-    ['area', 'circularity', 'solidity', 'red mean', 'hue mean', 'contrast 1']
-    """
-    figure, axes = new_figure(4.4, columns=3, rows=2)
+def feature_distributions(
+    measured: pd.DataFrame, cells: Cells, shown: tuple[str, ...] = SHOWN_FEATURES
+) -> Figure:
+    """Distribution of some measured features in each class."""
+    figure, axes = base.new_figure(4.4, columns=3, rows=2)
     for ax, name in zip(axes.ravel(), shown, strict=True):
         bins = np.histogram_bin_edges(measured[name], 40)
-        for label, colour in class_colours(cells.classes).items():
+        for label, colour in base.class_colours(cells.classes).items():
             values = measured.loc[(cells.table["label"] == label).to_numpy(), name]
-            ax.hist(values, bins, color=colour, alpha=0.6, label=class_title(label))
+            ax.hist(values, bins, color=colour, alpha=0.6, label=manifests.class_title(label))
         ax.set(xlabel=name.replace("_", " "), ylabel="cells")
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, fontsize=8, loc="outside lower center", ncols=len(cells.classes))

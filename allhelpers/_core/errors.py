@@ -1,0 +1,28 @@
+"""The one exception for everything that the user can put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MOST_LETTERS = 1000
+
+
+class InputError(ValueError):
+    """Something given by the user cannot be used; the message says what, where, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        if len(message) > MOST_LETTERS:
+            message = f"{message[: MOST_LETTERS // 2]} ... {message[-MOST_LETTERS // 2 :]}"
+        super().__init__(message)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listing(names: Iterable[str], shown: int = 5) -> str:
+    """Join the first few names of a long list for an error message."""
+    names = [str(name) for name in names]
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -1,0 +1,262 @@
+"""Where pictures come from: a folder, an archive, Kaggle, or the synthetic sample.
+
+A zip archive is read member by member and never unpacked; on a network drive, such as Colab's Google Drive, it is first
+copied as a whole, since thousands of small reads there take minutes. A tar archive, which cannot be read member by
+member, is unpacked into the cache by code that writes pictures and tables under that one folder and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import shutil
+import stat
+import time
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from filelock import FileLock
+
+from .._core.caching import require_space
+from .._core.errors import InputError, listing
+from .._core.files import atomic
+from . import archives, synthetic
+from . import images as images_
+from .images import MOST_BYTES, SUFFIXES, UnusableError
+
+if TYPE_CHECKING:
+    from ..settings import DataSettings
+
+KAGGLE_DATASET = "andrewmvd/leukemia-classification"
+
+KAGGLE_ATTEMPTS = 3
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+# File systems that live on another machine, as the operating system calls them; Colab's Google Drive is "fuse.drive".
+NETWORK = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre")
+
+
+def find_images(paths: Iterable[str] | Path) -> list[Path]:
+    """List picture files.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files, and folders that are searched for pictures.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        If a path does not exist, or there is no picture.
+
+    Examples
+    --------
+    >>> files = find_images([synthetic.draw_sample("new", cells=16)])
+    >>> len(files), files[0].name
+    (16, 'UID_1_1_1_all.bmp')
+    """
+    files = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise InputError(
+                f"{path} does not exist: give picture files or a folder that holds some."
+            )
+        files += Folder(path).members if path.is_dir() else [path]
+    if not files:
+        raise InputError(
+            f"There is no picture ({', '.join(SUFFIXES)}) in {listing(paths)}: check the path."
+        )
+    return files
+
+
+class Folder:
+    """Picture files under a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise InputError(
+                f"The folder of images {path} does not exist: give a folder, an archive or 'sample'."
+            )
+        found = (p for p in sorted(self.path.rglob("*")) if p.suffix.lower() in SUFFIXES)
+        self.members = [p for p in found if p.is_file() and not is_hidden(self.name(p))]
+
+    def read(self, member: Any) -> Any:
+        """Bytes of one file."""
+        return images_.read(member)
+
+    def name(self, member: Any) -> Any:
+        """Path of a file inside the folder, with slashes."""
+        return member.relative_to(self.path).as_posix()
+
+    def stamp(self, member: Any) -> Any:
+        """What changes when the file's content does: its size and time."""
+        status = member.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+
+class ZipArchive:
+    """Picture files in a zip archive, read in place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        try:
+            self.archive = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
+            raise InputError(
+                f"The archive {path} cannot be read as zip: copy or download it again."
+            ) from error
+        limits = archives._Limits(self.path)
+        for info in self.archive.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            limits.check(info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), info.file_size)
+        names = sorted(self.archive.namelist())
+        names = [name for name in names if name.lower().endswith(SUFFIXES) and not is_hidden(name)]
+        self.members = [PurePosixPath(name) for name in names]
+
+    def read(self, member: Any) -> Any:
+        """Bytes of one member, whose stated size is checked before it is unpacked."""
+        if self.archive.getinfo(str(member)).file_size > MOST_BYTES:
+            raise UnusableError(
+                f"{member} in {self.path} unpacks to more than {MOST_BYTES >> 20} MiB: check the archive."
+            )
+        try:
+            return self.archive.read(str(member))
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            EOFError,
+            OSError,
+            RuntimeError,
+        ) as error:
+            # RuntimeError: the member is encrypted
+            raise UnusableError(
+                f"{member} in {self.path} cannot be read ({error}): copy or download the archive again."
+            ) from error
+
+    def name(self, member: Any) -> Any:
+        """Path of a member inside the archive, with slashes."""
+        return str(member)
+
+    def stamp(self, member: Any) -> Any:
+        """What changes when the member's content does: its size and CRC-32."""
+        info = self.archive.getinfo(str(member))
+        return f"{info.file_size} {info.CRC}"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path is one that an operating system keeps for itself: ``__MACOSX/``, or a part that begins with a dot."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def open_images(settings: DataSettings) -> Source:
+    """Open the place where the pictures are.
+
+    Parameters
+    ----------
+    settings : DataSettings
+
+    Returns
+    -------
+    Folder or ZipArchive
+
+    Raises
+    ------
+    InputError
+        If there is no picture.
+
+    Examples
+    --------
+    >>> source = open_images(training_settings)
+    >>> len(source.members), source.name(source.members[0])
+    (160, 'C-NMC_training_data/fold_0/all/UID_1_1_1_all.bmp')
+    """
+    images, cache = settings.images, Path(settings.cache_folder)
+    if settings.synthetic:
+        # The same cells whatever the run's seed, as with real ones: seeds tell how much is chance on the same data.
+        source = Folder(
+            synthetic.draw_sample(cache / f"sample-{settings.sample_cells}", settings.sample_cells)
+        )
+    elif images == "kaggle" or images.startswith("kaggle:"):
+        source = Folder(download_kaggle(images.partition(":")[2] or KAGGLE_DATASET))
+    elif images.lower().endswith(".zip"):
+        source = ZipArchive(near(images, cache))
+    elif images.lower().endswith(TAR_SUFFIXES):
+        source = Folder(archives.unpack_tar(images, cache / "unpacked" / _identity(Path(images))))
+    else:
+        source = Folder(images)
+    if not source.members:
+        raise InputError(
+            f"There is no picture ({', '.join(SUFFIXES)}) in {source.path}: check the path."
+        )
+    if isinstance(source, Folder) and is_far(source.path) and not is_far(cache):
+        print(
+            f"{source.path} is on a network drive, where single files are slow: a zip of it would be copied at once."
+        )
+    return source
+
+
+def is_far(path: str | Path) -> bool:
+    """Whether a file lies on another machine."""
+    path, mounts = Path(path).resolve(), psutil.disk_partitions(all=True)
+    holding = [mount for mount in mounts if path.is_relative_to(mount.mountpoint)]
+    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
+    return nearest is not None and nearest.fstype.lower().startswith(NETWORK)
+
+
+def near(path: str | Path, cache: Path) -> Path:
+    """Copy an archive from a network drive into the cache, once; one that is no farther than the cache stays there."""
+    path, identity = Path(path), _identity(Path(path))
+    if not is_far(path) or is_far(cache):
+        return path
+    copy = Path(cache) / "archives" / f"{identity}{path.suffix}"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{copy}.lock"):
+        if not copy.is_file():
+            require_space(copy.parent, path.stat().st_size)
+            print(
+                f"copying {path.name} from the network drive ({path.stat().st_size / 1e9:.1f} GB)",
+                flush=True,
+            )
+            with atomic(copy) as partial:
+                shutil.copyfile(path, partial)
+    return copy
+
+
+def _identity(path: Path) -> Any:
+    """A name for what an archive holds, that changes when the file does."""
+    if not path.is_file():
+        raise InputError(
+            f"The archive {path} does not exist: give a folder, an archive or 'sample'."
+        )
+    facts = f"{path.absolute()} {path.stat().st_size} {path.stat().st_mtime_ns}"
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+
+def download_kaggle(dataset: str) -> str:
+    """Download a Kaggle data set into kagglehub's cache, or find it there."""
+    import kagglehub
+
+    for attempt in range(KAGGLE_ATTEMPTS):
+        time.sleep(attempt)  # seconds: a little longer each time
+        try:
+            return kagglehub.dataset_download(dataset)
+        except Exception as error:  # kagglehub passes on errors of several libraries
+            failure = error
+    raise InputError(
+        f"The Kaggle data set {dataset} could not be downloaded in {KAGGLE_ATTEMPTS} attempts "
+        f"({type(failure).__name__}): check the network and the name, or give the path of a folder or zip archive."
+    ) from failure
+
+
+Source = Folder | ZipArchive

@@ -1,0 +1,326 @@
+"""Who trains and who tests: the paper's split by picture, and honest splits by patient.
+
+Cells, or patients, are drawn in the order of ``SHA-256(seed, name)``. That is as good as shuffling, and it gives the
+same split on every machine, with every version of NumPy, and whatever the order of the rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .._core.errors import InputError, listing
+
+DEFAULT_SEED = 2019
+
+
+# The paper: 6,176 cells, 3,088 per class; 35 per class for validation, 35 for the test, the rest for training.
+PAPER_CELLS = 3088
+
+PAPER_HELD_BACK = 35
+
+
+# Shares of each class's cells in the split by patient.
+PATIENT_SHARES = {"test": 0.20, "valid": 0.15}
+
+
+def drawing_order(names: Iterable[str], seed: int) -> list[str]:
+    """Put names into a reproducible random order."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).digest())
+
+
+def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
+    """Draw the paper's split: by picture, balanced, 35 cells per class for validation and 35 for the test."""
+    split = pd.Series("", index=table.index)
+    training = table[table["part"] == "training"]
+    smallest = training["label"].value_counts().reindex(table["label"].unique(), fill_value=0).min()
+    per_class = min(PAPER_CELLS, smallest)
+    if per_class <= 2 * PAPER_HELD_BACK:
+        raise InputError(
+            f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, but there are only "
+            f"{smallest} of one: add cells, or choose split = patient."
+        )
+    for label in sorted(set(training["label"])):
+        rows = training[training["label"] == label]
+        by_file = pd.Series(rows.index, index=rows["file"])
+        drawn = by_file.loc[drawing_order(rows["file"], seed)[:per_class]]
+        split.loc[drawn] = "train"
+        split.loc[drawn.iloc[:PAPER_HELD_BACK]] = "test"
+        split.loc[drawn.iloc[PAPER_HELD_BACK : 2 * PAPER_HELD_BACK]] = "valid"
+    return split
+
+
+def patient_groups(table: pd.DataFrame) -> pd.Series:
+    """Group patients who share a byte-identical picture, directly or through others."""
+    # Codes come as the smallest integers that hold them; their sums need more.
+    subjects, pictures = (
+        table[name].astype("category").cat.codes.astype(int) for name in ("subject", "sha256")
+    )
+    # A graph with a node per patient and per picture, and an edge per row: its components are the groups.
+    nodes = subjects.max() + pictures.max() + 2
+    edges = coo_array(
+        (np.ones(len(table)), (subjects, subjects.max() + 1 + pictures)), shape=(nodes, nodes)
+    )
+    components = connected_components(edges, directed=False)[1][subjects]
+    return table["subject"].groupby(components).transform("min")
+
+
+def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
+    """Draw a split in which no patient, and no two patients who share a picture, stand on two sides."""
+    groups, split = patient_groups(table), pd.Series("train", index=table.index)
+    official = table["part"] == "preliminary_test"
+    split[official] = "test"
+    shares = {
+        side: share
+        for side, share in PATIENT_SHARES.items()
+        if side != "test" or not official.any()
+    }
+    # A group of the test stays there, even where one of its patients also has training cells.
+    split[groups.isin(groups[official])] = "test"
+    _fill_sides(table, split, groups, shares, seed)
+    check_patient_split(table, split)
+    return split
+
+
+def patient_folds(
+    table: pd.DataFrame,
+    number: int,
+    folds: int,
+    seed: int = DEFAULT_SEED,
+    inside: str | None = None,
+) -> pd.Series:
+    """Cross-validation by patient: of ``folds`` parts of about equal size, one is the test."""
+    training = table[table["part"] == "training"]
+    if inside:
+        _check_fold(table, inside)
+        training = table[table["fold"] == inside]
+    groups = patient_groups(training)
+    part = pd.Series(0, index=training.index)
+    for label in sorted(set(training["label"])):
+        rows = training.index[training["label"] == label]
+        sizes = groups[rows].value_counts()
+        if len(sizes) < folds:
+            raise InputError(
+                f"{folds} folds need as many patients (after joining those who share a picture) of class {label}, but "
+                f"there are {len(sizes)}: choose fewer folds."
+            )
+        # The largest first, each into the part that holds least: parts of about equal size. The seed breaks ties.
+        order = pd.Series(range(len(sizes)), index=drawing_order(sizes.index, seed))
+        # A patient with cells of an earlier class has its part already.
+        filled = part[rows].value_counts().reindex(range(folds + 1), fill_value=0).tolist()[1:]
+        free = groups[rows[part[rows] == 0]].unique()
+        for group in sorted(free, key=lambda g: (-sizes[g], order[g])):
+            smallest = filled.index(min(filled))
+            part[groups.index[groups == group]] = smallest + 1
+            filled[smallest] += sizes[group]
+    return _hold_out(table, part.index[part == number], part.index[part != number], seed)
+
+
+def official_folds(
+    table: pd.DataFrame, train_fold: str, test_fold: str, seed: int = DEFAULT_SEED
+) -> pd.Series:
+    """Train on one official fold and test on another."""
+    for fold in (train_fold, test_fold):
+        _check_fold(table, fold)
+    both = table[table["fold"].isin([train_fold, test_fold])]
+    groups, test = patient_groups(both), both.index[both["fold"] == test_fold]
+    train = both.index[(both["fold"] == train_fold) & ~groups.isin(groups[test])]
+    return _hold_out(table, test, train, seed)
+
+
+def _check_fold(table: pd.DataFrame, fold: Any) -> None:
+    if fold not in set(table["fold"]):
+        there = sorted(set(table["fold"]) - {""})
+        raise InputError(
+            f"The manifest knows no {fold}: choose from {listing(there) or 'no fold at all'}."
+        )
+
+
+def _hold_out(table: pd.DataFrame, test: pd.DataFrame, train: Any, seed: int) -> Any:
+    """Split of given test and training rows, the latter less a share of its patients for validation."""
+    split = pd.Series("", index=table.index)
+    split[test], split[train] = "test", "train"
+    _fill_sides(
+        table, split, patient_groups(table.loc[train]), {"valid": PATIENT_SHARES["valid"]}, seed
+    )
+    check_patient_split(table, split)
+    return split
+
+
+def _fill_sides(
+    table: pd.DataFrame, split: str, groups: Any, shares: np.ndarray, seed: int
+) -> None:
+    """Hand patient groups out to the sides until each has its share of each class's training cells, in place."""
+    training = groups[split[groups.index] == "train"]
+    labels = table.loc[training.index, "label"]
+    for label in sorted(set(table["label"])):
+        _fill_class(split, training, labels == label, shares, seed, label)
+
+
+def _fill_class(
+    split: str, groups: Any, rows: np.ndarray, shares: np.ndarray, seed: int, label: str
+) -> None:
+    """Hand out the groups that have cells of one class and no side yet."""
+    sizes, sides = groups[rows].value_counts(), split[groups.index[rows]]
+    if len(sizes) < len(shares) + 1:
+        raise InputError(
+            f"The split by patient needs at least {len(shares) + 1} patients (after joining those who share a picture) "
+            f"of class {label}, but there are {len(sizes)}: add patients, or choose split = paper."
+        )
+    taken = sides.value_counts()
+    room = {side: share * len(sides) - taken.get(side, 0) for side, share in shares.items()}
+    empty = {side for side in room if side not in taken}
+    free = groups[rows][sides == "train"].unique()
+    for group in drawing_order(free, seed):
+        # An empty side takes the next patient whatever the size, so that none stays without the class.
+        side = next((s for s in room if s in empty or sizes[group] <= room[s]), None)
+        if side is not None:
+            split[groups.index[groups == group]] = side
+            room[side] -= sizes[group]
+            empty.discard(side)
+
+
+def check_patient_split(table: pd.DataFrame, split: str) -> None:
+    """Make sure that no patient and no picture stands on two sides."""
+    used = split != ""
+    for column in ("subject", "sha256"):
+        sides = split[used].groupby(table.loc[used, column]).nunique()
+        if (sides > 1).any():
+            raise InputError(
+                f"The split puts the same {column} on two sides: {listing(sides.index[sides > 1])}."
+            )
+
+
+# Rules that need no parameter: the manifest holds their result in a column of its own.
+RULES = {"paper": paper_split, "patient": patient_split}
+
+HELP = (
+    "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), fold_0:2/5 (the same in one fold), "
+    "or fold_0:fold_1 (train:test)"
+)
+
+
+def parse(split: str) -> Callable:
+    """Find the rule that a setting names."""
+    if split in RULES:
+        return RULES[split]
+    if parts := re.fullmatch(r"(\w+):(\d+)/(\d+)", split):
+        number, folds = int(parts[2]), int(parts[3])
+        inside = None if parts[1] == "patient" else parts[1]
+        if folds > 1 and 1 <= number <= folds:
+            return functools.partial(patient_folds, number=number, folds=folds, inside=inside)
+    if (parts := re.fullmatch(r"(\w+):(\w+)", split)) and parts[1] != parts[2]:
+        return functools.partial(official_folds, train_fold=parts[1], test_fold=parts[2])
+    raise InputError(f"split = {split!r} is not a rule: choose {HELP}.")
+
+
+def draw(table: pd.DataFrame, split: str, seed: int = DEFAULT_SEED) -> pd.Series:
+    """Draw a split by its name in the settings.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+    split : str
+        See ``HELP``.
+    seed : int
+
+    Returns
+    -------
+    Series of str
+        ``"train"``, ``"valid"``, ``"test"``, or empty; index of ``table``.
+
+    Raises
+    ------
+    InputError
+        If no rule has that name, or its rule cannot be followed.
+
+    Examples
+    --------
+    >>> draw(table, "patient:1/2").value_counts()[["train", "valid", "test"]].to_dict()
+    {'train': 60, 'valid': 20, 'test': 80}
+    """
+    return parse(split)(table, seed=seed)
+
+
+def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
+    """Add a column ``<rule>_split`` for every rule.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A copy with the columns added.
+
+    Examples
+    --------
+    >>> add_splits(table)[["paper_split", "patient_split"]].eq("test").sum().to_dict()
+    {'paper_split': 70, 'patient_split': 20}
+    """
+    return table.assign(**{f"{name}_split": rule(table, seed) for name, rule in RULES.items()})
+
+
+def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
+    """Count cells and patients per class and side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest with a column ``split``.
+
+    Returns
+    -------
+    DataFrame
+        One row per side and class: cells, patients.
+
+    Examples
+    --------
+    >>> print(describe_splits(table).to_string(index=False))
+    split label  cells  patients
+    train   all     10         7
+    train   hem     10         6
+    valid   all     35         8
+    valid   hem     35         8
+     test   all     35         8
+     test   hem     35         8
+    """
+    used = table[table["split"] != ""]
+    counts = used.groupby(["split", "label"]).agg(
+        cells=("file", "size"), patients=("subject", "nunique")
+    )
+    return counts.reindex(["train", "valid", "test"], level="split").reset_index()
+
+
+def shared_patients(table: pd.DataFrame) -> list[str]:
+    """Find the patients who stand on more than one side of the split.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest with a column ``split``.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> shared_patients(pd.DataFrame({"subject": ["1", "1", "2"], "split": ["train", "test", "test"]}))
+    ['1']
+    """
+    used = table[table["split"] != ""]
+    sides = used.groupby("subject")["split"].nunique()
+    return sorted(sides.index[sides > 1])

@@ -1,0 +1,49 @@
+__all__ = [
+    "METRICS",
+    "beside_paper",
+    "bootstrap",
+    "compare",
+    "compare_methods",
+    "compare_pairs",
+    "draw_rows",
+    "embed",
+    "evaluate",
+    "evidence",
+    "map_of_features",
+    "measure",
+    "measured",
+    "notes_of",
+    "predictions_of",
+    "sentence_of_pair",
+    "sentence_of_patients",
+    "sentence_of_result",
+    "stages",
+    "summarize",
+    "table_of_classes",
+    "table_of_metrics",
+    "write_baselines",
+]
+
+from .baselines import write_baselines as write_baselines
+from .comparison import compare_methods as compare_methods
+from .comparison import compare_pairs as compare_pairs
+from .explaining import draw_rows as draw_rows
+from .explaining import embed as embed
+from .explaining import evidence as evidence
+from .explaining import map_of_features as map_of_features
+from .gathering import compare as compare
+from .gathering import notes_of as notes_of
+from .gathering import predictions_of as predictions_of
+from .gathering import stages as stages
+from .gathering import summarize as summarize
+from .metrics import evaluate as evaluate
+from .metrics import measure as measure
+from .published import beside_paper as beside_paper
+from .published import measured as measured
+from .resampling import METRICS as METRICS
+from .resampling import bootstrap as bootstrap
+from .words import sentence_of_pair as sentence_of_pair
+from .words import sentence_of_patients as sentence_of_patients
+from .words import sentence_of_result as sentence_of_result
+from .words import table_of_classes as table_of_classes
+from .words import table_of_metrics as table_of_metrics

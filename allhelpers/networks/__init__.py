@@ -1,0 +1,5 @@
+"""ImageNet backbones with a new head, cut into trunk and tail, and where their weights come from."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

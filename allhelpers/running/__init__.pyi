@@ -1,0 +1,21 @@
+__all__ = [
+    "check_version",
+    "estimate",
+    "from_notebook",
+    "offer",
+    "read_file",
+    "read_sweep",
+    "run_notebooks",
+    "run_study",
+    "run_sweep",
+]
+
+from .colab import check_version as check_version
+from .colab import offer as offer
+from .estimates import estimate as estimate
+from .notebooks import run_notebooks as run_notebooks
+from .notebooks import run_study as run_study
+from .parameters import from_notebook as from_notebook
+from .parameters import read_file as read_file
+from .sweep import read_sweep as read_sweep
+from .sweep import run_sweep as run_sweep

@@ -1,0 +1,115 @@
+"""What is different in Google Colab: results on Google Drive, downloads, and the project beside the notebook.
+
+In Colab a path that begins with ``drive/`` lies in the user's Google Drive: ``run_folder = "drive/allhelpers/first"``
+keeps results and what a training needs to go on, through disconnects and from one day to the next. Elsewhere it is a
+path like any other.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+from .. import RESEARCH_ONLY, __version__
+from .._core.errors import InputError
+from .._core.files import atomic
+
+DRIVE = "drive/"
+
+MOUNT = Path("/content/drive")
+
+ON_DRIVE = (
+    "images",
+    "manifest",
+    "weights",
+    "run_folder",
+    "new_pictures",
+)  # settings that may lie there
+
+OFFERED = ("*.csv", "*.html", "*.yaml", "*.json", "*/*.csv", "*/*.json", "*/*.md", "*/*.keras")
+
+
+def inside() -> bool:
+    """Whether this is Colab."""
+    return "google.colab" in sys.modules
+
+
+def check_version(notebook: str) -> None:
+    """Stop where a notebook belongs to another version of the project than the one that is there.
+
+    Parameters
+    ----------
+    notebook : str
+        The notebook's version.
+
+    Raises
+    ------
+    InputError
+        If it is not the project's.
+
+    Examples
+    --------
+    >>> check_version(__version__)
+    """
+    if notebook != __version__:
+        where = Path(__file__).parents[2]
+        raise InputError(
+            f"This notebook is of version {notebook}, but the project in {where} is {__version__}: open the project's "
+            "own copy of the notebook, or fetch the project again (in Colab: Runtime > Disconnect and delete runtime)."
+        )
+
+
+def place(values: dict) -> dict:
+    """Replace paths that begin with ``drive/`` by the place in Google Drive, which is mounted if need be."""
+    there = {
+        name: value
+        for name, value in values.items()
+        if name in ON_DRIVE and str(value).startswith(DRIVE)
+    }
+    if not there or not inside():
+        return values
+    from google.colab import drive
+
+    drive.mount(str(MOUNT))
+    moved = {
+        name: str(MOUNT / "MyDrive" / value.removeprefix(DRIVE)) for name, value in there.items()
+    }
+    return {**values, **moved}
+
+
+def pack(run_folder: str | Path) -> Path:
+    """Put the models, the report and the tables of a run into one zip file."""
+    folder = Path(run_folder)
+    files = sorted({path for pattern in OFFERED for path in folder.glob(pattern)})
+    path = folder / "results.zip"
+    with (
+        atomic(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for file in files:
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+def offer(run_folder: str | Path) -> None:
+    """Show a button that downloads the results, in Colab; elsewhere say where they are.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+
+    Examples
+    --------
+    >>> offer("first")  # doctest: +ELLIPSIS
+    results: ...first. Research only, not for diagnosis.
+    """
+    print(f"results: {Path(run_folder).absolute()}. {RESEARCH_ONLY}")
+    if inside():
+        import ipywidgets
+        from google.colab import files
+        from IPython.display import display
+
+        button = ipywidgets.Button(description="Download the results", icon="download")
+        button.on_click(lambda _: files.download(str(pack(run_folder))))
+        display(button)

@@ -1,0 +1,124 @@
+"""Settings as people write them: a notebook's cell, a YAML file, a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .._core.errors import InputError
+from ..networks import registry
+from ..networks.registry import NAMES
+from ..settings import PER_ARCHITECTURE, RunSettings, validate
+from . import colab
+
+if TYPE_CHECKING:
+    from ..networks.registry import Architecture
+
+
+def from_notebook(kind: type, namespace: dict, architecture: Architecture | None = None) -> Any:
+    """Validate what a notebook's parameters cell, and papermill's, have defined.
+
+    Every lower-case name that is bound to a plain value when this is called first counts as a setting, so that a
+    misspelt parameter, which papermill only warns about, is an error.
+
+    Parameters
+    ----------
+    kind : type
+        One of the classes of this module.
+    namespace : dict
+        The notebook's ``globals()``.
+    architecture : Architecture, optional
+        Whose own input size is meant where none is set.
+
+    Returns
+    -------
+    kind
+
+    Examples
+    --------
+    >>> from_notebook(DataSettings, {"split": "patient", "ARCHITECTURE": "vgg16"}).split
+    'patient'
+    """
+    plain = (str, int, float, bool, type(None), list, dict)
+    # When the cells are run again, what the cells below have defined since is no setting.
+    known = namespace.setdefault("_settings", {name for name in namespace if name.islower()})
+    known = {*known, *kind.model_fields, *namespace.get("__annotations__", {})}
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if name in known and not name.startswith("_") and type(value) in plain
+    }
+    if architecture and not values.get("input_size"):
+        values["input_size"] = architecture.input_size
+    return validate(kind, colab.place(values))
+
+
+def read_file(path: str | Path) -> dict:
+    """Read a settings file.
+
+    Parameters
+    ----------
+    path : str or Path
+        YAML: one ``name: value`` per line; training settings may hold one value per architecture.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> _ = Path("own.yaml").write_text("{split: patient, epochs: {mobilenet: 5, vgg16: 9}}")
+    >>> read_file("own.yaml")
+    {'split': 'patient', 'epochs': {'mobilenet': 5, 'vgg16': 9}}
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The settings file {path} is not YAML: write one 'name: value' per line."
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"The settings file {path} holds no settings: write one 'name: value' per line."
+        )
+    return content
+
+
+def parse_value(kind: type, name: str, text: str) -> Any:
+    """Turn text from the command line into a setting's value."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    several = kind is RunSettings and name in PER_ARCHITECTURE
+    if several and all(key in NAMES and equals for key, equals, _ in pairs):
+        return {key: _scalar(kind, name, value) for key, _, value in pairs}
+    return _scalar(kind, name, text)
+
+
+def _scalar(kind: Any, name: str, text: str) -> Any:
+    """Text stays text where the setting is text; elsewhere YAML decides (1e-4 needs help: YAML wants 1.0e-4)."""
+    if kind.model_fields[name].annotation is str:
+        return text
+    value = yaml.safe_load(text)
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def per_architecture(values: dict, architecture: str) -> dict:
+    """Pick what is meant for one architecture."""
+    picked = {}
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            picked[name] = value
+        elif name not in PER_ARCHITECTURE:
+            raise InputError(f"{name} takes one value, not one per architecture.")
+        else:
+            for key in value:
+                registry.check_method(key)
+            if architecture in value:
+                picked[name] = value[architecture]
+    return picked

@@ -1,0 +1,4 @@
+__all__ = ["collapse", "optimizers"]
+
+from . import collapse as collapse
+from . import optimizers as optimizers

@@ -1,0 +1,33 @@
+__all__ = [
+    "balanced_shares",
+    "candidates",
+    "claim",
+    "compute_features",
+    "describe",
+    "diagnose",
+    "feature_importance",
+    "finish",
+    "handcrafted_features",
+    "optimizer",
+    "predict_cells",
+    "predict_classifier",
+    "train",
+    "train_classifier",
+    "write_classifier",
+]
+
+from .classical import candidates as candidates
+from .classical import feature_importance as feature_importance
+from .classical import handcrafted_features as handcrafted_features
+from .classical import predict_classifier as predict_classifier
+from .classical import train_classifier as train_classifier
+from .classical import write_classifier as write_classifier
+from .diagnostics import diagnose as diagnose
+from .finetuning import balanced_shares as balanced_shares
+from .finetuning import optimizer as optimizer
+from .finetuning import predict_cells as predict_cells
+from .finetuning import train as train
+from .records import claim as claim
+from .records import describe as describe
+from .records import finish as finish
+from .trunk import compute_features as compute_features

@@ -1,0 +1,66 @@
+"""The house: imports go one way, faces open lazily, and what a face shows is documented and typed."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+
+ROOMS = (
+    "data",
+    "networks",
+    "training",
+    "evaluation",
+    "studies",
+    "plotting",
+    "reporting",
+    "inference",
+    "running",
+)
+LIGHT = ("settings", "runs", "data", "networks.registry", "evaluation.metrics", "running.cli")
+HEAVY = ("tensorflow", "keras", "torch", "ray")
+
+
+def public():
+    for room in ROOMS:
+        face = importlib.import_module(f"allhelpers.{room}")
+        for name in face.__all__:
+            yield pytest.param(face, name, id=f"{room}.{name}")
+
+
+def test_imports_go_from_the_top_down():
+    lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run(
+        [sys.executable, "-c", lint],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_starts_without_tensorflow(module):
+    code = (
+        f"import sys, allhelpers.{module}; "
+        f"print(*[name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(("face", "name"), public())
+def test_what_a_face_shows_is_there_documented_and_typed(face, name):
+    shown = getattr(face, name)
+    if not callable(shown) or inspect.ismodule(shown):
+        return
+    assert inspect.getdoc(shown), f"{name} has no docstring"
+    if inspect.isfunction(shown):
+        hints = shown.__annotations__
+        parameters = inspect.signature(shown).parameters.values()
+        assert {parameter.name for parameter in parameters} | {"return"} == set(hints)
