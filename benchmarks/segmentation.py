@@ -54,10 +54,15 @@ def score_fields(smears: Path, half: str) -> pd.DataFrame:
         table = overlaps(np.array([cell.box for cell in cells]).reshape(-1, 4), true)
         matched = table[linear_sum_assignment(table, maximize=True)]
         matched = matched[matched >= LEAST_OVERLAP]
-        rows.append({
-            "true": len(true), "found": len(cells), "matched": len(matched),
-            "overlap": matched.sum(), "seconds": seconds,
-        })
+        rows.append(
+            {
+                "true": len(true),
+                "found": len(cells),
+                "matched": len(matched),
+                "overlap": matched.sum(),
+                "seconds": seconds,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -68,9 +73,9 @@ def score_cells(folder: Path, half: str) -> pd.DataFrame:
         mask = cv2.imread(str(path.with_name(f"{path.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
         true = {"mask": mask > 100, "nucleus": mask > 200}
         cells = segmentation.segment(segmentation.read_field(path)).cells
-        scores = [
-            {what: _overlap(cell, what, true[what]) for what in true} for cell in cells
-        ] or [{"mask": 0.0, "nucleus": 0.0}]
+        scores = [{what: _overlap(cell, what, true[what]) for what in true} for cell in cells] or [
+            {"mask": 0.0, "nucleus": 0.0}
+        ]
         rows.append(max(scores, key=lambda score: score["mask"]))
     return pd.DataFrame(rows)
 
@@ -92,19 +97,31 @@ def table_of(smears: Path, half: str) -> pd.DataFrame:
     """All scores, one row per set."""
     fields = score_fields(smears, half)
     sums = fields.sum()
-    rows = [{
-        "set": "fields", "half": half, "pictures": len(fields),
-        "recall": sums["matched"] / sums["true"], "precision": sums["matched"] / sums["found"],
-        "box_iou": sums["overlap"] / sums["matched"], "seconds": fields["seconds"].median(),
-    }]
+    rows = [
+        {
+            "set": "fields",
+            "half": half,
+            "pictures": len(fields),
+            "recall": sums["matched"] / sums["true"],
+            "precision": sums["matched"] / sums["found"],
+            "box_iou": sums["overlap"] / sums["matched"],
+            "seconds": fields["seconds"].median(),
+        }
+    ]
     for name in ("cells_1", "cells_2"):
         scores = score_cells(smears / name, half)
-        rows.append({
-            "set": name, "half": half, "pictures": len(scores),
-            "cell_iou": scores["mask"].mean(), "nucleus_iou": scores["nucleus"].mean(),
-            "cell_dice": dice(scores["mask"]), "nucleus_dice": dice(scores["nucleus"]),
-            "cell_iou_5th_percentile": scores["mask"].quantile(0.05),
-        })
+        rows.append(
+            {
+                "set": name,
+                "half": half,
+                "pictures": len(scores),
+                "cell_iou": scores["mask"].mean(),
+                "nucleus_iou": scores["nucleus"].mean(),
+                "cell_dice": dice(scores["mask"]),
+                "nucleus_dice": dice(scores["nucleus"]),
+                "cell_iou_5th_percentile": scores["mask"].quantile(0.05),
+            }
+        )
     return pd.DataFrame(rows).round(3)
 
 

@@ -8,16 +8,23 @@ import tifffile
 import yaml
 from PIL import Image
 
-from ..errors import InputError, counted, listing
-from ..runs import atomic, write_csv
+from .._core.errors import InputError, counted, listing
+from .._core.files import atomic, write_csv
 
 RESEARCH_ONLY = "research only, not for diagnosis"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 __all__ = [
-    "RESEARCH_ONLY", "InputError", "atomic", "counted", "listing", "logger", "picture_size",
-    "read_yaml", "write_csv",
-]  # fmt: skip
+    "RESEARCH_ONLY",
+    "InputError",
+    "atomic",
+    "counted",
+    "listing",
+    "logger",
+    "picture_size",
+    "read_yaml",
+    "write_csv",
+]
 
 logger = logging.getLogger("allhelpers.segmentation")
 

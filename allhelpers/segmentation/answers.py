@@ -16,7 +16,9 @@ import numpy as np
 from ._seam import InputError, listing, read_yaml
 
 # Words in names of classes that are no white cells; what is named otherwise is taken for one.
-NOT_WHITE = re.compile(r"rbc|\bred|erythro|platelet|thrombo|\bplt|background|artefact|artifact", re.I)
+NOT_WHITE = re.compile(
+    r"rbc|\bred|erythro|platelet|thrombo|\bplt|background|artefact|artifact", re.I
+)
 # What programs add to a photograph's name: Cellpose, QuPath, CellProfiler and common habits.
 ENDINGS = re.compile(r"(_cp_masks|[-_]labell?ed|[-_]labels?|[-_]masks?|[-_]seg)$", re.I)
 IMAGES = (".png", ".tif", ".tiff")
@@ -97,7 +99,9 @@ def read_answers(source: str | Path) -> Answers:
     if source.is_file():
         return _coco(source)
     if not source.is_dir():
-        raise InputError(f"{source} does not exist: give a COCO file or a folder of boxes or masks.")
+        raise InputError(
+            f"{source} does not exist: give a COCO file or a folder of boxes or masks."
+        )
     found = {suffix: _by_stem(source, suffix) for suffix in (".xml", ".txt", ".json", *IMAGES)}
     texts = {stem: path for stem, path in found[".txt"].items() if path.name not in NAMES}
     images = {ENDINGS.sub("", stem): path for end in IMAGES for stem, path in found[end].items()}
@@ -227,7 +231,9 @@ def _label_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A label image of the field's size."""
     labels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if labels is None or labels.ndim != 2:
-        raise InputError(f"{path} is no label image: one channel, 0 outside, a number for each cell.")
+        raise InputError(
+            f"{path} is no label image: one channel, 0 outside, a number for each cell."
+        )
     if labels.shape != tuple(shape[:2]):
         raise InputError(
             f"{path} is {labels.shape[1]} x {labels.shape[0]} pixels and its photograph "

@@ -57,7 +57,9 @@ def _field(picture: np.ndarray, found: Segmentation) -> np.ndarray:
         _outline(sheet, cell, cell.nucleus, scale, NUCLEUS)
         _outline(sheet, cell, cell.mask, scale, colour)
         corner = (int(cell.box[0] * scale) + 2, max(12, int(cell.box[1] * scale) - 3))
-        cv2.putText(sheet, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+        cv2.putText(
+            sheet, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA
+        )
     return sheet
 
 
@@ -87,7 +89,14 @@ def _text(lines: list[tuple[str, tuple[int, int, int]]], width: int) -> np.ndarr
     for row, (line, colour) in enumerate(lines, start=1):
         ascii_only = line.encode("ascii", "replace").decode()
         cv2.putText(
-            sheet, ascii_only, (6, LINE * row), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA
+            sheet,
+            ascii_only,
+            (6, LINE * row),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.42,
+            colour,
+            1,
+            cv2.LINE_AA,
         )
     return sheet
 

@@ -18,14 +18,36 @@ from .fields import find_fields, read_field
 
 RED_CELL = 7.5  # micrometres; the diameter of a red cell on a smear
 CELL_COLUMNS = (
-    "file", "label", "patient", "field", "number", "left", "top", "right", "bottom", "area",
-    "nucleus_area", "touches_border", "confidence", "kind", "micrometres_per_pixel",
-)  # fmt: skip
+    "file",
+    "label",
+    "patient",
+    "field",
+    "number",
+    "left",
+    "top",
+    "right",
+    "bottom",
+    "area",
+    "nucleus_area",
+    "touches_border",
+    "confidence",
+    "kind",
+    "micrometres_per_pixel",
+)
 LEFT_OUT_COLUMNS = ("field", "label", "patient", "reason", *CELL_COLUMNS[4:-1])
 FIELD_COLUMNS = (
-    "field", "label", "patient", "width", "height", "cells", "left_out", "red_cell_diameter",
-    "micrometres_per_pixel", "seconds", "note",
-)  # fmt: skip
+    "field",
+    "label",
+    "patient",
+    "width",
+    "height",
+    "cells",
+    "left_out",
+    "red_cell_diameter",
+    "micrometres_per_pixel",
+    "seconds",
+    "note",
+)
 
 
 @dataclass
@@ -75,11 +97,22 @@ class _Options:
 
 
 def cut_cells(
-    fields: str | Path, output: str | Path, *, label: str = "", table: str | Path | None = None,
-    answers: str | Path | None = None, classes: tuple[str, ...] = (), segmenter: str = "embedded",
-    red_cell_diameter: float | None = None, micrometres_per_pixel: float | None = None,
-    scale: float | None = None, side: int | None = None, keep_border: bool = False,
-    label_images: bool = False, contact_sheets: bool = True, overwrite: bool = False,
+    fields: str | Path,
+    output: str | Path,
+    *,
+    label: str = "",
+    table: str | Path | None = None,
+    answers: str | Path | None = None,
+    classes: tuple[str, ...] = (),
+    segmenter: str = "embedded",
+    red_cell_diameter: float | None = None,
+    micrometres_per_pixel: float | None = None,
+    scale: float | None = None,
+    side: int | None = None,
+    keep_border: bool = False,
+    label_images: bool = False,
+    contact_sheets: bool = True,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> Cut:
     """Cut single white cells out of photographs of smears.
@@ -130,7 +163,7 @@ def cut_cells(
     >>> _ = cv2.imwrite("field.png", np.full((60, 80, 3), 230, np.uint8))
     >>> cut_cells("field.png", "cells", progress=False).sentence()
     '0 cells from 1 field in cells; left out: 1 (No white cells were found.).'
-    """  # fmt: skip
+    """
     output = Path(output)
     plan = labels.of_fields(find_fields(fields), fields, label=label, table=table)
     plan["micrometres_per_pixel"] = plan["micrometres_per_pixel"].fillna(
@@ -139,11 +172,18 @@ def cut_cells(
     _check(plan, scale=scale, side=side, diameter=red_cell_diameter)
     segment = _chooser(answers, classes, segmenter, red_cell_diameter)
     options = _Options(
-        segment, writing.claim(output, overwrite), scale, side, keep_border, label_images,
+        segment,
+        writing.claim(output, overwrite),
+        scale,
+        side,
+        keep_border,
+        label_images,
         contact_sheets,
-    )  # fmt: skip
+    )
     rows = plan.assign(name=[labels.short_name(name, plan["field"]) for name in plan["field"]])
-    for row in tqdm(rows.to_dict("records"), desc="cutting cells", unit="field", disable=not progress):
+    for row in tqdm(
+        rows.to_dict("records"), desc="cutting cells", unit="field", disable=not progress
+    ):
         _one_field(row, options)
     return _finished(options, output)
 
@@ -208,12 +248,19 @@ def _one_field(row: dict, options: _Options) -> None:
     _write(row, picture, found, scale, options)
     if found.note and not found.cells:
         options.left_out.append({**about, "reason": found.note})
-    options.fields.append({
-        **about, "width": picture.shape[1], "height": picture.shape[0], "cells": len(found.whole),
-        "left_out": len(found.cells) - len(found.whole), "note": found.note,
-        "red_cell_diameter": round(found.red_cell_diameter, 1), "micrometres_per_pixel": scale,
-        "seconds": round(time.perf_counter() - began, 3),
-    })  # fmt: skip
+    options.fields.append(
+        {
+            **about,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "cells": len(found.whole),
+            "left_out": len(found.cells) - len(found.whole),
+            "note": found.note,
+            "red_cell_diameter": round(found.red_cell_diameter, 1),
+            "micrometres_per_pixel": scale,
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+    )
 
 
 def _factor(scale: float | None, options: _Options) -> float:
@@ -253,7 +300,9 @@ def _write(
         file = f"{row['label']}/{row['patient']}/{row['name']}_{number:03}.png"
         writing.save(options.folder / file, part)
         options.largest = max(options.largest, *part.shape[:2])
-        options.cells.append({"file": file, **values, "micrometres_per_pixel": options.scale or scale})
+        options.cells.append(
+            {"file": file, **values, "micrometres_per_pixel": options.scale or scale}
+        )
     if options.label_images:
         writing.save_labels(options.folder, row["name"], found.cells, picture.shape)
     if options.contact_sheets:
@@ -265,10 +314,17 @@ def _row(cell: Cell, number: int) -> dict:
     """What the tables say of a cell, in pixels of the field."""
     left, top, right, bottom = cell.box
     return {
-        "number": number, "left": left, "top": top, "right": right, "bottom": bottom,
-        "area": cell.area, "nucleus_area": int(cell.nucleus.sum()), "kind": cell.kind,
-        "touches_border": cell.touches_border, "confidence": cell.confidence,
-    }  # fmt: skip
+        "number": number,
+        "left": left,
+        "top": top,
+        "right": right,
+        "bottom": bottom,
+        "area": cell.area,
+        "nucleus_area": int(cell.nucleus.sum()),
+        "kind": cell.kind,
+        "touches_border": cell.touches_border,
+        "confidence": cell.confidence,
+    }
 
 
 def _finished(options: _Options, output: Path) -> Cut:
@@ -278,7 +334,9 @@ def _finished(options: _Options, output: Path) -> Cut:
     cells = pd.DataFrame(options.cells, columns=list(CELL_COLUMNS))
     left_out = pd.DataFrame(options.left_out, columns=list(LEFT_OUT_COLUMNS))
     fields = pd.DataFrame(options.fields, columns=list(FIELD_COLUMNS))
-    whole_numbers = {name: "Int64" for name in ("number", "left", "top", "right", "bottom", "area", "nucleus_area")}
+    whole_numbers = dict.fromkeys(
+        ("number", "left", "top", "right", "bottom", "area", "nucleus_area"), "Int64"
+    )
     left_out = left_out.astype(whole_numbers)
     tables = dict(zip(writing.TABLES, (cells, left_out, fields), strict=True))
     writing.save_tables(options.folder, tables)

@@ -8,26 +8,26 @@ from . import stain
 from .nuclei import components, disk, fill_holes, hull
 
 # Lengths in red-cell diameters.
-SMOOTH = 0.035
+SMOOTH = 0.04
 REACH = 0.9  # how far from its nucleus a cell can reach
 FAR = 0.7  # distance from all nuclei at which red cells are red cells alone
 NEAR = 0.12  # distance to the nucleus within which cytoplasm is cytoplasm
 SHARE = 0.5  # of the way from the blueness of cytoplasm to that of red cells, beyond which is red
-DENSE = 1.6  # green density by that of red cells, above which it is eosinophil granules
+DENSE = 2.0  # green density by that of red cells, above which it is eosinophil granules
 APART = 0.06  # least difference between the two in blue density by red and green
-CLOSE = 0.06
+CLOSE = 0.03
 OPEN = (0.15, 0.3)  # the second where something hangs on to the cell ...
-SMOOTHLY = 0.93  # ... so that it fills less of its convex hull
+SMOOTHLY = 0.906  # ... so that it fills less of its convex hull
 HALO = 0.05  # rim around platelets
 HOLE = 0.05  # area (square diameters) of a hole that is filled
 LEVELS = (0.15, 0.2, 0.26, 0.34, 0.44, 0.56, 0.7)  # of the ceiling, at which outlines are tried
-LEAST_LEVEL = 0.06  # density; the noise of glass
-CEILING = 0.35  # density, by the nucleus's, above which differences do not count ...
+LEAST_LEVEL = 0.062  # density; the noise of glass
+CEILING = 0.29  # density, by the nucleus's, above which differences do not count ...
 CEILINGS = (0.25, 0.6)  # ... and its limits: else the nucleus's own edge would stand out most
-KNEE = 0.15  # density around which the scale turns from linear to logarithmic
-SHARP = 0.5  # what is sharper does not count more
+KNEE = 0.25  # density around which the scale turns from linear to logarithmic
+SHARP = 0.57  # what is sharper does not count more
 LARGE = 0.0
-CONVEX = 2  # power of the share of the convex hull that a cell fills
+CONVEX = 0.9  # power of the share of the convex hull that a cell fills
 
 
 def red_cells(
@@ -48,7 +48,11 @@ def blueness(densities: np.ndarray) -> np.ndarray:
 
 
 def outline(
-    densities: np.ndarray, nucleus: np.ndarray, *, others: np.ndarray, red: tuple[float, float] | None,
+    densities: np.ndarray,
+    nucleus: np.ndarray,
+    *,
+    others: np.ndarray,
+    red: tuple[float, float] | None,
     diameter: float,
 ) -> tuple[np.ndarray, float, float]:
     """Mask of the cell, how sharp its outline is (0 to 1), and how convex (0 to 1).
@@ -56,7 +60,7 @@ def outline(
     The picture of densities is cut at several levels. Of the outlines the one wins whose edge is
     sharpest, seen on a scale that is nearly logarithmic (so that pale cytoplasm counts as much as
     dark), times how convex it is. No level has to be right for all stains.
-    """  # fmt: skip
+    """
     total = stain.total(densities)
     away = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 5)
     core = hull(nucleus) & ~others
@@ -101,9 +105,7 @@ def _edges(total: np.ndarray, ceiling: float, diameter: float) -> np.ndarray:
     return np.minimum(cv2.magnitude(across, down) * diameter / 10, SHARP)
 
 
-def _grown(
-    mask: np.ndarray, core: np.ndarray, nucleus: np.ndarray, opening: float
-) -> np.ndarray:
+def _grown(mask: np.ndarray, core: np.ndarray, nucleus: np.ndarray, opening: float) -> np.ndarray:
     """The part around the nucleus, without holes and without bridges narrower than the opening."""
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk(opening)) > 0
     labels, count = components(mask | core)

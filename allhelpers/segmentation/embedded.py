@@ -172,8 +172,11 @@ def full_size(cell: Cell, shape: tuple[int, int], reduced: tuple[int, int]) -> C
     down, across = shape[0] / reduced[0], shape[1] / reduced[1]
     left, top, right, bottom = cell.box
     box = (
-        round(left * across), round(top * down), round(right * across), round(bottom * down),
-    )  # fmt: skip
+        round(left * across),
+        round(top * down),
+        round(right * across),
+        round(bottom * down),
+    )
     size = (box[2] - box[0], box[3] - box[1])
     masks = [
         cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) > 0.5

@@ -14,8 +14,15 @@ from ._seam import InputError, listing, picture_size
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 # First bytes of the formats that are decoded; nothing else reaches a decoder.
 SIGNATURES = (
-    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF",
-)  # fmt: skip
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"BM",
+    b"RIFF",
+)
 MOST_BYTES = 2 * 1024**3
 MOST_PIXELS = 250 * 10**6  # 0.75 GB in memory; whole-slide formats are another thing
 LEAST_SIDE = 32  # pixels; smaller than any cell
@@ -122,7 +129,9 @@ def _content(path: Path) -> np.ndarray:
     if not len(content):
         raise InputError(f"{path} is an empty file: copy it again or remove it.")
     if not content[:8].tobytes().startswith(SIGNATURES):
-        raise InputError(f"{path} is no JPEG, PNG, TIFF, BMP or WebP picture: convert or remove it.")
+        raise InputError(
+            f"{path} is no JPEG, PNG, TIFF, BMP or WebP picture: convert or remove it."
+        )
     return content
 
 

@@ -43,7 +43,9 @@ def of_fields(
 def _from_table(fields: pd.DataFrame, table: Path, label: str) -> pd.DataFrame:
     """Class, patient and scale from a CSV file; fields that it does not list have a problem."""
     rows = _read_table(table)
-    known = {_plain(name): row for name, row in zip(rows["field"], rows.to_dict("records"), strict=True)}
+    known = {
+        _plain(name): row for name, row in zip(rows["field"], rows.to_dict("records"), strict=True)
+    }
     if len(known) < len(rows):
         twice = rows["field"].map(_plain)
         raise InputError(f"{table} lists {listing(twice[twice.duplicated()])} more than once.")
@@ -90,7 +92,9 @@ def _finished(fields: pd.DataFrame) -> pd.DataFrame:
     ]
     for name in pd.concat([fields["label"], fields["patient"]]).unique():
         if FORBIDDEN.search(name) or len(name) > 100:
-            raise InputError(f"{name!r} cannot be the name of a folder: rename the class or patient.")
+            raise InputError(
+                f"{name!r} cannot be the name of a folder: rename the class or patient."
+            )
     return fields[list(COLUMNS)]
 
 

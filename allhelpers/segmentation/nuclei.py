@@ -22,10 +22,10 @@ OVAL = 1.5  # its area by that of the largest disc in it; lobes are longer
 NECK = 0.6  # width of the neck between them, by the smaller one's
 SMOOTH = 0.04
 FINE = 0.03  # smoothing for the outline
-FLAT = 0.72  # score of the paler part by the darker's, above which both are nucleus
-EDGE = 0.05  # rim of the cell whose colour is mixed with its surroundings
-OPEN = 0.03
-HOLE = 0.04  # area of a hole that is filled
+FLAT = 0.7  # score of the paler part by the darker's, above which both are nucleus
+EDGE = 0.042  # rim of the cell whose colour is mixed with its surroundings
+OPEN = 0.026
+HOLE = 0.07  # area of a hole that is filled
 
 
 def disk(radius: float) -> np.ndarray:
@@ -57,9 +57,7 @@ def fill_holes(mask: np.ndarray, most: float) -> np.ndarray:
 
 def find(densities: np.ndarray, diameter: float) -> np.ndarray:
     """Label image of purple bodies, the lobes of a nucleus under one label."""
-    score = cv2.GaussianBlur(
-        stain.nucleus_score(densities, 2), (0, 0), max(0.7, SMOOTH * diameter)
-    )
+    score = cv2.GaussianBlur(stain.nucleus_score(densities, 2), (0, 0), max(0.7, SMOOTH * diameter))
     seen = score[score > 0.25]
     level = threshold_otsu(seen) if len(seen) > 50 and np.ptp(seen) > 0 else stain.NUCLEUS
     mask = score > np.clip(level, stain.NUCLEUS, MOST_LEVEL)
@@ -137,7 +135,9 @@ def _at_neck(own: np.ndarray, inward: np.ndarray, diameter: float) -> np.ndarray
     return None
 
 
-def outline(densities: np.ndarray, cell: np.ndarray, rough: np.ndarray, diameter: float) -> np.ndarray:
+def outline(
+    densities: np.ndarray, cell: np.ndarray, rough: np.ndarray, diameter: float
+) -> np.ndarray:
     """The nucleus within its cell: the darker of two classes, by Otsu's threshold."""
     fine = cv2.GaussianBlur(densities, (0, 0), max(0.7, FINE * diameter))
     score = stain.nucleus_score(fine)

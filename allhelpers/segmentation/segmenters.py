@@ -63,8 +63,10 @@ def _installed(module: str, package: str) -> object:
 
 
 SEGMENTERS: dict[str, Segmenter] = {
-    "embedded": embedded.segment, "cellpose": cellpose, "stardist": stardist,
-}  # fmt: skip
+    "embedded": embedded.segment,
+    "cellpose": cellpose,
+    "stardist": stardist,
+}
 
 
 def get(name: str) -> Segmenter:
@@ -87,7 +89,9 @@ def from_answers(
 ) -> Segmentation:
     """White cells of boxes (segmented inside) or outlines (taken as they are)."""
     diameter = red_cell_diameter or stain.red_cell_diameter(picture)
-    outlined = [(_drawn(answer, picture.shape), answer.kind) for answer in answers if answer.polygons]
+    outlined = [
+        (_drawn(answer, picture.shape), answer.kind) for answer in answers if answer.polygons
+    ]
     cells = _with_nuclei(picture, outlined, diameter).cells
     cells += _in_boxes(picture, [answer for answer in answers if not answer.polygons], diameter)
     cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))

@@ -14,7 +14,7 @@ BRIGHT = 95  # percentile of green light that clear glass reaches, even between 
 NEAR = 12  # grey levels within which glass varies
 MOST = 2.6  # densities beyond are noise of dark pixels
 SAMPLES = 60  # rows or columns from which uneven light is measured
-FLAT = 0.25  # density (sum of the colours) up to which a pixel can be glass
+FLAT = 0.15  # density (sum of the colours) up to which a pixel can be glass
 RIDGE = 0.02  # share of the pixels that speak for even light
 LEAST_FOREGROUND = 0.12  # density summed over the three colours; the noise of glass stays below
 NUCLEUS = 0.45  # least score of a nucleus; see `nucleus_score`
@@ -39,15 +39,15 @@ def density(picture: np.ndarray) -> np.ndarray:
     """Optical density of red, green and blue: 0 on glass; by a table, as there are 256 levels."""
     levels = np.arange(1, 257)[:, np.newaxis]
     table = -np.log(levels / (glass(picture) + 1))
-    densities = cv2.LUT(picture, table.astype(np.float32)[np.newaxis])
-    return densities - shading(densities)
+    return cv2.LUT(picture, table.astype(np.float32)[np.newaxis])
 
 
 def shading(densities: np.ndarray) -> np.ndarray:
     """Density of the glass itself where the light is uneven: a quadratic surface per colour.
 
     Fitted to what is hardly stained, twice, so that darker corners come in the second time; a
-    little ridge keeps it flat where the glass is hidden.
+    little ridge keeps it flat where the glass is hidden. Only the yardstick needs it: around a
+    single cell it would take pale cytoplasm for shade.
     """
     height, width = densities.shape[:2]
     step = max(1, min(height, width) // SAMPLES)
@@ -128,6 +128,7 @@ def _window(picture: np.ndarray, spot: tuple[float, float], side: int, step: int
 def _of_window(picture: np.ndarray) -> float:
     """Diameter of red cells in one window; 0: nothing is there to be measured."""
     densities = density(picture)
+    densities -= shading(densities)
     discs, rows, columns = _discs(_filled(densities))
     if not len(discs):
         return 0.0
@@ -149,7 +150,9 @@ def _filled(densities: np.ndarray) -> np.ndarray:
     level = threshold_otsu(thin) if len(thin) and np.ptp(thin) > 0 else 0.3
     cells = (dark > max(LEAST_FOREGROUND, 0.8 * level)).astype(np.uint8)
     outlines, tree = cv2.findContours(cells, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    for outline, (_, _, _, parent) in zip(outlines, tree[0] if tree is not None else [], strict=True):
+    for outline, (_, _, _, parent) in zip(
+        outlines, tree[0] if tree is not None else [], strict=True
+    ):
         area = cv2.contourArea(outline)
         if parent >= 0 and (area < 20 or area > ROUND * cv2.contourArea(cv2.convexHull(outline))):
             cv2.drawContours(cells, [outline], -1, 1, -1)

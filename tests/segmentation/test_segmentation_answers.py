@@ -6,13 +6,12 @@ import types
 from pathlib import Path
 
 import cv2
-import drawn
 import numpy as np
 import pytest
 
-from allhelpers import segmentation
-from allhelpers.errors import InputError
+from allhelpers import InputError, segmentation
 from allhelpers.segmentation import answers, cells, segmenters
+from tests.segmentation import drawn
 
 FIELD, MASKS, NUCLEI = drawn.smear([(80, 90, 26, 17), (170, 90, 26, 17)])
 BOXES = [(54, 64, 107, 117), (144, 64, 197, 117)]

@@ -5,15 +5,15 @@ import importlib
 from pathlib import Path
 
 import cv2
-import drawn
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from allhelpers import own_cells, segmentation, sources
-from allhelpers.errors import InputError
+from allhelpers import InputError, segmentation
+from allhelpers.data import own_cells, sources
 from allhelpers.segmentation import cells, command, writing
+from tests.segmentation import drawn
 
 
 @pytest.fixture(scope="module")

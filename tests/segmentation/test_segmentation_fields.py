@@ -1,14 +1,13 @@
 """Reading photographs, and whose they are."""
 
 import cv2
-import drawn
 import numpy as np
 import pandas as pd
 import pytest
 
-from allhelpers import segmentation
-from allhelpers.errors import InputError
+from allhelpers import InputError, segmentation
 from allhelpers.segmentation import fields, labels
+from tests.segmentation import drawn
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.bmp", "a.webp"])
@@ -31,7 +30,8 @@ def test_a_field_of_sixteen_bits_gives_the_same_cells(tmp_path):
     deep = cv2.cvtColor(field, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "a.tif"), deep)
     one, other = (
-        segmentation.segment(one).cells for one in (field, segmentation.read_field(tmp_path / "a.tif"))
+        segmentation.segment(one).cells
+        for one in (field, segmentation.read_field(tmp_path / "a.tif"))
     )
     assert [cell.box for cell in one] == [cell.box for cell in other]
 
@@ -132,11 +132,20 @@ def test_different_depths_are_an_error(tmp_path):
 
 def test_a_table_tells_and_what_it_lacks_is_left_out(tmp_path):
     table = tmp_path / "fields.csv"
-    rows = {"field": ["a.png"], "label": ["blast"], "patient": ["7"], "micrometres_per_pixel": [0.1]}
+    rows = {
+        "field": ["a.png"],
+        "label": ["blast"],
+        "patient": ["7"],
+        "micrometres_per_pixel": [0.1],
+    }
     pd.DataFrame(rows).to_csv(table, index=False)
     found = of_fields(tmp_path, "a.png", "b.png", table=table)
     assert found["problem"].tolist() == ["", "not in the table fields.csv"]
-    assert found.iloc[0][["label", "patient", "micrometres_per_pixel"]].tolist() == ["blast", "7", 0.1]
+    assert found.iloc[0][["label", "patient", "micrometres_per_pixel"]].tolist() == [
+        "blast",
+        "7",
+        0.1,
+    ]
 
 
 @pytest.mark.parametrize(
