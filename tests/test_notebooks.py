@@ -117,9 +117,9 @@ def test_papermill_puts_its_values_behind_all_forms(path):
 
 def test_cells_that_all_notebooks_share_are_up_to_date():
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "shared_cells.py", "--check"], check=False
+        [sys.executable, ROOT / "tools" / "notebooks.py", "--check"], check=False
     )
-    assert done.returncode == 0, "run: python tools/shared_cells.py"
+    assert done.returncode == 0, "run: python tools/notebooks.py"
 
 
 def test_code_cells_are_short():

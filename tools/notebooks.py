@@ -1,0 +1,283 @@
+"""Write the notebooks from their templates in tools/notebooks, one template for the six networks.
+
+    python tools/notebooks.py [--check]
+
+What several notebooks share stands once: the forms come from the settings classes, the cells that fetch the project,
+train, evaluate and save from the templates that are included. Papermill puts its values behind the last form, so that
+they count.
+"""
+
+import ast
+import re
+import sys
+import typing
+from pathlib import Path
+
+import jinja2
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "tools" / "notebooks"
+sys.path.insert(0, str(ROOT))
+
+from allhelpers import __version__  # noqa: E402
+from allhelpers.networks.registry import ARCHITECTURES  # noqa: E402
+from allhelpers.settings import (  # noqa: E402
+    ChoicesSettings,
+    ClassicalSettings,
+    CollapseSettings,
+    ComparisonSettings,
+    DataSettings,
+    OwnCellsSettings,
+    TrainingSettings,
+)
+
+MOST = 11  # fields in a form: with its title not more lines than any other cell
+FURTHER = {
+    "the cells": (
+        "seed",
+        "allow_subset",
+        "manifest",
+        "positive",
+        "max_rejected",
+        "sample_cells",
+        "picture_size",
+        "crop",
+        "input_size",
+        "cache_folder",
+        "overwrite",
+    ),
+    "steps and head": (
+        "unfreeze",
+        "optimiser",
+        "batch_norm",
+        "batch_size",
+        "momentum",
+        "schedule",
+        "hidden",
+        "activation",
+        "dropout",
+        "label_smoothing",
+    ),
+    "what the network sees, and the machine": (
+        "orientations",
+        "average",
+        "balance",
+        "norm_momentum",
+        "refit",
+        "patience",
+        "features",
+        "engine",
+        "deterministic",
+    ),
+}
+DATA = ("images", "split", "allow_subset", "seed", "run_folder")
+MAIN = {
+    DataSettings: DATA,
+    TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
+    OwnCellsSettings: (
+        "images",
+        "manifest",
+        "split",
+        "architecture",
+        "weights",
+        "epochs",
+        "learning_rate",
+        "run_folder",
+        "new_pictures",
+        "open_page",
+    ),
+    ClassicalSettings: (*DATA, "classifiers", "refit"),
+    ComparisonSettings: ("architectures", "run_folder"),
+    CollapseSettings: (*DATA, "weights", "pool", "seeds", "epochs", "learning_rate"),
+    ChoicesSettings: (
+        "images",
+        "split",
+        "allow_subset",
+        "run_folder",
+        "architecture",
+        "weights",
+        "epochs",
+        "learning_rates",
+        "seeds",
+        "hidden",
+    ),
+}
+KINDS = {
+    "1": DataSettings,
+    "2": TrainingSettings,
+    "3": ComparisonSettings,
+    "5": OwnCellsSettings,
+    "2_classical": ClassicalSettings,
+    "4_resnet50_collapse": CollapseSettings,
+    "4_optimisers_and_activations": ChoicesSettings,
+}
+# Values that a text may take, where it is no Literal; others can be typed in.
+SUGGESTED = {
+    "images": ["sample", "kaggle"],
+    "manifest": ["", "folders"],
+    "split": ["paper", "patient", "patient:1/5", "fold_0:fold_1"],
+    "weights": ["default", "imagenet", "random"],
+    "unfreeze": ["default", "none", "all"],
+    "run_folder": ["runs/sample", "drive/allhelpers/sample"],
+}
+CHOICES = {"architecture": list(ARCHITECTURES)}
+
+METADATA = {
+    "accelerator": "GPU",
+    "colab": {"gpuType": "T4", "provenance": []},
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def kind_of(stem):
+    """The settings class of a notebook's parameters."""
+    return KINDS.get(stem) or KINDS[stem[0]]
+
+
+def field_line(kind, name):
+    """One setting as a line that is Python, a field in Colab, and a typed parameter with its help for papermill.
+
+    Parameters
+    ----------
+    kind : type
+        A class of `settings`.
+    name : str
+
+    Returns
+    -------
+    str
+    """
+    field = kind.model_fields[name]
+    python, colab = _types(name, field.annotation)
+    default = f'"{field.default}"' if isinstance(field.default, str) else repr(field.default)
+    return f"{name}: {python} = {default}  # @param {colab}  # {field.description}"
+
+
+def _types(name, annotation):
+    """Type of a setting for Python, and its form field for Colab."""
+    if typing.get_origin(annotation) is typing.Literal:
+        choices = typing.get_args(annotation)
+        listed = ", ".join(f'"{choice}"' for choice in choices)
+        return type(choices[0]).__name__, f"[{listed}]" + (
+            "" if isinstance(choices[0], str) else ' {type:"raw"}'
+        )
+    python = annotation if annotation in (str, bool, int, float) else typing.get_args(annotation)[0]
+    for known, ending in ((SUGGESTED, " {allow-input: true}"), (CHOICES, "")):
+        if name in known:
+            return python.__name__, "[" + ", ".join(
+                f'"{choice}"' for choice in known[name]
+            ) + "]" + ending
+    field = {str: "string", bool: "boolean", int: "integer", float: "number"}[python]
+    return python.__name__, f'{{type:"{field}"}}'
+
+
+def forms(kind):
+    """Source of each form of a notebook, papermill's last.
+
+    Parameters
+    ----------
+    kind : type
+        A class of `settings`.
+
+    Returns
+    -------
+    list of str
+    """
+    main = MAIN[kind]
+    further = {} if kind is ComparisonSettings else FURTHER
+    groups = {
+        f"Further settings: {title}": [
+            name for name in names if name in kind.model_fields and name not in main
+        ]
+        for title, names in further.items()
+    }
+    groups = {title: names for title, names in groups.items() if names} | {"Settings": main}
+    return [
+        "\n".join([f"# @title {title}", *(field_line(kind, name) for name in names)])
+        for title, names in groups.items()
+    ]
+
+
+def repository() -> str:
+    """The address that `make publish` has written into the README."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(r"colab\.research\.google\.com/github/([^/]+/[^/]+)/blob", readme)[1]
+
+
+def badge(stem: str) -> str:
+    """The button that opens a notebook in Colab."""
+    colab = "https://colab.research.google.com"
+    address = f"{colab}/github/{repository()}/blob/main/notebooks/{stem}.ipynb"
+    return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({address})"
+
+
+def cells_of(text: str) -> list:
+    """The cells of a template's text; each begins with a line ``# %%``, ``# %% [markdown]`` or ``# %% [parameters]``."""
+    cells = []
+    for kind, source in re.findall(r"^# %%(.*)\n((?:(?!# %%).*\n?)*)", text, re.MULTILINE):
+        make = nbformat.v4.new_markdown_cell if "markdown" in kind else nbformat.v4.new_code_cell
+        cells.append(make(source.strip("\n")))
+        if "parameters" in kind:
+            cells[-1].metadata["tags"] = ["parameters"]
+    return cells
+
+
+def forms_of(kind: type) -> str:
+    """The forms as cells of a template, papermill's last."""
+    *further, main = forms(kind)
+    return "\n\n".join([*(f"# %%\n{form}" for form in further), f"# %% [parameters]\n{main}"])
+
+
+def notebook(stem: str, template: str, **more: object) -> str:
+    """A notebook as the text of its file."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
+    kind = kind_of(stem)
+    text = environment.get_template(template).render(
+        badge=badge(stem),
+        forms=forms_of(kind),
+        repository=repository(),
+        version=__version__,
+        **more,
+    )
+    written = nbformat.v4.new_notebook(cells=cells_of(text), metadata=METADATA)
+    for number, cell in enumerate(written.cells):
+        cell.id = f"{stem.replace('_', '-')}-{number:02d}"
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+    return nbformat.writes(written) + "\n"
+
+
+def notebooks() -> dict[str, str]:
+    """Every notebook's text by the name of its file."""
+    written = {}
+    networks = yaml.safe_load((TEMPLATES / "networks.yaml").read_text(encoding="utf-8"))
+    for name, network in networks.items():
+        written[f"2_{name}"] = notebook(
+            f"2_{name}", "2_network.cells.jinja", name=name, network=network
+        )
+    for path in TEMPLATES.glob("[0-9]*.cells.jinja"):
+        stem = path.name.removesuffix(".cells.jinja")
+        if stem != "2_network":
+            written[stem] = notebook(stem, path.name)
+    return written
+
+
+def main(arguments: list[str]) -> int:
+    """Write all notebooks, or with ``--check`` only say which are not up to date; returns the exit status."""
+    check, stale = "--check" in arguments, []
+    for stem, text in sorted(notebooks().items()):
+        path = ROOT / "notebooks" / f"{stem}.ipynb"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(path.name)
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    print(f"{len(stale)} notebooks {'are not up to date' if check else 'written'}", *stale)
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
