@@ -169,7 +169,7 @@ def _yolo_names(folder: Path) -> list[str]:
 
 
 def _yolo(path: Path, shape: tuple[int, ...], names: list[str]) -> list[Answer]:
-    """Objects of a YOLO file: class, centre and size, or class and outline, as shares of the field."""
+    """Objects of a YOLO file: class, centre and size, or class and outline, in shares."""
     found = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if not line.strip():

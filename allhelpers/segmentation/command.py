@@ -12,7 +12,8 @@ from .cutting import cut_cells
 @click.command(
     "cells",
     short_help="Cut single white cells out of photographs of smears.",
-    epilog=f"example: python -m allhelpers cells fields --output cells. {RESEARCH_ONLY.capitalize()}.",
+    epilog="example: python -m allhelpers cells fields --output cells. "
+    f"{RESEARCH_ONLY.capitalize()}.",
 )
 @click.argument("fields", type=click.Path(path_type=Path))
 @click.option(

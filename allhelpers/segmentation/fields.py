@@ -30,6 +30,9 @@ TILE = 1536  # pixels of a reduced tile; some 0.2 GB of densities and masks
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras use within 16
 
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our sentence says it
+
+
 def find_fields(source: str | Path) -> list[Path]:
     """Photographs under a folder, or the one that is named.
 

@@ -80,8 +80,7 @@ def _plain(name: str) -> str:
 
 def _finished(fields: pd.DataFrame) -> pd.DataFrame:
     """All columns, and names that can be folders."""
-    for column in COLUMNS:
-        fields[column] = fields[column] if column in fields else ""
+    fields = fields.reindex(columns=list(COLUMNS), fill_value="")
     fields["micrometres_per_pixel"] = [
         _scale(value, name)
         for value, name in zip(fields["micrometres_per_pixel"], fields["field"], strict=True)
@@ -95,7 +94,7 @@ def _finished(fields: pd.DataFrame) -> pd.DataFrame:
             raise InputError(
                 f"{name!r} cannot be the name of a folder: rename the class or patient."
             )
-    return fields[list(COLUMNS)]
+    return fields
 
 
 def _scale(value: object, name: str) -> float | None:

@@ -67,9 +67,10 @@ def side_for(largest: int) -> int:
 
 def save(path: Path, picture: np.ndarray) -> None:
     """Write an RGB picture in the format of its name."""
+    quality = (cv2.IMWRITE_WEBP_QUALITY, QUALITY) if path.suffix == ".webp" else ()
     with atomic(path) as partial:
         turned = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(partial), turned, (cv2.IMWRITE_WEBP_QUALITY, QUALITY)):
+        if not cv2.imwrite(str(partial), turned, quality):
             raise InputError(f"{path} cannot be written: check the disk and its permissions.")
 
 

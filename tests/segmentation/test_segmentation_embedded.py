@@ -87,7 +87,9 @@ def test_a_portrait_holds_no_cells_and_is_doubted():
 
 
 def nearest(found, place):
-    return min(found, key=lambda cell: abs(cell.box[0] + 26 - place[0]) + abs(cell.box[1] + 26 - place[1]))
+    return min(
+        found, key=lambda cell: abs(cell.box[0] + 26 - place[0]) + abs(cell.box[1] + 26 - place[1])
+    )
 
 
 def test_a_scan_in_tiles_gives_each_cell_once(monkeypatch):
