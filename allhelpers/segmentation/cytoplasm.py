@@ -9,25 +9,24 @@ from .nuclei import components, disk, fill_holes, hull
 
 # Lengths in red-cell diameters.
 SMOOTH = 0.04
-REACH = 0.9  # how far from its nucleus a cell can reach
+REACH = 0.91  # how far from its nucleus a cell can reach
 FAR = 0.7  # distance from all nuclei at which red cells are red cells alone
 NEAR = 0.12  # distance to the nucleus within which cytoplasm is cytoplasm
 SHARE = 0.5  # of the way from the blueness of cytoplasm to that of red cells, beyond which is red
-DENSE = 2.0  # green density by that of red cells, above which it is eosinophil granules
+DENSE = 2.8  # green density by that of red cells, above which it is eosinophil granules
 APART = 0.06  # least difference between the two in blue density by red and green
-CLOSE = 0.03
+CLOSE = 0.07
 OPEN = (0.15, 0.3)  # the second where something hangs on to the cell ...
-SMOOTHLY = 0.906  # ... so that it fills less of its convex hull
+SMOOTHLY = 0.89  # ... so that it fills less of its convex hull
 HALO = 0.05  # rim around platelets
 HOLE = 0.05  # area (square diameters) of a hole that is filled
 LEVELS = (0.15, 0.2, 0.26, 0.34, 0.44, 0.56, 0.7)  # of the ceiling, at which outlines are tried
-LEAST_LEVEL = 0.062  # density; the noise of glass
+LEAST_LEVEL = 0.1  # density; the noise of glass
 CEILING = 0.29  # density, by the nucleus's, above which differences do not count ...
 CEILINGS = (0.25, 0.6)  # ... and its limits: else the nucleus's own edge would stand out most
-KNEE = 0.25  # density around which the scale turns from linear to logarithmic
-SHARP = 0.57  # what is sharper does not count more
-LARGE = 0.0
-CONVEX = 0.9  # power of the share of the convex hull that a cell fills
+KNEE = 0.14  # density around which the scale turns from linear to logarithmic
+SHARP = 0.53  # what is sharper does not count more
+CONVEX = 1.7  # power of the share of the convex hull that a cell fills
 
 
 def red_cells(
@@ -74,7 +73,7 @@ def outline(
         for opening in OPEN:
             mask = _grown(closed, core, nucleus, opening * diameter) & ~others
             sharp, convex = float(edges[_rim(mask)].mean() / SHARP), _convexity(mask)
-            merit = sharp * convex**CONVEX * float(mask.sum()) ** LARGE
+            merit = sharp * convex**CONVEX
             if merit > most:
                 best, most = (mask, sharp, convex), merit
             if convex > SMOOTHLY:  # nothing hangs on to it

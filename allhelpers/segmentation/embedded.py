@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scipy.ndimage import find_objects
 from skimage.segmentation import watershed
 
 from . import cytoplasm, nuclei, stain
@@ -86,10 +87,20 @@ def _of_part(picture: np.ndarray, diameter: float) -> tuple[list[Cell], int]:
     densities, reduced = stain.density(small), diameter * scale
     labels = nuclei.find(densities, reduced)
     large = nuclei.large(labels, reduced)
-    purple = [label for label in large if stain.is_purple(densities[labels == label])]
+    purple = purple_ones(densities, labels, large)
     cells = outlines(densities, labels, purple, diameter=reduced)
     found = [full_size(cell, picture.shape[:2], small.shape[:2]) for cell in cells]
     return found, len(large) - len(purple)
+
+
+def purple_ones(densities: np.ndarray, labels: np.ndarray, chosen: list[int]) -> list[int]:
+    """Labels that have the colour of nuclei."""
+    places = find_objects(labels)
+    return [
+        label
+        for label in chosen
+        if stain.is_purple(densities[places[label - 1]][labels[places[label - 1]] == label])
+    ]
 
 
 def outlines(
@@ -98,30 +109,23 @@ def outlines(
     """Cells around the chosen nuclei of a label image."""
     smooth = cv2.GaussianBlur(densities, (0, 0), max(0.8, cytoplasm.SMOOTH * diameter))
     red = cytoplasm.red_cells(smooth, labels, diameter)
-    basins = _basins(smooth, labels, chosen)
-    masks = {}
+    basins, places = _basins(smooth, labels, chosen), find_objects(labels)
+    cells = []
     for label in chosen:
-        window = _window(labels == label, diameter)
-        nucleus = labels[window] == label
+        window = nuclei.around(places[label - 1], int(diameter))
+        nucleus, away = labels[window] == label, basins[window] != label
         platelets = (labels[window] > 0) & ~nucleus
         halo = cv2.dilate(platelets.astype(np.uint8), nuclei.disk(cytoplasm.HALO * diameter)) > 0
-        others = ((basins[window] != label) | halo) & ~nucleus
-        found = cytoplasm.outline(
-            smooth[window], nucleus, others=others, red=red, diameter=diameter
+        mask, sharp, convex = cytoplasm.outline(
+            smooth[window], nucleus, others=(away | halo) & ~nucleus, red=red, diameter=diameter
         )
-        inner = nuclei.outline(densities[window], found[0], nucleus, diameter)
-        masks[label] = window, inner, *found
-    return [_judged(label, masks, basins, densities, diameter) for label in chosen]
-
-
-def _window(mask: np.ndarray, diameter: float) -> tuple[slice, slice]:
-    """The part of the field that the cell around a nucleus can reach."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    pad = int(diameter)
-    return (
-        slice(max(0, rows[0] - pad), rows[-1] + pad + 1),
-        slice(max(0, columns[0] - pad), columns[-1] + pad + 1),
-    )
+        inner = nuclei.outline(densities[window], mask, nucleus, diameter)
+        dark = stain.nucleus_score(densities[window])[inner].mean() if inner.any() else 0.0
+        confidence = np.cbrt(min(1.0, sharp) * convex * np.clip(dark / DARK, 0, 1))
+        reason = _reason(mask, inner, away, sharp=sharp, diameter=diameter)
+        cell = from_mask(mask, inner, confidence, reason=reason)
+        cells.append(cell.moved(window[1].start, window[0].start))
+    return cells
 
 
 def _basins(smooth: np.ndarray, labels: np.ndarray, chosen: list[int]) -> np.ndarray:
@@ -133,21 +137,13 @@ def _basins(smooth: np.ndarray, labels: np.ndarray, chosen: list[int]) -> np.nda
     return watershed(-cv2.distanceTransform(cells, cv2.DIST_L2, 5), markers)
 
 
-def _judged(
-    label: int, masks: dict, basins: np.ndarray, densities: np.ndarray, diameter: float
-) -> Cell:
-    """The cell under a label, with its confidence and what speaks against cutting it out."""
-    window, nucleus, mask, sharp, convex = masks[label]
-    dark = float(stain.nucleus_score(densities[window])[nucleus].mean()) if nucleus.any() else 0.0
-    confidence = np.cbrt(min(1.0, sharp) * convex * min(1.0, dark / DARK))
-    whole, inner = np.zeros(basins.shape, bool), np.zeros(basins.shape, bool)
-    whole[window], inner[window] = mask, nucleus
-    reason = ""
-    if mask.sum() > LARGEST * np.pi / 4 * diameter**2 or _shared(whole, basins, label) > SHARED:
-        reason = CLUMP
-    elif _is_smudge(mask, nucleus, sharp):
-        reason = SMUDGE
-    return from_mask(whole, inner, confidence, reason=reason)
+def _reason(
+    mask: np.ndarray, nucleus: np.ndarray, away: np.ndarray, *, sharp: float, diameter: float
+) -> str:
+    """What speaks against cutting a cell out; ``away`` is what belongs to other nuclei."""
+    if mask.sum() > LARGEST * np.pi / 4 * diameter**2 or _shared(mask, away) > SHARED:
+        return CLUMP
+    return SMUDGE if _is_smudge(mask, nucleus, sharp) else ""
 
 
 def _is_smudge(mask: np.ndarray, nucleus: np.ndarray, sharp: float) -> bool:
@@ -158,11 +154,11 @@ def _is_smudge(mask: np.ndarray, nucleus: np.ndarray, sharp: float) -> bool:
     return bool(mask.sum() < BARE * around and (nucleus.sum() < RAGGED * around or sharp < BLURRED))
 
 
-def _shared(mask: np.ndarray, basins: np.ndarray, label: int) -> float:
+def _shared(mask: np.ndarray, away: np.ndarray) -> float:
     """Share of the outline that lies on the watershed to another nucleus."""
     inner = mask.astype(np.uint8)
     rim = cv2.dilate(inner, np.ones((3, 3), np.uint8)) > inner
-    return float((basins[rim] != label).mean()) if rim.any() else 0.0
+    return float(away[rim].mean()) if rim.any() else 0.0
 
 
 def full_size(cell: Cell, shape: tuple[int, int], reduced: tuple[int, int]) -> Cell:

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scipy.ndimage import find_objects
 from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
@@ -10,22 +11,22 @@ from . import stain
 # Lengths in red-cell diameters, areas in areas of a red cell.
 MOST_LEVEL = 1.1  # nucleus score; Otsu's threshold would grow with the darkest nucleus
 SPECK = 0.02  # area below which a dark spot is no lobe
-JOIN = 0.28  # gap between lobes of one nucleus
+JOIN = 0.29  # gap between lobes of one nucleus
 JOIN_SMALL = 0.8  # the same, where one of them is too small to be a nucleus of its own
 SMALL = 0.4  # area of such a lobe
 GLASS, SEEN = 0.12, 0.3  # density of glass, and its share between lobes, above which they are two
 JOINED = 2.0  # longest side of what small lobes are joined to
 JOINED_AREA = 1.2  # area of what a small lobe is joined to
-LEAST = 0.22  # area of the smallest nucleus; platelets are smaller
+LEAST = 0.28  # area of the smallest nucleus; platelets are smaller
 ROUND = 0.55  # inner radius from which one of two touching bodies is a nucleus and no lobe
 OVAL = 1.5  # its area by that of the largest disc in it; lobes are longer
 NECK = 0.6  # width of the neck between them, by the smaller one's
 SMOOTH = 0.04
 FINE = 0.03  # smoothing for the outline
-FLAT = 0.7  # score of the paler part by the darker's, above which both are nucleus
+FLAT = 0.8  # score of the paler part by the darker's, above which both are nucleus
 EDGE = 0.042  # rim of the cell whose colour is mixed with its surroundings
 OPEN = 0.026
-HOLE = 0.07  # area of a hole that is filled
+HOLE = 0.075  # area of a hole that is filled
 
 
 def disk(radius: float) -> np.ndarray:
@@ -79,17 +80,25 @@ def large(labels: np.ndarray, diameter: float) -> list[int]:
 
 def join_small(labels: np.ndarray, densities: np.ndarray, diameter: float) -> np.ndarray:
     """Give each body that is too small for a nucleus to the nearest one of the same cell."""
-    red, total = _red_area(diameter), stain.total(densities)
-    for label in np.flatnonzero((areas(labels) > 0) & (areas(labels) < SMALL * red)):
-        own = labels == label
-        if not own.any():
+    red, places = _red_area(diameter), find_objects(labels)
+    sizes = areas(labels, len(places))
+    for label in np.flatnonzero((sizes > 0) & (sizes < SMALL * red)):
+        window = around(places[label - 1], round(JOINED * diameter))
+        part, total = labels[window], stain.total(densities[window])
+        own = part == label
+        if not own.any():  # joined to another one already
             continue
         away = cv2.distanceTransform((~own).astype(np.uint8), cv2.DIST_L2, 5)
-        near = np.unique(labels[(away < JOIN_SMALL * diameter) & (labels > 0) & ~own])
-        near = [other for other in near if _fits(own, labels == other, total, diameter)]
+        near = np.unique(part[(away < JOIN_SMALL * diameter) & (part > 0) & ~own])
+        near = [other for other in near if _fits(own, part == other, total, diameter)]
         if near:
-            labels[own] = min(near, key=lambda other: away[labels == other].min())
+            part[own] = min(near, key=lambda other: away[part == other].min())
     return labels
+
+
+def around(place: tuple[slice, ...], margin: int) -> tuple[slice, ...]:
+    """A window with a margin; beyond the field it ends by itself."""
+    return tuple(slice(max(0, part.start - margin), part.stop + margin) for part in place)
 
 
 def _fits(lobe: np.ndarray, other: np.ndarray, total: np.ndarray, diameter: float) -> bool:
@@ -111,12 +120,15 @@ def hull(mask: np.ndarray) -> np.ndarray:
 
 def split(labels: np.ndarray, diameter: float) -> np.ndarray:
     """Separate round nuclei that touch, at their neck (distance transform and watershed)."""
+    places, last = find_objects(labels), labels.max()
     for label in np.flatnonzero(areas(labels) > 2 * np.pi * (ROUND * diameter) ** 2):
-        own = labels == label
+        part = labels[places[label - 1]]
+        own = part == label
         inward = cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
         parts = _at_neck(own, inward, diameter)
         if parts is not None:
-            labels[parts > 1] = parts[parts > 1] + labels.max()
+            part[parts > 1] = parts[parts > 1] + last
+            last += parts.max()
     return labels
 
 

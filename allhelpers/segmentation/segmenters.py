@@ -162,8 +162,7 @@ def _around(picture: np.ndarray, labels: np.ndarray, diameter: float) -> Segment
     """Cells around given nuclei: lobes are joined and platelets told as in the embedded way."""
     densities = stain.density(picture)
     joined = nuclei.join_small(labels.astype(np.int32), densities, diameter)
-    large = nuclei.large(joined, diameter)
-    chosen = [label for label in large if stain.is_purple(densities[joined == label])]
+    chosen = embedded.purple_ones(densities, joined, nuclei.large(joined, diameter))
     cells = embedded.outlines(densities, joined, chosen, diameter=diameter)
     cells = [at_border(cell, picture.shape) for cell in cells]
     return Segmentation(cells, diameter, "" if cells else "No white cells were found.")
