@@ -61,11 +61,15 @@ class Answers:
 
     def __init__(self, source: Path, read: object, entries: dict[str, object]) -> None:
         self.source, self._read, self._entries = source, read, entries
+        self.kinds: set[str] = set()  # classes that were met so far
 
     def of(self, field: Path, shape: tuple[int, ...]) -> list[Answer] | np.ndarray | None:
         """Objects of a field, or its label image; ``None``: there is no entry for it."""
         entry = self._entries.get(field.stem, self._entries.get(field.name))
-        return None if entry is None else self._read(entry, shape)
+        found = None if entry is None else self._read(entry, shape)
+        if isinstance(found, list):
+            self.kinds |= {answer.kind for answer in found}
+        return found
 
 
 def read_answers(source: str | Path) -> Answers:

@@ -170,22 +170,17 @@ def cut_cells(
         np.nan if micrometres_per_pixel is None else micrometres_per_pixel
     )
     _check(plan, scale=scale, side=side, diameter=red_cell_diameter)
-    segment = _chooser(answers, classes, segmenter, red_cell_diameter)
-    options = _Options(
-        segment,
-        writing.claim(output, overwrite),
-        scale,
-        side,
-        keep_border,
-        label_images,
-        contact_sheets,
-    )
+    known = given.read_answers(answers) if answers else None
+    segment = _chooser(known, classes, segmenter, red_cell_diameter)
     rows = plan.assign(name=[labels.short_name(name, plan["field"]) for name in plan["field"]])
-    for row in tqdm(
-        rows.to_dict("records"), desc="cutting cells", unit="field", disable=not progress
-    ):
-        _one_field(row, options)
-    return _finished(options, output)
+    with writing.claimed(output, overwrite) as folder:
+        options = _Options(segment, folder, scale, side, keep_border, label_images, contact_sheets)
+        bar = tqdm(rows.to_dict("records"), "cutting cells", unit="field", disable=not progress)
+        for row in bar:
+            _one_field(row, options)
+        if known:
+            given.check_classes(known.kinds, classes)
+        return _finished(options, output)
 
 
 def _check(
@@ -203,12 +198,15 @@ def _check(
 
 
 def _chooser(
-    answers: str | Path | None, classes: tuple[str, ...], segmenter: str, diameter: float | None
+    known: given.Answers | None,
+    classes: tuple[str, ...],
+    segmenter: str,
+    diameter: float | None,
 ) -> Callable[[Path, np.ndarray, float | None], Segmentation | None]:
     """The function that finds the cells of a field, given its path, pixels and scale."""
-    if answers is not None and segmenter != "embedded":
+    if known and segmenter != "embedded":
         raise InputError("answers and a segmenter exclude each other: leave one of them out.")
-    chosen, known = segmenters.get(segmenter), answers and given.read_answers(answers)
+    chosen = segmenters.get(segmenter)
 
     def segment(path: Path, picture: np.ndarray, scale: float | None) -> Segmentation | None:
         size = diameter or (RED_CELL / scale if scale else None)
@@ -340,5 +338,4 @@ def _finished(options: _Options, output: Path) -> Cut:
     left_out = left_out.astype(whole_numbers)
     tables = dict(zip(writing.TABLES, (cells, left_out, fields), strict=True))
     writing.save_tables(options.folder, tables)
-    writing.publish(options.folder, output)
     return Cut(output, cells, left_out, fields, side)

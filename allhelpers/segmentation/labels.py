@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ._seam import InputError, listing
+from .writing import LABELS, SHEETS
 
 UNLABELLED = "unlabelled"
 UNKNOWN = "unknown-patient_"  # and the field's name: cells of one field never stand on two sides
@@ -90,7 +91,7 @@ def _finished(fields: pd.DataFrame) -> pd.DataFrame:
         for patient, name in zip(fields["patient"], fields["field"], strict=True)
     ]
     for name in pd.concat([fields["label"], fields["patient"]]).unique():
-        if FORBIDDEN.search(name) or len(name) > 100:
+        if FORBIDDEN.search(name) or len(name) > 100 or name in (SHEETS, LABELS):
             raise InputError(
                 f"{name!r} cannot be the name of a folder: rename the class or patient."
             )

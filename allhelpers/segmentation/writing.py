@@ -1,6 +1,8 @@
 """Cells as files: pictures on black, tables, label images."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -16,8 +18,9 @@ QUALITY = 80  # of contact sheets; without loss WebP takes ten times as long
 STEP = 16  # pixels; sides of squares are multiples
 
 
-def claim(output: Path, overwrite: bool) -> Path:
-    """An empty folder beside the output, which takes its place when all is done."""
+@contextmanager
+def claimed(output: Path, overwrite: bool) -> Iterator[Path]:
+    """An empty folder beside the output, which takes its place only if the block ends well."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         if not overwrite:
             raise InputError(f"{output} is there already: choose another folder, or --overwrite.")
@@ -28,14 +31,13 @@ def claim(output: Path, overwrite: bool) -> Path:
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    return partial
-
-
-def publish(partial: Path, output: Path) -> None:
-    """Put the finished folder in its place."""
-    if output.exists():
-        shutil.rmtree(output)
-    partial.rename(output)
+    try:
+        yield partial
+        if output.exists():
+            shutil.rmtree(output)
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def cut_out(picture: np.ndarray, cell: Cell, factor: float = 1.0) -> np.ndarray:

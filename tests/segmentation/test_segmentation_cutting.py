@@ -130,6 +130,14 @@ def test_answers_take_the_place_of_the_segmenter(photographs, tmp_path):
     assert (cut.left_out["reason"] == "no boxes or masks for it").sum() == 3
 
 
+def test_a_class_that_no_box_has_is_an_error_and_leaves_nothing(photographs, tmp_path):
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.25 0.33")
+    options = {"answers": tmp_path, "classes": ("WBC",), "progress": False}
+    with pytest.raises(InputError, match="No box or mask is called WBC: choose from 0"):
+        segmentation.cut_cells(photographs, tmp_path / "out" / "x", **options)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_the_command_says_what_came_out(photographs, tmp_path):
     arguments = [str(photographs), "--output", str(tmp_path / "x"), "--no-contact-sheets"]
     done = CliRunner().invoke(command.cells, arguments)
