@@ -130,7 +130,7 @@ def torch_home(monkeypatch, tmp_path):
 
 
 def published(path):
-    """Name a file as torchvision names its checkpoints, with the beginning of its SHA-256; its address."""
+    """Name a file as torchvision does, with the beginning of its SHA-256; its address."""
     named = path.with_name(f"alexnet-{sha256(path)[:8]}.pth")
     path.rename(named)
     return named.as_uri()
