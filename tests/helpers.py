@@ -113,7 +113,7 @@ def hash_free_order(file):
 
 
 def network_of(name, settings, cells):
-    return building.build(registry.get(name), settings, Weights("random"), cells)
+    return building.build(registry.get(name), settings, Weights("random"), cells=cells)
 
 
 def in_memory_features(network, cells, precision):

@@ -10,8 +10,6 @@ from allhelpers.settings import ACTIVATIONS, OPTIMISERS, ChoicesSettings, Traini
 from allhelpers.studies import optimizers
 from allhelpers.training import finetuning
 
-MOBILENET = registry.get("mobilenet")
-
 
 @pytest.fixture(scope="module")
 def features(cells):
@@ -24,14 +22,14 @@ def features(cells):
 @pytest.fixture(scope="module")
 def studied(features, cells):
     settings = ChoicesSettings(epochs=8, learning_rates="0.00001,0.1", seeds="1,2")
-    return optimizers.compare_optimisers(features, cells, MOBILENET, settings)
+    return optimizers.compare_optimisers(features, cells, settings)
 
 
 def test_every_optimiser_step_size_and_seed_is_trained_once(studied):
-    found, curves = studied
-    assert len(found) == len(OPTIMISERS) * 2 * 2
-    assert not found.duplicated(["optimiser", "learning_rate", "seed"]).any()
-    assert len(curves) == 8 * len(found)
+    runs, curves = studied
+    assert len(runs) == len(OPTIMISERS) * 2 * 2
+    assert not runs.duplicated(["optimiser", "learning_rate", "seed"]).any()
+    assert len(curves) == 8 * len(runs)
 
 
 def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
@@ -44,9 +42,9 @@ def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
 
 def test_activations_differ_and_are_trained_with_a_hidden_layer(features, cells):
     settings = ChoicesSettings(epochs=2, seeds="1", hidden=8)
-    found, _ = optimizers.compare_activations(features, cells, MOBILENET, settings, 0.01)
-    assert found["activation"].tolist() == list(ACTIVATIONS)
-    assert found["loss"].nunique() == len(ACTIVATIONS)
+    runs, _ = optimizers.compare_activations(features, cells, settings, learning_rate=0.01)
+    assert runs["activation"].tolist() == list(ACTIVATIONS)
+    assert runs["loss"].nunique() == len(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(("adam", "holds"), [(0.1, "holds"), (0.6, "does not hold")])
@@ -77,12 +75,9 @@ def test_optimiser_of_the_settings_is_kerass(name, kind):
 
 
 def test_hidden_layer_has_its_units_and_activation():
-    head = building.head_alone(
-        MOBILENET,
-        TrainingSettings(hidden=7, activation="softsign", dropout=0.1),
-        16,
-        ("all", "hem"),
-    ).tail
+    settings = TrainingSettings(hidden=7, activation="softsign", dropout=0.1)
+    classes = ("all", "hem")
+    head = building.head_alone(registry.TOY, settings, channels=16, classes=classes).tail
     assert [layer.name for layer in head.layers] == [
         "features",
         "hidden",

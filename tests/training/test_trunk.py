@@ -7,13 +7,8 @@ from allhelpers._core.errors import InputError
 from allhelpers.data import orientations
 from allhelpers.data.orientations import ORIENTATIONS, OrientedPixels
 from allhelpers.networks import building
-from allhelpers.networks.pretrained import Weights
-from allhelpers.networks.registry import ARCHITECTURES
 from allhelpers.training import engines, trunk
 from tests.helpers import few, network_of
-
-NAMES = tuple(ARCHITECTURES)
-RANDOM = Weights("random")
 
 
 def test_orientations_are_the_eight_symmetries_of_a_square():
@@ -23,33 +18,30 @@ def test_orientations_are_the_eight_symmetries_of_a_square():
     np.testing.assert_array_equal(orientations.orient(picture, 0), picture)
 
 
-def test_each_orientation_has_its_own_features(cells, make_settings, tmp_path):
-    some = few(cells, count=4, valid=2)
-    settings = make_settings(
-        orientations=8, engine="keras", features="float32", cache_folder=str(tmp_path)
-    )
-    network = network_of("mobilenet", settings, some)
-    features = trunk.compute_features(network, some, settings)
-    assert features.shape == (8, 6, 7, 7, 1024)
-    turned = building.predict(network.trunk, orientations.orient(some.pixels, 5))
+def test_each_orientation_has_its_own_features(small_cells, make_settings, tmp_path):
+    six = few(small_cells, count=4, valid=2)
+    keeping = {"features": "float32", "cache_folder": str(tmp_path), "input_size": 64}
+    network = network_of("toy", make_settings(orientations=8, engine="keras", **keeping), six)
+    features = trunk.compute_features(network, six)
+    assert features.shape == (8, 6, 16, 16, 16)
+    turned = building.predict(network.trunk, orientations.orient(six.pixels, 5))
     np.testing.assert_allclose(features[5], turned, atol=1e-5)
 
 
-def test_features_are_computed_once(cells, make_settings, tmp_path, monkeypatch):
-    some, settings = (
-        few(cells, count=4, valid=2),
-        make_settings(unfreeze="none", cache_folder=str(tmp_path)),
-    )
-    network = network_of("mobilenet", settings, some)
-    before = np.array(trunk.compute_features(network, some, settings))
+def test_features_are_computed_once(small_cells, make_settings, tmp_path, monkeypatch):
+    six = few(small_cells, count=4, valid=2)
+    asked = {"unfreeze": "none", "cache_folder": str(tmp_path), "input_size": 64}
+    network = network_of("toy", make_settings(**asked), six)
+    before = np.array(trunk.compute_features(network, six))
 
     def never(*_, **__):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(engines, "forward", never)
-    np.testing.assert_array_equal(trunk.compute_features(network, some, settings), before)
+    np.testing.assert_array_equal(trunk.compute_features(network, six), before)
+    other = network_of("toy", make_settings(seed=7, **asked), six)
     with pytest.raises(AssertionError):  # other weights are other features
-        trunk.compute_features(network_of("mobilenet", make_settings(seed=7), some), some, settings)
+        trunk.compute_features(other, six)
 
 
 def test_features_too_large_for_half_precision_are_refused():

@@ -19,13 +19,14 @@ def features_of(cells, deviation):
 
 
 @pytest.fixture
-def some(cells):
-    """A few cells of both classes on each side."""
-    return few(cells)
+def some(small_cells):
+    """A few cells of both classes in each split."""
+    return few(small_cells)
 
 
 def found(some, predictions, network=NETWORK, deviation=0.1, history=HISTORY):
-    return diagnostics.diagnose(network, features_of(some, deviation), some, history, predictions)
+    features = features_of(some, deviation)
+    return diagnostics.diagnose(network, features, some, history=history, predictions=predictions)
 
 
 def test_nothing_is_said_when_all_is_well(some, predictions):

@@ -21,9 +21,48 @@ from tests.helpers import ROOT
 
 KILLS = 30
 OPTIONS = {
-    "architectures": "mobilenet", "weights": "random", "unfreeze": "none", "epochs": 200, "learning_rate": 0.01,
-    "sample_cells": 160, "orientations": 8, "dropout": 0.2, "schedule": "cosine",
-}  # fmt: skip
+    "architectures": "mobilenet",
+    "weights": "random",
+    "unfreeze": "none",
+    "epochs": 200,
+    "learning_rate": 0.01,
+    "sample_cells": 160,
+    "orientations": 8,
+    "dropout": 0.2,
+    "schedule": "cosine",
+}
+# Trains the toy's tail, batch norm and all, on features in memory; in the folder that is named
+# first, and where there is a second also without one.
+TRAIN = """
+import logging, sys
+import numpy as np
+import pandas as pd
+from allhelpers.data.loading import Cells
+from allhelpers.networks import Weights, build, get
+from allhelpers.runs import Result
+from allhelpers.settings import TrainingSettings
+from allhelpers.training import train
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+table = pd.DataFrame({"file": [f"{k}.bmp" for k in range(48)], "sha256": "x"})
+table["subject"], table["label"] = table["file"], ["all", "hem"] * 24
+table["split"] = ["train"] * 40 + ["valid"] * 8
+pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 64, 3), dtype=np.uint8)
+cells = Cells(table, pixels, [], "made up", ("all", "hem"))
+settings = TrainingSettings(
+    input_size=64, epochs=400, batch_size=8, learning_rate=0.01, dropout=0.2, schedule="cosine",
+    patience=400, deterministic=True,
+)
+for folder in sys.argv[1:]:
+    result = Result(folder) if folder != "none" else None
+    network = build(get("toy"), settings, Weights("random"), cells=cells)
+    shape = 1, 48, *network.trunk.output.shape[1:]
+    features = np.random.default_rng(1).normal(size=shape).astype("float32")
+    history = train(network, features, cells, result=result, quiet=True)
+    weights = {f"weight_{k}": value for k, value in enumerate(network.full.get_weights())}
+    name = f"{sys.argv[1]}/{folder[-4:]}.npz"
+    np.savez(name, history=history.drop(columns="seconds"), **weights)
+"""
 
 
 def start(folder, cache):
@@ -112,17 +151,50 @@ def test_killed_at_random_moments_the_run_ends_with_the_same_predictions(tmp_pat
     print(f"{kills} kills in {rounds} runs of {took:.0f} s")
 
 
-def test_killed_while_training_it_goes_on_and_ends_with_the_same_predictions(tmp_path, cache):
-    """The quick one: one kill, at the moment when training has begun."""
+def train_tail(*folders):
+    """A process that trains in each of the folders."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1"}
+    command = [sys.executable, "-c", TRAIN, *map(str, folders)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=environment, **streams)
+
+
+def test_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
+    """The quick one: to the bit, with the state of batch norm, momentum, dropout and patience."""
+    folder = tmp_path / "killed"
+    process = train_tail(folder)
+    wait_for(folder / "checkpoint.npz", process)
+    kill(process)
+    with np.load(folder / "checkpoint.npz") as stored:
+        assert 0 < len(json.loads(str(stored["record"]))["history"]) < 400
+    assert all_files_are_whole(folder)
+    process = train_tail(folder, "none")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output[-3000:]
+    assert "Training goes on after epoch" in output
+    resumed, whole = (dict(np.load(folder / f"{name}.npz")) for name in ("lled", "none"))
+    assert len(whole) > 10
+    for name, values in whole.items():
+        np.testing.assert_array_equal(resumed[name], values, err_msg=name)
+    assert len(whole["history"]) == 400
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_while_training_the_run_ends_with_the_same_predictions(tmp_path, cache):
+    """One kill, at the moment when training has begun."""
     whole, folder = tmp_path / "whole", tmp_path / "killed"
     finish(whole, cache)
     process = start(folder, cache)
     checkpoint = folder / "mobilenet" / "checkpoint.npz"
-    deadline = time.monotonic() + 300
-    while not checkpoint.exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[0][-3000:]
-        time.sleep(0.01)
+    wait_for(checkpoint, process)
     kill(process)
     assert checkpoint.exists()
     assert all_files_are_whole(folder)

@@ -1,3 +1,5 @@
+"""What is known of each backbone agrees with Keras, and with the network itself."""
+
 import importlib
 
 import keras
@@ -12,12 +14,27 @@ NAMES = tuple(ARCHITECTURES)
 
 
 @pytest.fixture(scope="module")
-def backbones():
-    return {name: registry.get(name).build() for name in NAMES}
+def built():
+    """Each backbone as Keras builds it, and the file that Keras asks for on the way."""
+    backbones, files = {"toy": registry.TOY.build()}, {}
+
+    def get_file(file, origin, cache_subdir=None, file_hash=None):
+        files[name] = {"file": file, "origin": origin, "md5": file_hash, "folder": cache_subdir}
+        return file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras.src.utils.file_utils.get_file", get_file)
+        patch.setattr(keras.Model, "load_weights", lambda *_: None)
+        for name, architecture in ARCHITECTURES.items():
+            weights = None if architecture.converter else "imagenet"
+            builder = registry.find(architecture.builder)
+            shape = (224, 224, 3)
+            backbones[name] = builder(weights=weights, include_top=False, input_shape=shape)
+    return backbones, files
 
 
 def keras_preprocessing(architecture):
-    """What Keras itself does to the pixels: of the module that holds the builder, or of the mode."""
+    """What Keras itself does to the pixels: by the builder's module, or by the mode."""
     module = importlib.import_module(architecture.builder.split(":")[0])
     if module is keras.applications:
         builder = getattr(keras.applications, architecture.builder.split(":")[1])
@@ -37,9 +54,9 @@ def test_preprocessing_is_what_keras_trained_the_weights_with(name):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_connection_crosses_a_block_boundary(name, backbones):
-    backbone = backbones[name]
+@pytest.mark.parametrize("name", [*NAMES, "toy"])
+def test_no_connection_crosses_a_block_boundary(name, built):
+    backbone = built[0][name]
     for _, ends in registry.get(name).blocks[:-1]:
         cut = [
             backbone.get_layer(end).output for end in ([ends] if isinstance(ends, str) else ends)
@@ -48,32 +65,27 @@ def test_no_connection_crosses_a_block_boundary(name, backbones):
         assert len(below.layers) + len(above.layers) - len(cut) == len(backbone.layers)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_last_block_ends_at_the_top(name, backbones):
-    assert registry.get(name).blocks[-1][1] in (None, backbones[name].layers[-1].name)
+@pytest.mark.parametrize("name", [*NAMES, "toy"])
+def test_last_block_ends_at_the_top(name, built):
+    assert registry.get(name).blocks[-1][1] in (None, built[0][name].layers[-1].name)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_imagenet_file_is_the_one_keras_asks_for(name, monkeypatch):
-    asked = {}
-
-    def get_file(file, origin, cache_subdir=None, file_hash=None):
-        asked.update(file=file, origin=origin, cache_subdir=cache_subdir, file_hash=file_hash)
-        raise FileNotFoundError
-
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+@pytest.mark.parametrize("name", [name for name in NAMES if not registry.get(name).converter])
+def test_imagenet_file_is_the_one_keras_asks_for(name, built):
     architecture = registry.get(name)
-    if architecture.converter:
-        pytest.skip("not Keras's own file: it is converted, see the tests of the converter")
-    builder = getattr(keras.applications, architecture.builder.split(":")[1])
-    with pytest.raises(FileNotFoundError):
-        builder(weights="imagenet", include_top=False, input_shape=(224, 224, 3))
-    assert asked == {
+    assert built[1][name] == {
         "file": architecture.weights_file,
         "origin": architecture.weights_url,
-        "cache_subdir": "models",
-        "file_hash": architecture.weights_md5,
+        "md5": architecture.weights_md5,
+        "folder": "models",
     }
+
+
+def test_toy_is_there_and_no_list_names_it():
+    assert registry.get("toy").build(64).count_params() < 10_000
+    assert "toy" not in registry.NAMES
+    with pytest.raises(InputError, match="not an architecture or classifier"):
+        registry.check_method("toy")
 
 
 def test_cut_follows_what_is_unfrozen():

@@ -1,3 +1,5 @@
+"""The study of a published ResNet50's collapse."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +17,8 @@ def pool(cells):
 
 
 @pytest.fixture(scope="module")
-def few(cells):
-    return collapse.pool(cells, 64, seed=0)
+def few(small_cells):
+    return collapse.pool(small_cells, 64, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +35,8 @@ def test_pool_is_balanced_and_mixed(pool, cells):
 
 def test_live_statistics_depend_on_the_batch_and_stored_ones_do_not(features, few):
     assert set(features) == {(p, n) for p in PREPARATIONS for n in NORMS}
-    swapped = few.pixels.copy()
-    swapped[24:32], swapped[32:40] = (
-        few.pixels[32:40],
-        few.pixels[24:32],
-    )  # the first 16 calibrate random weights
+    swapped = few.pixels.copy()  # the first 16 calibrate random weights
+    swapped[24:32], swapped[32:40] = few.pixels[32:40], few.pixels[24:32]
     again = collapse.features(replace(few, pixels=swapped), Weights("random"), seed=0)
     for norm, alike in (("stored", True), ("live", False)):
         same_cell = again["rescaled", norm][20], features["rescaled", norm][20]
@@ -51,7 +50,7 @@ def test_division_by_255_flattens_the_features(features):
 
 
 def test_study_finds_a_collapse_that_is_there(pool):
-    """Features that hold the label: at their own scale the head learns, a thousand times smaller it guesses."""
+    """Features hold the label: at their own scale the head learns, at a thousandth it guesses."""
     random = np.random.default_rng(0)
     truth = (pool.table["label"] == "all").to_numpy()
     good = np.where(truth[:, np.newaxis], 1, -1) + random.normal(0, 1, (160, 50))

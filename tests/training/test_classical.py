@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from allhelpers._core.files import read_json
 from allhelpers.data import loading, orientations
 from allhelpers.evaluation.metrics import measure
 from allhelpers.networks.registry import CLASSICAL
+from allhelpers.runs import Result
 from allhelpers.settings import ClassicalSettings
 from allhelpers.training import classical
 from allhelpers.training.classical import GROUPS, NAMES
@@ -72,9 +72,9 @@ def sample(make_settings):
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classifier_learns_and_is_chosen_by_validation_cells_alone(sample, name):
     cells, measured, settings = sample
-    model, tried = classical.train_classifier(name, measured, cells, settings)
+    model, tried = classical.train_classifier(name, measured, cells, settings=settings)
     assert tried["valid_weighted_f1"].is_monotonic_decreasing
-    predictions = classical.predict_classifier(model, measured, cells, refit=False)
+    predictions = classical.predict_classifier(model, measured, cells)
     valid = predictions[predictions["split"] == "valid"]
     value = measure(valid, resamples=0)["weighted_f1"]["value"]
     assert value == pytest.approx(
@@ -85,14 +85,14 @@ def test_classifier_learns_and_is_chosen_by_validation_cells_alone(sample, name)
     shuffled = measured.copy()
     rows = cells.rows("test")
     shuffled.iloc[rows] = np.random.default_rng(0).permutation(shuffled.iloc[rows])
-    _, again = classical.train_classifier(name, shuffled, cells, settings)
+    _, again = classical.train_classifier(name, shuffled, cells, settings=settings)
     pd.testing.assert_frame_equal(again, tried)
 
 
 def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(sample):
     cells, measured, settings = sample
     settings = settings.model_copy(update={"refit": True})
-    model, _ = classical.train_classifier("knn", measured, cells, settings)
+    model, _ = classical.train_classifier("knn", measured, cells, settings=settings)
     assert model[-1].n_samples_fit_ == len(cells.rows("train")) + len(cells.rows("valid"))
     assert set(classical.predict_classifier(model, measured, cells, refit=True)["split"]) == {
         "test"
@@ -105,7 +105,7 @@ def test_importance_is_of_the_feature_that_decides(sample):
         np.random.default_rng(0).normal(size=measured.shape), columns=measured.columns
     )
     noise["solidity"] = (cells.table["label"] == "all").astype(float) * 5
-    model, _ = classical.train_classifier("svm", noise, cells, settings)
+    model, _ = classical.train_classifier("svm", noise, cells, settings=settings)
     found = classical.feature_importance(model, noise, cells, seed=1)
     assert found["feature"].iloc[0] == "solidity"
     assert found["group"].iloc[0] == "shape and size"
@@ -120,23 +120,17 @@ def test_what_is_written_is_what_the_comparison_reads(sample, tmp_path):
     settings = settings.model_copy(update={"run_folder": str(tmp_path)})
     digest = loading.record_cells(cells, settings)
     baselines.write_baselines(cells, tmp_path)
-    model, tried = classical.train_classifier("knn", measured, cells, settings)
-    predictions = classical.predict_classifier(model, measured, cells, refit=False)
+    model, tried = classical.train_classifier("knn", measured, cells, settings=settings)
+    predictions = classical.predict_classifier(model, measured, cells)
     metrics = evaluate(predictions, cells.notes)
+    outcome = {"predictions": predictions, "metrics": metrics, "tried": tried}
     classical.write_classifier(
-        "knn", predictions, metrics, tried, cells, settings, digest, {"training": 1.0}
+        "knn", cells, settings, **outcome, manifest_sha256=digest, seconds={"training": 1.0}
     )
     (row,) = gathering.compare(tmp_path, ["knn"]).to_dict("records")
     assert row["test_accuracy"] == metrics["test"]["accuracy"]["value"]
     assert row["epochs"] is None
     assert gathering.finished_in(tmp_path) == ["knn"]
-    assert read_json(tmp_path / "knn" / "parameters.json")["chosen"].keys() == {
-        "n_neighbors",
-        "weights",
-    }
-    assert (
-        comparison.compare_methods(gathering.predictions_of(tmp_path, ["knn"]))["method"].tolist()[
-            0
-        ]
-        == "knn"
-    )
+    assert set(Result(tmp_path / "knn").record()["chosen"]) == {"n_neighbors", "weights"}
+    compared = comparison.compare_methods(gathering.predictions_of(tmp_path, ["knn"]))
+    assert compared["method"].tolist()[0] == "knn"

@@ -1,4 +1,4 @@
-"""AlexNet, and torchvision's weights in it. What needs torch skips where it is not installed, as in CI."""
+"""AlexNet, and torchvision's weights in it. Without torch, as in CI, what needs it is skipped."""
 
 import importlib.util
 import subprocess
@@ -26,10 +26,9 @@ def state_of(random=np.random.default_rng(0)):  # noqa: B008 (one state for all 
         shapes[f"classifier.{module}"], inputs = (units, inputs), units
     state = {}
     for name, shape in shapes.items():
-        state[f"{name}.weight"] = random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(
-            np.float32
-        )
-        state[f"{name}.bias"] = random.normal(0, 0.1, shape[0]).astype(np.float32)
+        scale = np.float32(np.prod(shape[1:]) ** -0.5)
+        state[f"{name}.weight"] = random.standard_normal(shape, np.float32) * scale
+        state[f"{name}.bias"] = random.standard_normal(shape[0], np.float32) / np.float32(10)
     return state
 
 
@@ -108,7 +107,8 @@ with torch.no_grad():
 """
 SAVE = """
 import sys, numpy, torch
-torch.save({name: torch.from_numpy(value) for name, value in numpy.load(sys.argv[1]).items()}, sys.argv[2])
+state = {name: torch.from_numpy(value) for name, value in numpy.load(sys.argv[1]).items()}
+torch.save(state, sys.argv[2])
 """
 SAVE_PAYLOAD = """
 import sys, torch
@@ -130,7 +130,7 @@ def torch_home(monkeypatch, tmp_path):
 
 
 def published(path):
-    """Name a file as torchvision names its checkpoints, with the beginning of its SHA-256; its address."""
+    """Name a file as torchvision does, with the beginning of its SHA-256; its address."""
     named = path.with_name(f"alexnet-{sha256(path)[:8]}.pth")
     path.rename(named)
     return named.as_uri()

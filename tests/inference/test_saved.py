@@ -18,44 +18,41 @@ from allhelpers.data import loading, sources
 from allhelpers.inference import predicting, saved
 from allhelpers.inference.saved import MEMBERS
 from allhelpers.networks import building
-from allhelpers.networks.pretrained import Weights
-from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.runs import Result
 from allhelpers.training import finetuning, records, trunk
 from tests.helpers import network_of
 
-NAMES = tuple(ARCHITECTURES)
-RANDOM = Weights("random")
-
 
 @pytest.fixture(scope="module")
-def trained(cells, make_settings, tmp_path_factory):
+def trained(small_cells, make_settings, tmp_path_factory):
     """A saved model and the folder of its run."""
-    settings, folder = make_settings(unfreeze="none"), tmp_path_factory.mktemp("mobilenet")
-    network = network_of("mobilenet", settings, cells)
-    finish(network, folder, cells)
+    folder = tmp_path_factory.mktemp("toy")
+    network = network_of("toy", make_settings(unfreeze="none", input_size=64), small_cells)
+    finish(network, folder, small_cells)
     return SimpleNamespace(network=network, folder=folder)
 
 
 def finish(network, folder, cells):
-    record = records.describe(network, cells, [], "hash", Clock())
-    records.finish(network, folder, pd.DataFrame({"file": ["a"]}), {}, record)
+    record = records.describe(network, cells, [], manifest_sha256="hash", clock=Clock())
+    table = pd.DataFrame({"file": ["a"]})
+    records.finish(network, Result(folder), predictions=table, metrics={}, record=record)
 
 
-def test_saved_model_takes_plain_pixels_without_this_project(trained, cells):
+def test_saved_model_takes_plain_pixels_without_this_project(trained, small_cells):
     plain = keras.models.load_model(trained.folder / "model.keras")
     assert plain.input.dtype == "uint8"
     np.testing.assert_allclose(
-        plain.predict(cells.pixels[:4], verbose=0),
-        building.predict(trained.network.full, cells.pixels[:4]),
+        plain.predict(small_cells.pixels[:4], verbose=0),
+        building.predict(trained.network.full, small_cells.pixels[:4]),
         atol=1e-6,
     )
 
 
-def test_loaded_model_predicts_the_same(trained, cells):
+def test_loaded_model_predicts_the_same(trained, small_cells):
     loaded = saved.load(trained.folder)
     np.testing.assert_array_equal(
-        building.predict(loaded.full, cells.pixels[:8]),
-        building.predict(trained.network.full, cells.pixels[:8]),
+        building.predict(loaded.full, small_cells.pixels[:8]),
+        building.predict(trained.network.full, small_cells.pixels[:8]),
     )
 
 
@@ -87,8 +84,8 @@ def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_pa
     changes = {"unfreeze": "none", "average": 4, "crop": 300, "input_size": 96, "epochs": 1}
     settings = make_settings(**changes)
     cells = loading.prepare(settings)
-    network = network_of("mobilenet", settings, cells)
-    features = trunk.compute_features(network, cells, settings)
+    network = network_of("toy", settings, cells)
+    features = trunk.compute_features(network, cells)
     expected = finetuning.predict_cells(network, features, cells).iloc[:5]
     finish(network, tmp_path, cells)
     source = sources.open_images(settings)
@@ -149,7 +146,7 @@ def with_external_link(path):
     ("write", "message"),
     [
         (with_pickle, "it is no Keras file"),
-        (with_lambda_layer, "does not hold the weights of mobilenet"),
+        (with_lambda_layer, "does not hold the weights of toy"),
         (with_more_members, "something else than weights"),
         (with_bomb, "far more than its size"),
         (with_external_link, "points to other files"),
