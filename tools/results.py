@@ -20,7 +20,7 @@ from allhelpers import plotting
 from allhelpers._core.files import read_json, write_csv
 from allhelpers.evaluation import comparison, gathering, published, words
 from allhelpers.evaluation.baselines import METHODS
-from allhelpers.evaluation.resampling import METRICS
+from allhelpers.evaluation.definitions import METRICS
 from allhelpers.networks.registry import ARCHITECTURES
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
