@@ -71,7 +71,7 @@ def stages(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> stages(run, ["mobilenet"]).loc["mobilenet", "training"]
+    >>> float(stages(run, ["mobilenet"]).loc["mobilenet", "training"])
     2.0
     """
     run = Run(run_folder)

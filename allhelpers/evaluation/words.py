@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -32,7 +31,7 @@ def in_words(value: float | None, low: float | None, high: float | None, form: s
     return f"{value:{form}} ({known or 'no interval: one test patient of a class'})"
 
 
-def row_in_words(row: Mapping[str, Any], metric: str, form: str = ".3f") -> str:
+def row_in_words(row: Mapping, metric: str, form: str = ".3f") -> str:
     """A metric, or a difference of it, with its interval."""
     return in_words(row[metric], row[f"{metric}_low"], row[f"{metric}_high"], form)
 
@@ -131,7 +130,7 @@ def sentence_of_patients(metrics: dict, split: str = "test") -> str:
     )
 
 
-def sentence_of_result(row: Mapping[str, Any]) -> str:
+def sentence_of_result(row: Mapping) -> str:
     """One row of a comparison in words.
 
     Parameters
@@ -156,7 +155,7 @@ def sentence_of_result(row: Mapping[str, Any]) -> str:
     )
 
 
-def sentence_of_pair(row: Mapping[str, Any]) -> str:
+def sentence_of_pair(row: Mapping) -> str:
     """One pair in words, the better method first where one is better.
 
     Parameters
@@ -193,7 +192,7 @@ def sentence_of_pair(row: Mapping[str, Any]) -> str:
     )
 
 
-def _other_way_round(row: Mapping[str, Any]) -> dict[str, Any]:
+def _other_way_round(row: Mapping) -> dict:
     """The same pair, second less first."""
     return {
         **row,

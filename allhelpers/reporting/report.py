@@ -35,7 +35,8 @@ RUN_FIGURES = {
     "cells_per_side": "Cells and patients per class on each side of the split. The figures rest on "
     "the patients of the test, however many cells they gave.",
     "accuracy_with_intervals": "Share of test cells that each network gets right, with its 95 % "
-    "interval over cells (Wilson). Where intervals overlap, other cells could turn the order round.",
+    "interval over cells (Wilson). Where intervals overlap, other cells could turn the order "
+    "round.",
     "methods": "AUROC and weighted F1 with intervals over resampled patients. A network whose "
     "interval reaches the cell area’s has not shown that it sees more than size.",
     "differences": "Difference of weighted F1 between every two methods, over resampled patients. "
@@ -48,12 +49,12 @@ RUN_FIGURES = {
 FIGURES = {
     "learning_curves": "Loss and accuracy per epoch; the mark is the epoch that was kept. Training "
     "far ahead of validation: learnt by heart. Validation still improving: more epochs may help.",
-    "confusion_matrix": "Test cells: rows are the true class, columns what they were called, shares "
-    "are of the row.",
+    "confusion_matrix": "Test cells: rows are the true class, columns what they were called, "
+    "shares are of the row.",
     "ranking_curves": "ROC and precision-recall curve, over all thresholds: how well the "
     "probabilities rank the cells, whatever threshold is chosen.",
-    "reliability": "Stated probability against the share of cells that have the class. Points below "
-    "the line: the network is surer than it should be.",
+    "reliability": "Stated probability against the share of cells that have the class. Points "
+    "below the line: the network is surer than it should be.",
     "patients": "Share of each test patient’s cells that is right; a larger dot has more cells. "
     "Patients far below the mean are those whom an average hides.",
     "patient_strips": "One line per patient, one mark per cell: how probable the true class was. A "
@@ -68,9 +69,9 @@ FIGURES = {
     "background or the rim is a reason to distrust the network.",
     "mean_grad_cam": "The same averaged over cells of each class: a spot outside the cell is a "
     "shortcut.",
-    "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by class "
-    "and by patient. Groups by patient mean that it recognises patients. Distances between groups "
-    "mean nothing.",
+    "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by "
+    "class and by patient. Groups by patient mean that it recognises patients. Distances between "
+    "groups mean nothing.",
 }
 
 SPLITS = {

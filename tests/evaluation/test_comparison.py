@@ -56,7 +56,7 @@ def test_missing_baseline_names_the_notebook(run_folder):
 
 
 def clustered(patients=12, cells=20, seed=0):
-    """Cells of patients who differ: each patient has a bias of its own, and some cells the same probability."""
+    """Cells of patients who differ, each with a bias, and some with the same probability."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(patients):
@@ -179,7 +179,7 @@ def test_network_that_does_not_beat_the_area_is_marked(three):
 
 
 def test_baselines_of_the_sample(cells, tmp_path):
-    """The sample's ALL cells are larger, as the real ones: the area ranks them, the majority class does not."""
+    """The sample's ALL cells are larger: the area ranks them, the majority class does not."""
     baselines.write_baselines(cells, tmp_path)
     for name, expected in (("majority", 0.5), ("area", 0.8)):
         table = pd.read_csv(tmp_path / "baselines" / f"{name}.csv", dtype={"subject": str})

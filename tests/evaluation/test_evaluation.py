@@ -7,8 +7,8 @@ from sklearn import metrics as sk
 
 from allhelpers.data import tables
 from allhelpers.evaluation import definitions, resampling, words
-from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
 from allhelpers.evaluation.definitions import METRICS
+from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
 from tests.helpers import with_p_all
 
 
@@ -51,7 +51,7 @@ def test_probability_column_is_that_of_all(cells):
 
 
 def clustered(patients=12, cells=20, seed=0):
-    """Cells of patients who differ: each patient has a bias of its own, and some cells the same probability."""
+    """Cells of patients who differ, each with a bias, and some with the same probability."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(patients):
@@ -151,7 +151,7 @@ def test_interval_over_patients_is_wider_where_patients_differ():
 
 
 def test_interval_covers_the_truth_as_often_as_it_says():
-    """Patients with random accuracies of mean 0.75: the interval of 40 patients should hold it in about 95 of 100."""
+    """Patients' accuracies have a mean of 0.75: 95 of 100 intervals should hold it."""
     held = 0
     for seed in range(100):
         random = np.random.default_rng(seed)
