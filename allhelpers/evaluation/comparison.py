@@ -20,7 +20,7 @@ from .words import SIGNIFICANCE
 COMPARED = ("auroc", "weighted_f1")
 
 
-class Tested(dict[str, pd.DataFrame]):
+class Compared(dict[str, pd.DataFrame]):
     """Test predictions by method, each resampled and measured once, whoever asks for it.
 
     Parameters
@@ -29,7 +29,7 @@ class Tested(dict[str, pd.DataFrame]):
 
     Examples
     --------
-    >>> tested = Tested({"mobilenet": predictions[:10]})
+    >>> tested = Compared({"mobilenet": predictions[:10]})
     >>> tested.resampled("mobilenet") is tested.resampled("mobilenet")
     True
     """
@@ -52,8 +52,8 @@ class Tested(dict[str, pd.DataFrame]):
         return self._measured[name]
 
 
-def _tested(predictions: Mapping[str, pd.DataFrame]) -> Tested:
-    return predictions if isinstance(predictions, Tested) else Tested(predictions)
+def _compared(predictions: Mapping[str, pd.DataFrame]) -> Compared:
+    return predictions if isinstance(predictions, Compared) else Compared(predictions)
 
 
 def compare_methods(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def compare_methods(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     >>> table[["method", "accuracy"]].values.tolist()
     [['mobilenet', 0.7], ['majority', 0.6], ['area', 0.6]]
     """
-    tested = _tested(predictions)
+    tested = _compared(predictions)
     area = tested.resampled("area")["auroc"]
     rows = []
     for name in tested:
@@ -127,7 +127,7 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     >>> table[["first", "second", "only_first", "only_second", "mcnemar_p"]].values.tolist()[0]
     ['mobilenet', 'majority', 2, 1, 1.0]
     """
-    tested = _tested(predictions)
+    tested = _compared(predictions)
     table = pd.DataFrame([_pair(tested, *names) for names in combinations(tested, 2)])
     if table.empty:
         return table
@@ -145,7 +145,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return np.minimum(corrected, 1)[np.argsort(order)]
 
 
-def _pair(tested: Tested, first: str, second: str) -> dict:
+def _pair(tested: Compared, first: str, second: str) -> dict:
     if tested[first]["file"].tolist() != tested[second]["file"].tolist():
         raise InputError(
             f"{words.method_title(first)} and {words.method_title(second)} were tested on "
@@ -171,10 +171,10 @@ def _pair(tested: Tested, first: str, second: str) -> dict:
 
 def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
     """How far one method is ahead of another on the same cells, as in a row of `compare_pairs`."""
-    return _differences(Tested({"first": first, "second": second}), "first", "second")
+    return _differences(Compared({"first": first, "second": second}), "first", "second")
 
 
-def _differences(tested: Tested, first: str, second: str) -> dict[str, float]:
+def _differences(tested: Compared, first: str, second: str) -> dict[str, float]:
     columns = {}
     for metric in COMPARED:
         values = [tested.measured(name)[metric]["value"] for name in (first, second)]

@@ -40,8 +40,8 @@ RUN_FIGURES = {
     "methods": "AUROC and weighted F1 with intervals over resampled patients. A network whose "
     "interval reaches the cell area’s has not shown that it sees more than size.",
     "differences": "Difference of weighted F1 between every two methods, over resampled patients. "
-    "An interval that touches 0 does not tell the two apart; one that does not may still be chance "
-    "among so many pairs, and then is grey too.",
+    "An interval that touches 0 does not tell the two apart; one that does not counts only where "
+    "McNemar's test agrees and the number of pairs is allowed for, and else is grey too.",
     "cost": "Time of each stage, parameters, and size of the file: what a higher figure costs.",
 }
 
@@ -111,6 +111,7 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         write_report("runs/sample", ["mobilenet", "vgg16"])  # runs/sample/report.html
     """
     run = Run(run_folder)
+    comparison = _comparison(run, names)
     # autoescape: text from file names and settings cannot become markup
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
@@ -119,7 +120,7 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         asked=[registry.title_of(name) for name in names],
         sections=[_section(run.result(name)) for name in names],
         **_cells(run),
-        **_comparison(run, names),
+        **comparison,
         **_again(run, names),
     )
     write_text(run.report_path, page)
