@@ -1,11 +1,11 @@
 """Keep finished runs as data, and make the README's tables and figure from what is kept.
 
-    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv, then rewrite
-    python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER    keep a sweep's variants.csv likewise
-    python tools/results.py                                         rewrite the README's tables and results/*.png only
+    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv
+    python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER   keep a sweep's variants.csv so
+    python tools/results.py                                         keep nothing new
 
-One row per network (or baseline), split and seed. Rows on random weights keep their times and sizes but claim nothing:
-they are "not measured".
+Each rewrites the README's tables and results/*.png. One row per network (or baseline), split and
+seed. Rows on random weights keep their times and sizes but claim nothing: they are "not measured".
 """
 
 import sys
@@ -17,11 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
 from allhelpers import plotting
-from allhelpers._core.files import read_json, write_csv
+from allhelpers._core.files import write_csv
 from allhelpers.evaluation import comparison, gathering, published, words
 from allhelpers.evaluation.baselines import METHODS
-from allhelpers.evaluation.resampling import METRICS
+from allhelpers.evaluation.definitions import METRICS
 from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.runs import Run
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
 FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
@@ -41,24 +42,19 @@ def rows_of(folder):
     """Networks of a run, then the baselines on the same cells."""
     names = gathering.finished_in(folder)
     table = gathering.compare(folder, names)
-    records = [read_json(folder / name / "parameters.json") for name in names]
+    records = [Run(folder).result(name).record() for name in names]
+    versions = [record["versions"].items() for record in records]
     table["device"] = [record["device"] for record in records]
-    table["versions"] = [
-        ", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records
-    ]
-    methods = comparison.compare_methods(gathering.predictions_of(folder, names)).rename(
-        columns={"method": "architecture"}
-    )
+    table["versions"] = [", ".join(f"{name} {v}" for name, v in items) for items in versions]
+    methods = comparison.compare_methods(gathering.predictions_of(folder, names))
+    methods = methods.rename(columns={"method": "architecture"})
     table = table.merge(methods[["architecture", "beats_area"]])
-    trivial = methods[methods["architecture"].isin(METHODS)].assign(
-        split=table["split"].iloc[0], seed=table["seed"].iloc[0],
-        test_cells=table["test_cells"].iloc[0], test_patients=table["test_patients"].iloc[0],
-    )  # fmt: skip
+    same = table.loc[0, ["split", "seed", "test_cells", "test_patients"]]
+    trivial = methods[methods["architecture"].isin(METHODS)].assign(**same)
     metrics = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     table.loc[table["weights"] == "random", FINAL + TESTED + metrics + ["beats_area"]] = None
-    partial = table["weights"].str.contains(
-        "_neutral_", na=False
-    )  # all but the last block: see the README
+    # all but the last block: see the README
+    partial = table["weights"].str.contains("_neutral_", na=False)
     table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
     return pd.concat([table, trivial], ignore_index=True)
 
@@ -69,21 +65,13 @@ def value(row, metric):
     return "" if pd.isna(number) else f"{number:.3f} ({low:.3f} to {high:.3f})"
 
 
-def text(found, form=""):
+def text(value, form=""):
     """A value in words, or nothing."""
-    return "" if pd.isna(found) else format(found, form)
+    return "" if pd.isna(value) else format(value, form)
 
 
-COLUMNS = (
-    "",
-    "weights",
-    "split",
-    "epochs",
-    "accuracy (Wilson)",
-    "weighted F1 (patients)",
-    "AUROC (patients)",
-    "min",
-)
+COLUMNS = ("", "weights", "split", "epochs", "accuracy (Wilson)")
+COLUMNS += ("weighted F1 (patients)", "AUROC (patients)", "min")
 
 
 def markdown(table, summary):
@@ -101,8 +89,9 @@ def markdown(table, summary):
         lines += [
             "",
             f"{words.method_title(row['architecture'])}, {row['runs']} runs: weighted F1 "
-            f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test cells together "
-            f"{value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on average, together {value(row, 'auroc')}; "
+            f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test "
+            f"cells together {value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on "
+            f"average, together {value(row, 'auroc')}; "
             f"{row['patients']} patients.",
         ]
     return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
@@ -136,8 +125,8 @@ def missing():
     lines += ["", "```"]
     for kind, (recipe, split) in RECIPES.items():
         lines.append(
-            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures {','.join(lacking[kind])} "
-            f"--images FOLDER --split {split}"
+            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures "
+            f"{','.join(lacking[kind])} --images FOLDER --split {split}"
         )
     return "\n".join([*lines, "```"])
 
@@ -184,10 +173,16 @@ def method_row(row):
             title += "" if row["beats_area"] in (True, "True") else " *(no better than the area)*"
     paper = published.paper_results().set_index("architecture")["test_accuracy"]
     return [
-        title, text(row["weights"]), row["split"], text(row["epochs"], ".0f"), accuracy,
-        value(row, "weighted_f1"), value(row, "auroc"), f"{row['seconds'] / 60:.1f}" if trained else "",
+        title,
+        text(row["weights"]),
+        row["split"],
+        text(row["epochs"], ".0f"),
+        accuracy,
+        value(row, "weighted_f1"),
+        value(row, "auroc"),
+        f"{row['seconds'] / 60:.1f}" if trained else "",
         f"{paper[name]:.1%}" if name in paper else "",
-    ]  # fmt: skip
+    ]
 
 
 def block():
@@ -204,7 +199,7 @@ def block():
 
 
 def rewrite_readme():
-    """Replace the README's tables by those of all kept runs, and draw the gap between the splits."""
+    """Replace the README's tables by those of all kept runs, and draw the gap of the splits."""
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")

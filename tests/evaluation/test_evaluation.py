@@ -6,9 +6,9 @@ import pytest
 from sklearn import metrics as sk
 
 from allhelpers.data import tables
-from allhelpers.evaluation import resampling, words
+from allhelpers.evaluation import definitions, resampling, words
+from allhelpers.evaluation.definitions import METRICS
 from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
-from allhelpers.evaluation.resampling import METRICS
 from tests.helpers import with_p_all
 
 
@@ -51,7 +51,7 @@ def test_probability_column_is_that_of_all(cells):
 
 
 def clustered(patients=12, cells=20, seed=0):
-    """Cells of patients who differ: each patient has a bias of its own, and some cells the same probability."""
+    """Cells of patients who differ, each with a bias, and some with the same probability."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(patients):
@@ -75,14 +75,41 @@ SKLEARN = {
 
 
 @pytest.mark.parametrize("metric", SKLEARN)
-def test_metrics_are_scikit_learns_for_any_resample(metric):
+def test_metrics_are_scikit_learns_for_any_resample_and_any_weight_of_cells(metric):
     table = clustered()
-    patients = resampling._Patients(table)
-    weights = np.vstack([np.ones(12), patients.draws(5)])
-    found = patients.metrics(weights)[metric]
-    for row, value in zip(weights, found, strict=True):
-        expected = SKLEARN[metric](patients.truth[:, 0], patients.stated[:, 0], row[patients.unit])
-        assert value == pytest.approx(expected, abs=1e-12)
+    patients = resampling.Patients(table)
+    truth, p_all = patients.truth[:, 0], patients.probabilities[:, 0]
+    draws = np.vstack([np.ones(12), patients.draws(5)])
+    for weight in (np.ones(len(table)), np.random.default_rng(1).random(len(table))):
+        values = patients.metrics(draws, weight)[metric]
+        for row, value in zip(draws, values, strict=True):
+            expected = SKLEARN[metric](truth, p_all, row[patients.unit] * weight)
+            assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_cells_without_weight_count_as_if_they_were_not_there():
+    table = clustered()
+    kept = np.random.default_rng(2).random(len(table)) < 0.5
+    kept[table["subject"] == "P3"] = False
+    weighted, fewer = resampling.Patients(table), resampling.Patients(table[kept])
+    values = weighted.metrics(np.ones((1, 12)), kept.astype(float))
+    expected = fewer.metrics(np.ones((1, 11)))
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+
+
+def test_a_new_metric_is_one_entry(monkeypatch):
+    """A metric with weights of its own reaches the bootstrap, metrics.json, and the tables."""
+    table = clustered()
+    new = definitions.Metric(
+        "accuracy of sure cells",
+        definitions.METRICS["accuracy"].formula,
+        lambda predictions: (abs(predictions["p_all"] - 0.5) > 0.3).to_numpy(float),
+    )
+    monkeypatch.setitem(definitions.METRICS, "sure_accuracy", new)
+    sure = table[abs(table["p_all"] - 0.5) > 0.3]
+    metrics = evaluate(table, [])
+    assert metrics["test"]["sure_accuracy"]["value"] == measure(sure, 0)["accuracy"]["value"]
+    assert words.table_of_metrics(metrics).loc["accuracy of sure cells", "patients_low"] > 0
 
 
 def test_calibration_error_of_known_cases():
@@ -94,12 +121,24 @@ def test_calibration_error_of_known_cases():
 
 def test_patients_are_resampled_whole_and_within_their_class():
     table = clustered()
-    patients = resampling._Patients(table)
+    patients = resampling.Patients(table)
     drawn = patients.draws(200)
     is_all = np.array([int(name[1:]) % 2 == 0 for name in patients.names])
     assert (drawn[:, is_all].sum(axis=1) == 6).all()
     assert (drawn[:, ~is_all].sum(axis=1) == 6).all()
     assert (drawn == 0).any()
+
+
+def test_more_classes_than_bits_are_resampled_each_for_itself():
+    labels = [f"c{k:02}" for k in range(70)]
+    rows = [(f"{label}-{k}", f"{label}-{k}", label) for label in labels for k in range(3)]
+    table = pd.DataFrame(rows, columns=["file", "subject", "label"])
+    table = table.assign(**{f"p_{label}": 1 / 70 for label in labels})
+    patients = resampling.Patients(table)
+    drawn = patients.draws(20)
+    for label in labels:
+        own = np.char.startswith(patients.names.astype(str), f"{label}-")
+        assert (drawn[:, own].sum(axis=1) == 3).all()
 
 
 def test_interval_over_patients_is_wider_where_patients_differ():
@@ -112,7 +151,7 @@ def test_interval_over_patients_is_wider_where_patients_differ():
 
 
 def test_interval_covers_the_truth_as_often_as_it_says():
-    """Patients with random accuracies of mean 0.75: the interval of 40 patients should hold it in about 95 of 100."""
+    """Patients' accuracies have a mean of 0.75: 95 of 100 intervals should hold it."""
     held = 0
     for seed in range(100):
         random = np.random.default_rng(seed)

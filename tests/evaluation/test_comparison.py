@@ -1,12 +1,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from allhelpers._core.errors import InputError
 from allhelpers.data import images
-from allhelpers.evaluation import baselines, comparison, gathering, metrics, published, words
+from allhelpers.evaluation import (
+    baselines,
+    comparison,
+    gathering,
+    metrics,
+    published,
+    resampling,
+    words,
+)
 from tests.helpers import with_p_all
-from tests.test_evaluation import clustered
 
 
 def test_comparison_is_read_from_the_files_of_the_run(run_folder):
@@ -47,6 +55,18 @@ def test_missing_baseline_names_the_notebook(run_folder):
         gathering.predictions_of(run_folder, ["mobilenet"])
 
 
+def clustered(patients=12, cells=20, seed=0):
+    """Cells of patients who differ, each with a bias, and some with the same probability."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(patients):
+        label = ("all", "hem")[number % 2]
+        centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
+        p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
+        rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
+    return with_p_all(pd.DataFrame(rows, columns=["file", "subject", "split", "label", "p_all"]))
+
+
 def better(table, share, seed=0):
     """The same cells, with a share of the wrong ones put right."""
     random = np.random.default_rng(seed)
@@ -83,7 +103,39 @@ def test_a_clear_difference_is_found_and_named(three):
     row = comparison.compare_pairs(three).iloc[1]
     assert row["differ"]
     assert row["weighted_f1_high"] < 0
-    assert words.sentence_of_pair(row).startswith("ResNet50 is better than MobileNet")
+    text = words.sentence_of_pair(row)
+    assert text.startswith("ResNet50 is better than MobileNet")
+    # The evidence speaks of the same first method: it is ahead, with an interval above 0.
+    assert f"{row['only_second']} cells only the first gets right" in text
+    assert f"weighted F1 over resampled patients +{-row['weighted_f1']:.3f} (+" in text
+
+
+def test_a_pair_reads_the_same_from_both_ends(three):
+    names = ("mobilenet", "resnet50")
+    there, back = (
+        comparison.compare_pairs({name: three[name] for name in order}).iloc[0]
+        for order in (names, names[::-1])
+    )
+    assert words.sentence_of_pair(there) == words.sentence_of_pair(back)
+
+
+def test_where_there_is_no_p_none_is_given(three):
+    one_patient = three["mobilenet"].assign(subject="P1")
+    pairs = comparison.compare_pairs({"mobilenet": one_patient, "vgg16": one_patient})
+    text = words.sentence_of_pair(pairs.iloc[0])
+    assert "no interval: one test patient of a class), no p)" in text
+    assert "nan" not in text
+
+
+def test_each_method_is_resampled_once(run_folder, monkeypatch):
+    calls, bootstrap = [], resampling.bootstrap
+    monkeypatch.setattr(
+        resampling, "bootstrap", lambda *given: calls.append(given) or bootstrap(*given)
+    )
+    predictions = gathering.predictions_of(run_folder, ["mobilenet"])
+    comparison.compare_methods(predictions)
+    comparison.compare_pairs(predictions)
+    assert len(calls) == 3
 
 
 def test_mcnemar_is_exact():
@@ -96,6 +148,11 @@ def test_mcnemar_is_exact():
     row = comparison.compare_pairs({"mobilenet": table, "vgg16": worse}).iloc[0]
     assert (row["only_first"], row["only_second"]) == (5, 0)
     assert row["mcnemar_p"] == pytest.approx(2 / 2**5)
+
+
+def test_correction_is_holms():
+    p = np.array([0.3, 0.001, 0.02, 0.02, 0.9])
+    np.testing.assert_array_equal(comparison.holm(p), multipletests(p, method="holm")[1])
 
 
 def test_more_pairs_need_stronger_evidence(three):
@@ -122,7 +179,7 @@ def test_network_that_does_not_beat_the_area_is_marked(three):
 
 
 def test_baselines_of_the_sample(cells, tmp_path):
-    """The sample's ALL cells are larger, as the real ones: the area ranks them, the majority class does not."""
+    """The sample's ALL cells are larger: the area ranks them, the majority class does not."""
     baselines.write_baselines(cells, tmp_path)
     for name, expected in (("majority", 0.5), ("area", 0.8)):
         table = pd.read_csv(tmp_path / "baselines" / f"{name}.csv", dtype={"subject": str})

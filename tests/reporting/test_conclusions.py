@@ -1,5 +1,7 @@
 """Conclusions: each limit of a run is named when it holds, and only then."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
@@ -12,8 +14,8 @@ from allhelpers.reporting.conclusions import OTHER_LABORATORIES
 
 def manifest(patients=12, shared=False):
     """Two classes of as many test patients; other patients train, or the same."""
-    rows = [(side, f"{label}{k}{'' if shared else side}", label)
-            for side in ("train", "test") for label in ("a", "b") for k in range(patients)]  # fmt: skip
+    keys = itertools.product(("train", "test"), "ab", range(patients))
+    rows = [(split, f"{label}{k}{'' if shared else split}", label) for split, label, k in keys]
     return pd.DataFrame(rows, columns=["split", "subject", "label"])
 
 
@@ -49,6 +51,7 @@ def test_methods_that_the_cells_do_not_tell_apart_are_not_ranked():
     pairs = pd.DataFrame({"differ": [False]})
     assert conclusions.possible(table, pairs) == [
         "MobileNet ranks these test cells better than the area of the cell alone does.",
-        "support vector machine is not shown to rank these test cells better than the area of the cell alone does.",
+        "support vector machine is not shown to rank these test cells better than the area of the "
+        "cell alone does.",
         "No two methods can be told apart by these test cells.",
     ]

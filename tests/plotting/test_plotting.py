@@ -1,4 +1,6 @@
-import re
+import itertools
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,8 +10,9 @@ from matplotlib.figure import Figure
 
 from allhelpers import plotting
 from allhelpers.evaluation import comparison, gathering
-from allhelpers.reporting import report
-from tests.helpers import with_p_all
+from allhelpers.plotting import studies
+from allhelpers.studies import collapse
+from tests.helpers import ROOT, with_p_all
 
 
 def texts(figure):
@@ -65,6 +68,35 @@ def test_axes_say_what_they_show(figures):
     assert "MobileNet less cell area alone" in texts(figures["differences"])
 
 
+def test_labels_of_the_collapse_are_the_studys():
+    assert studies.PREPARATIONS == collapse.PREPARATIONS
+    assert studies.NORMS == collapse.NORMS
+
+
+@pytest.fixture
+def ways():
+    """Four ways of a study of the collapse, two seeds each."""
+    names = [(p, n) for p in studies.PREPARATIONS for n in studies.NORMS]
+    rows = [(*way, seed, 0.9, 0.5 + place / 10) for place, way in enumerate(names) for seed in "12"]
+    columns = ["preparation", "norm", "seed", "train_accuracy", "test_accuracy"]
+    return pd.DataFrame(rows, columns=columns), {way: np.random.rand(9, 5) for way in names}
+
+
+def test_every_seed_of_the_collapse_is_a_dot_in_its_way(ways):
+    (_, test, *_) = plotting.collapse(*ways).axes[0].get_lines()
+    np.testing.assert_allclose(test.get_xdata(), np.repeat([0.5, 0.6, 0.7, 0.8], 2))
+    np.testing.assert_allclose(test.get_ydata(), np.repeat(np.arange(4), 2) + 0.12)
+
+
+def test_figures_start_without_tensorflow():
+    modules = "base, comparing, data, galleries, new, results, studies, sweeps"
+    code = (
+        f"import sys; from allhelpers.plotting import {modules}; print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def test_one_cell_or_one_class_is_drawn_too(cells):
     files = cells.table["file"]
     near = pd.DataFrame([{"file_1": files[0], "file_2": files[1], "grey_values": 2.0}])
@@ -90,40 +122,16 @@ def test_gallery_shows_the_mistakes_only(figures):
     assert "no cell is wrong" in texts(figures["no_mistakes"])
 
 
-def test_report_is_one_file_that_escapes_what_it_is_given(run_folder):
-    page = report.write_report(run_folder, ["mobilenet"]).read_text()
-    assert "7 of 10 test cells right" in page
-    assert "not for diagnosis" in page
-    assert "synthetic cells" in page
-    assert "a&lt;b&gt;" in page
-    assert "<b>" not in page
-    assert not {"NA&gt;", "<td>None<", "<td>NaN<"} & set(re.findall(r"NA&gt;|<td>\w+<", page))
-    assert 'src="data:image/webp;base64,' in page
-    assert 'src="http' not in page
-    assert 'href="http' not in page
-
-
-def test_report_of_notebooks_that_were_run_by_hand_says_what_they_were_given(run_folder):
-    page = report.write_report(run_folder, ["mobilenet"]).read_text()
-    said = page.split("<h2>The settings</h2>")[1].split("<h2>")[0]
-    assert {"unfreeze = none", "epochs = 2", "seed = 1"} <= set(
-        re.findall(r"<code>(.*?)</code>", said)
-    )
-    assert "batch_norm" not in said
-
-
 @pytest.mark.parametrize("by", ["seed", "split"])
 def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
-    names = [
-        f"{metric}{end}" for metric in ("auroc", "weighted_f1") for end in ("", "_low", "_high")
-    ]
-    runs = [{"variant": "all", "architecture": "mobilenet", "seed": seed, "split": split, "notes": "",
-             **dict.fromkeys(names, 0.5)} for seed in (1, 2, 3) for split in ("a:b", "b:a")]  # fmt: skip
+    ends = ("", "_low", "_high")
+    metrics = {f"{metric}{end}": 0.5 for metric in ("auroc", "weighted_f1") for end in ends}
+    same = {"variant": "all", "architecture": "mobilenet", "notes": "", **metrics}
+    points = itertools.product((1, 2, 3), ("a:b", "b:a"))
+    runs = [{**same, "seed": seed, "split": split} for seed, split in points]
     figure = plotting.spread(pd.DataFrame(runs), by, ["split", "seed"])
     ax = figure.axes[0]
     assert len(ax.containers) == 6
     assert len(ax.get_yticklabels()) == {"seed": 2, "split": 3}[by]
-    assert (
-        ax.get_yticklabels()[0].get_text()
-        == {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]
-    )
+    first = {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]
+    assert ax.get_yticklabels()[0].get_text() == first

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from allhelpers.evaluation import published
-from allhelpers.evaluation.resampling import METRICS
+from allhelpers.evaluation.definitions import METRICS
 from allhelpers.networks.registry import ARCHITECTURES
 from benchmarks import tables
 from tests.helpers import ROOT

@@ -39,7 +39,7 @@ def inside_and_outside(heat):
 
 @pytest.fixture(scope="module")
 def bright(make_settings):
-    """A network that is made by hand: a picture is bright, or dim, or dark, by its mean brightness."""
+    """A network made by hand: an image is bright, dim or dark by its mean brightness."""
     settings = make_settings(input_size=SIZE, unfreeze="none")
     architecture, pixels = registry.get("mobilenet"), keras.Input((SIZE, SIZE, 3), dtype="uint8")
     preprocessed = building.preprocess(architecture, pixels)
@@ -77,7 +77,7 @@ def test_what_speaks_against_a_class_is_dark(bright):
 
 @pytest.mark.parametrize("hidden", [0, 16])
 def test_a_trained_head_is_caught_looking_at_a_mark(hidden, cells, make_settings):
-    """All leukaemic cells get a bright square: the head learns the square, and Grad-CAM shows it."""
+    """Leukaemic cells get a bright square: the head learns it, and Grad-CAM shows it."""
     settings = make_settings(unfreeze="none", epochs=60, hidden=hidden)
     positive = (cells.table["label"] == "all").to_numpy()
     pixels = np.where(positive[:, None, None, None], with_square(cells.pixels), cells.pixels)
@@ -96,7 +96,7 @@ CASES += [(name, "default") for name in ARCHITECTURES] + [("mobilenet", "all"), 
 
 @pytest.mark.parametrize(("name", "unfreeze"), CASES)
 def test_every_network_can_be_asked(name, unfreeze, cells, make_settings):
-    """Features are what the head decides on: with them it gives the probabilities of the whole network."""
+    """Features are what the head decides on: from them it gives the network's probabilities."""
     settings = make_settings(input_size=SIZE, unfreeze=unfreeze, hidden=8, dropout=0.2)
     shown = small(cells)
     network, pixels = network_of(name, settings, shown), shown.pixels[:3]
