@@ -222,24 +222,7 @@ def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
     count whose values differ by at most ``MOST_GREY_VALUES`` on average over the pixels that are
     not black.
 
-    Parameters
-    ----------
-    cells : Cells
-    chunk : int
-        Rows that are compared with all others at a time.
-
-    Returns
-    -------
-    DataFrame
-        File, subject, fold and label of both (``_1``, ``_2``), bits and grey_values.
-
-    Examples
-    --------
-    >>> from dataclasses import replace
-    >>> pixels = np.array(cells.pixels)
-    >>> pixels[1] = pixels[0]  # as if it were saved twice, in files that differ
-    >>> near_duplicates(replace(cells, pixels=pixels))[["bits", "grey_values"]].values.tolist()
-    [[0.0, 0.0]]
+    ``chunk`` rows are compared with all others at a time.
     """
     hashes, digests = perceptual_hashes(cells.pixels), cells.table["sha256"].to_numpy()
     pairs = []

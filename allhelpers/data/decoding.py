@@ -28,32 +28,9 @@ if TYPE_CHECKING:
 def decode_usable(
     table: pd.DataFrame, members: pd.Series, source: Source, settings: DataSettings
 ) -> tuple[pd.DataFrame, np.ndarray, str, list[str]]:
-    """Decode the cells whose images pass the gate.
+    """Decode the cells whose images pass the gate: their table, pixels, key, and notes on others.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Manifest rows with a column ``split``.
-    members : Series
-        The source's file for each row.
-    source : Source
-    settings : DataSettings
-
-    Returns
-    -------
-    table : DataFrame
-        The rows that can be used.
-    pixels : ndarray of shape (cells, size, size, 3), uint8
-        Memory-mapped; a row for each of these.
-    key : str
-        Identifies the pixels.
-    notes : list of str
-        What must be said if images were left out.
-
-    Raises
-    ------
-    InputError
-        If more images are refused than ``settings.max_rejected``; all are in rejected.csv.
+    Those are listed in rejected.csv; more than ``settings.max_rejected`` are an `InputError`.
     """
     decoding = _Decoding(table["sha256"], members, source, settings)
     pixels, reasons = decoding.run()

@@ -58,34 +58,10 @@ def decode(
     picture_size: int = IMAGE_SIZE,
     sha256: str | None = None,
 ) -> np.ndarray:
-    """Decode one image, crop its centre and resize it by pixel area, which does not alias.
+    """Decode one image as RGB, crop its centre and resize it by pixel area, which does not alias.
 
-    Parameters
-    ----------
-    content : bytes
-        A BMP, PNG or JPEG file.
-    name : object
-        For error messages.
-    size : int
-        Height and width of the result, in pixels.
-    crop : int
-        Side of the central square that is kept, in pixels of the image; 0: the whole image. A
-        smaller image is always kept whole.
-    picture_size : int
-        Height and width that the image must have, in pixels; 0: any.
-    sha256 : str, optional
-        What the file's SHA-256 must be.
-
-    Returns
-    -------
-    ndarray of shape (size, size, 3), uint8
-        RGB, 0..255.
-
-    Raises
-    ------
-    UnusableError
-        If the content is not the listed file, empty, of another format, damaged, of another size,
-        not in 8-bit colour, or all black.
+    ``crop`` and ``picture_size`` count pixels of the image: the side of the square that is kept,
+    and what height and width must be; 0: the whole image, and any. Raises `UnusableError`.
     """
     if not content:
         raise UnusableError(f"{name} is an empty file: copy or download it again.")

@@ -108,7 +108,7 @@ class Source(ABC):
 
     @abstractmethod
     def stamp(self, member: PurePath) -> str:
-        """What changes when the file's content does."""
+        """What changes when the file's content does: its size, and its time or CRC-32."""
 
     def read(self, member: PurePath) -> bytes:
         """Bytes of one file: those that `sha256` has read, else it is read now."""
@@ -150,11 +150,9 @@ class Folder(Source):
         return images.read(Path(member))
 
     def name(self, member: PurePath) -> str:
-        """Path of a file inside the folder, with slashes."""
         return member.relative_to(self.path).as_posix()
 
     def stamp(self, member: PurePath) -> str:
-        """Size and time of the file."""
         status = Path(member).stat()
         return f"{status.st_size} {status.st_mtime_ns}"
 
@@ -195,11 +193,9 @@ class ZipArchive(Source):
             ) from error
 
     def name(self, member: PurePath) -> str:
-        """Path of a member inside the archive, with slashes."""
         return str(member)
 
     def stamp(self, member: PurePath) -> str:
-        """Size and CRC-32 of the member."""
         info = self.archive.getinfo(str(member))
         return f"{info.file_size} {info.CRC}"
 

@@ -116,7 +116,7 @@ def test_zip_archive_gives_the_same_cells(settings, copied):
 
 
 def test_kaggle_download_is_asked_for_and_read(settings, copied, monkeypatch):
-    """Laid out as the download is: training_data/fold_k/{all,hem}, and tests with the same names."""
+    """Laid out as the download: training_data/fold_k/{all,hem}, and tests with the same names."""
     download = copied.parent / "versions" / "2"
     shutil.move(copied / "C-NMC_training_data", download / "C-NMC_Leukemia" / "training_data")
     for part in ("validation_data", "testing_data"):
