@@ -40,7 +40,7 @@ def decode_usable(
         return table, pixels, decoding.key, []
     rejected = table.iloc[list(reasons)][["file", "split", "label", "subject"]]
     write_csv(listed, rejected.assign(reason=list(reasons.values())))
-    if len(reasons) > settings.max_rejected:
+    if len(reasons) > settings.max_rejected or len(reasons) == len(table):
         raise InputError(
             f"{len(reasons):,} of {len(table):,} pictures cannot be used "
             f"({next(iter(reasons.values()))} All are in {listed}.) Mend them, or allow so many to "

@@ -252,6 +252,13 @@ def test_pictures_that_may_be_left_out_cost_one_pass(settings, copied, cells, de
     assert sorted(decoded[160:]) == names
 
 
+def test_a_run_needs_at_least_one_picture_that_can_be_used(settings, copied):
+    for path in copied.rglob("*.bmp"):
+        path.write_bytes(b"no cell")
+    with pytest.raises(InputError, match="160 of 160 pictures cannot be used"):
+        loading.prepare(settings.model_copy(update={"max_rejected": 160}))
+
+
 def test_stopped_pass_goes_on_and_still_knows_what_cannot_be_used(
     settings, copied, decoded, monkeypatch
 ):
