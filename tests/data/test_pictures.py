@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from allhelpers._core.errors import InputError
-from allhelpers.data import images, synthetic
+from allhelpers.data import images, resizing, synthetic
 from allhelpers.data.images import UnusableError
 
 CELL = synthetic.draw_cell("all", 0, 0)
@@ -107,4 +107,4 @@ def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
     picture = np.zeros((height, width, 3), np.uint8)
     picture[cell] = np.random.default_rng(0).integers(0, 256, picture[cell].shape)
     expected = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(images.resize(picture, size), expected)
+    np.testing.assert_array_equal(resizing.resize(picture, size), expected)

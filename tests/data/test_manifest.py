@@ -81,7 +81,7 @@ def test_missing_and_unreadable_files_are_refused(tmp_path):
 
 @pytest.fixture
 def official_folder(tmp_path):
-    """The official layout in small: a training fold with h3, and the preliminary test with its table."""
+    """The official layout in small: a training fold with h3, and the preliminary test."""
     training, preliminary = (
         tmp_path / "C-NMC_training_data" / "fold_2",
         tmp_path / "C-NMC_test_prelim_phase_data",
@@ -109,8 +109,11 @@ def test_manifest_of_an_official_folder(official_folder):
         manifests.from_folder(official_folder)["file"].str[-14:]
     )
     assert sorted(zip(table["subject"], table["label"], strict=True)) == [
-        ("1", "all"), ("57", "all"), ("H31", "hem"), ("h3", "hem"),
-    ]  # fmt: skip
+        ("1", "all"),
+        ("57", "all"),
+        ("H31", "hem"),
+        ("h3", "hem"),
+    ]
     assert table["fold"].tolist() == ["fold_2", "fold_2", "", ""]
 
 

@@ -1,4 +1,4 @@
-"""Cells of the user's own: class names, folders, tables and pictures that are not those of C-NMC."""
+"""Cells of the user's own: class names, folders, tables and images that are not C-NMC's."""
 
 import zipfile
 
@@ -11,7 +11,7 @@ from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json
 from allhelpers.data import decoding, loading, matching, sources, synthetic
 from allhelpers.data.own_cells import PATIENTS_UNKNOWN
-from allhelpers.data.sources import Folder
+from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.inference import exporting, predicting, saved
 from allhelpers.running import notebooks
 
@@ -23,7 +23,7 @@ KINDS = {
 
 
 def draw(folder, patients=4, cells=3, side=300):
-    """Synthetic pictures in class/patient folders, the same file names in each; monocytes are turned to green."""
+    """Synthetic images in class/patient folders, with the same file names; monocytes are green."""
     for number, (label, drawn_as) in enumerate(KINDS.items()):
         for patient in range(patients):
             place = folder / label / f"{label[0]}{patient}"
@@ -130,9 +130,25 @@ def test_unknown_patients_are_said_in_every_output(settings, tmp_path):
 def test_pictures_are_hashed_once(settings, monkeypatch):
     loading.prepare(settings())
     reads = []
-    monkeypatch.setattr(Folder, "read", lambda *arguments: reads.append(arguments))
+    monkeypatch.setattr(Folder, "_load", lambda *arguments: reads.append(arguments))
     loading.prepare(settings())
     assert reads == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_are_read_once(settings, folder, tmp_path, packed, monkeypatch):
+    """SHA-256 and pixels come from the same read."""
+    images = folder
+    if packed:
+        images = tmp_path / "mine.zip"
+        with zipfile.ZipFile(images, "w") as stream:
+            for path in sorted(folder.rglob("*.png")):
+                stream.write(path, path.relative_to(folder))
+    kind, read = (ZipArchive if packed else Folder), []
+    load = kind._load
+    monkeypatch.setattr(kind, "_load", lambda self, m: read.append(str(m)) or load(self, m))
+    cells = loading.prepare(settings(images=str(images)))
+    assert len(read) == len(set(read)) == len(cells.table)
 
 
 def test_changed_picture_is_seen(settings, tmp_path):
@@ -199,12 +215,21 @@ def test_all_missing_tells_how_to_bring_own_cells(settings, folder):
         loading.prepare(settings(manifest=""))
 
 
+@pytest.mark.slow
 def test_three_classes_go_through_all_stages(folder, tmp_path):
     values = {
-        "images": str(folder), "manifest": "folders", "picture_size": 0, "split": "patient", "positive": "monocyte",
-        "architectures": "mobilenet,svm", "weights": "random", "unfreeze": "none", "epochs": 2, "input_size": 96,
+        "images": str(folder),
+        "manifest": "folders",
+        "picture_size": 0,
+        "split": "patient",
+        "positive": "monocyte",
+        "architectures": "mobilenet,svm",
+        "weights": "random",
+        "unfreeze": "none",
+        "epochs": 2,
+        "input_size": 96,
         "cache_folder": str(tmp_path / "cache"),
-    }  # fmt: skip
+    }
     run = notebooks.run_notebooks(values, tmp_path / "run")
     classes = ["monocyte", "blast", "lymphocyte"]
     predictions = pd.read_csv(run / "mobilenet" / "predictions.csv")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from allhelpers._core.caching import filled
+from allhelpers._core.caching import filled, patch
 from allhelpers._core.errors import InputError
 
 CONTENT = np.arange(10 * 3, dtype=np.float32).reshape(10, 3)
@@ -82,16 +82,25 @@ def test_damaged_part_of_an_unfinished_array_is_computed_again(tmp_path):
     ],
 )
 def test_array_that_does_not_fit_its_record_is_computed_anew_and_the_user_told(
-    whole, damage, capsys
+    whole, damage, caplog
 ):
     damage(whole)
     np.testing.assert_array_equal(fill(whole, Compute()), CONTENT)
-    assert f"The cache {whole} cannot be used" in capsys.readouterr().out
+    assert f"The cache {whole} cannot be used" in caplog.text
 
 
 def test_array_with_another_key_is_computed_anew(whole):
     other = Compute(CONTENT + 1)
     np.testing.assert_array_equal(fill(whole, other, key="other"), CONTENT + 1)
+
+
+def test_replaced_rows_are_part_of_the_array(whole):
+    patch(whole, [0, 9], np.zeros((2, 3)))
+    again = Compute()
+    opened = fill(whole, again)
+    assert again.asked == []
+    np.testing.assert_array_equal(opened[1:9], CONTENT[1:9])
+    assert not opened[[0, 9]].any()
 
 
 def test_too_little_room_is_refused_with_both_figures(tmp_path, monkeypatch):

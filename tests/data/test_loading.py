@@ -1,3 +1,4 @@
+import functools
 import shutil
 import zipfile
 from pathlib import Path
@@ -7,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from allhelpers._core import caching
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import sha256
-from allhelpers.data import images, loading, matching, sources, splitting
+from allhelpers.data import decoding, images, loading, matching, sources, splitting
 from allhelpers.data import manifest as manifests
 from allhelpers.data.images import decode
 from allhelpers.data.loading import Cells
@@ -38,6 +40,25 @@ def settings(make_settings, copied):
     """Settings that read the copy."""
     own = {"cache_folder": str(copied.parent / "cache"), "run_folder": str(copied.parent / "run")}
     return make_settings(images=str(copied), manifest=str(copied.parent / "manifest.csv"), **own)
+
+
+class Decoded(list):
+    """Names of the images that are decoded; stops where it is told to."""
+
+    stop_at = None
+
+    def __call__(self, content, name, **options):
+        if len(self) == self.stop_at:
+            self.stop_at = None
+            raise KeyboardInterrupt
+        self.append(name.name)
+        return decode(content, name, **options)
+
+
+@pytest.fixture
+def decoded(cells, monkeypatch):
+    monkeypatch.setattr(images, "decode", counting := Decoded())
+    return counting
 
 
 def first(images):
@@ -95,7 +116,7 @@ def test_zip_archive_gives_the_same_cells(settings, copied):
 
 
 def test_kaggle_download_is_asked_for_and_read(settings, copied, monkeypatch):
-    """Laid out as the download is: training_data/fold_k/{all,hem}, and tests whose pictures share names."""
+    """Laid out as the download: training_data/fold_k/{all,hem}, and tests with the same names."""
     download = copied.parent / "versions" / "2"
     shutil.move(copied / "C-NMC_training_data", download / "C-NMC_Leukemia" / "training_data")
     for part in ("validation_data", "testing_data"):
@@ -189,15 +210,77 @@ def loading_settings(**changes):
         (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "SHA-256 differs"),
     ],
 )
-def test_damaged_picture_is_named_and_leaves_no_pixels(settings, copied, damage, message):
+def test_damaged_picture_is_named_and_once_mended_the_only_one_to_be_decoded(
+    settings, copied, cells, decoded, damage, message
+):
     path = first(copied)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=f"{path.name}.*{message}"):
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"{path.name}.*{message}.*max_rejected = 1"):
+            loading.prepare(settings)
+    assert len(decoded) == 160 + 1
+    path.write_bytes(content)
+    np.testing.assert_array_equal(loading.prepare(settings).pixels, cells.pixels)
+    assert decoded[161:] == [path.name]
+    loading.prepare(settings)  # which nothing has to be decoded for
+    assert len(decoded) == 162
+    assert not (Path(settings.run_folder) / "rejected.csv").exists()
+    assert not list(Path(settings.cache_folder).rglob("*.partial"))
+
+
+def test_pictures_that_may_be_left_out_cost_one_pass(settings, copied, cells, decoded):
+    damaged = sorted(copied.rglob("*.bmp"))[10:13]
+    for path in damaged:
+        path.write_bytes(b"no cell")
+    allowed = settings.model_copy(update={"max_rejected": 3})
+    rest = loading.prepare(allowed)
+    assert len(decoded) == 160
+    names = [path.name for path in damaged]
+    used = ~cells.table["file"].str.rsplit("/", n=1).str[-1].isin(names)
+    assert rest.table["file"].tolist() == cells.table["file"][used].tolist()
+    np.testing.assert_array_equal(rest.pixels, cells.pixels[used])
+    assert rest.key == decoding.pixels_key(rest.table["sha256"], settings)
+    assert rest.notes == ["3 pictures cannot be used and are left out: see rejected.csv"]
+    assert len(rest.manifest) == 160
+    listed = pd.read_csv(Path(settings.run_folder) / "rejected.csv")
+    assert list(listed) == ["file", "split", "label", "subject", "reason"]
+    assert [file.rsplit("/", 1)[-1] for file in listed["file"]] == names
+    assert listed["reason"].str.contains("SHA-256 differs").all()
+    again = loading.prepare(allowed)
+    assert again.key == rest.key
+    assert sorted(decoded[160:]) == names
+
+
+def test_a_run_needs_at_least_one_picture_that_can_be_used(settings, copied):
+    for path in copied.rglob("*.bmp"):
+        path.write_bytes(b"no cell")
+    with pytest.raises(InputError, match="160 of 160 pictures cannot be used"):
+        loading.prepare(settings.model_copy(update={"max_rejected": 160}))
+
+
+def test_stopped_pass_goes_on_and_still_knows_what_cannot_be_used(
+    settings, copied, decoded, monkeypatch
+):
+    damaged = first(copied)
+    damaged.write_bytes(b"no cell")
+    monkeypatch.setattr(decoding, "filled", functools.partial(caching.filled, chunk=16))
+    decoded.stop_at = 100
+    with pytest.raises(KeyboardInterrupt):
         loading.prepare(settings)
-    assert not {p.suffix for p in Path(settings.cache_folder).rglob("*") if p.is_file()} & {
-        ".npy",
-        ".partial",
-    }
+    done = len(decoded)
+    with pytest.raises(InputError, match="1 of 160 pictures cannot be used"):
+        loading.prepare(settings)
+    assert len(decoded) - done < 100
+    assert sum(name == damaged.name for name in decoded) == 2
+
+
+def test_some_of_the_cells_keep_what_belongs_to_them(cells):
+    some = cells.take([5, 3])
+    assert some.table["file"].tolist() == cells.table["file"].iloc[[5, 3]].tolist()
+    np.testing.assert_array_equal(some.pixels, cells.pixels[[5, 3]])
+    assert some.key not in (cells.key, cells.take([3, 5]).key)
+    assert len(some.manifest) == 160
 
 
 def test_listed_but_undecodable_picture_is_named():
@@ -246,10 +329,9 @@ def test_real_official_files(tmp_path, make_settings):
 
     restore = [sys.executable, SHARED / "cnmc" / "restore.py", tmp_path / "real", "--limit", "40"]
     subprocess.run(restore, check=True, capture_output=True)
-    settings = make_settings(
-        images=str(tmp_path / "real"), run_folder=str(tmp_path / "run"), cache_folder=str(tmp_path / "cache"),
-        allow_subset=True,
-    )  # fmt: skip
+    places = {"images": "real", "run_folder": "run", "cache_folder": "cache"}
+    places = {name: str(tmp_path / place) for name, place in places.items()}
+    settings = make_settings(allow_subset=True, **places)
     cells = loading.prepare(settings)
     folds = len(list((SHARED / "cnmc").glob("fold_*")))  # 40 pictures of each class in each
     assert cells.table["split"].value_counts().to_dict() == {
@@ -260,9 +342,8 @@ def test_real_official_files(tmp_path, make_settings):
     assert f"{folds * 80} of the manifest's 12,528 pictures" in cells.notes[0]
     official = manifests.read(PROJECT_MANIFEST).set_index("file")["label"]
     assert (cells.table["label"] == official[cells.table["file"]].to_numpy()).all()
-    assert splitting.shared_patients(
-        cells.table
-    )  # the paper's split leaks patients, and the project can tell
+    # The paper's split leaks patients, and the project can tell.
+    assert splitting.shared_patients(cells.table)
 
 
 def test_crop_keeps_the_centre_and_the_scale():
