@@ -1,5 +1,6 @@
 """What tests share beside fixtures. Real cells and weights (../shared) are skipped, saying so, where they are missing."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pandas as pd
 import pytest
 
 from allhelpers._core.files import sha256, write_csv, write_json
-from allhelpers.data.loading import Cells
 from allhelpers.data.synthetic import SYNTHETIC_NOTE
 from allhelpers.evaluation import metrics
 from allhelpers.evaluation.baselines import FOLDER, METHODS
@@ -97,14 +97,8 @@ def few(cells, count=24, valid=8):
         : count + valid
     ]
     split = ["train"] * count + ["valid"] * valid
-    pixels = np.asarray(cells.pixels[table.index])
-    return Cells(
-        table.assign(split=split).reset_index(drop=True),
-        pixels,
-        cells.notes,
-        f"few-{count}",
-        cells.classes,
-    )
+    some = cells.take(table.index)
+    return dataclasses.replace(some, table=some.table.assign(split=split), key=f"few-{count}")
 
 
 def hash_free_order(file):
