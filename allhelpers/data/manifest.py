@@ -17,6 +17,7 @@ import pandas as pd
 
 from .._core.errors import InputError, listing
 from .._core.files import sha256
+from .._core.packaged import packaged
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
 
@@ -32,7 +33,7 @@ COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
 SPLITS = ("train", "valid", "test")
 
 
-PROJECT_MANIFEST = Path(__file__).resolve().parents[2] / "data_manifest.csv"
+PROJECT_MANIFEST = packaged("data_manifest.csv")
 
 
 # Official names: UID_<subject>_<image>_<cell>_<label>.bmp. IGNORECASE keeps subject h3.

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from .._core.packaged import packaged
 from ..data.manifest import OFFICIAL_CLASSES
 from . import metrics
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+RESULTS = packaged("results")
 
 PAPER_RESULTS = RESULTS / "paper.csv"
 
