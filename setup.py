@@ -19,7 +19,7 @@ PACKAGED = (
 
 
 class BuildWithFiles(build_py):
-    """Copies them into a wheel and lists them for an sdist; an editable install reads them in place."""
+    """Files for a wheel and an sdist; an editable install reads them in place."""
 
     def get_source_files(self):
         """What an sdist holds."""
