@@ -17,6 +17,7 @@ import pandas as pd
 
 from .._core.errors import InputError, listing
 from .._core.files import sha256
+from .._core.packaged import packaged
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
 MOST_LETTERS = 50  # of the name of a class
@@ -25,7 +26,7 @@ SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
 COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
 SPLITS = ("train", "valid", "test")
-PROJECT_MANIFEST = Path(__file__).resolve().parents[2] / "data_manifest.csv"
+PROJECT_MANIFEST = packaged("data_manifest.csv")
 
 # Official names: UID_<subject>_<image>_<cell>_<label>.bmp. IGNORECASE keeps subject h3.
 OFFICIAL_NAME = re.compile(r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.bmp", re.IGNORECASE)

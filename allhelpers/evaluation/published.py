@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from .._core.packaged import packaged
 from ..data.manifest import OFFICIAL_CLASSES
 from . import metrics
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+RESULTS = packaged("results")
 
 # In the same folder, with other columns.
 OTHER_TABLES = ("paper", "ablation", "collapse", "optimisers", "activations")
