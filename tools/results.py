@@ -1,8 +1,10 @@
-"""Keep finished runs as data, and make the README's tables and figure from what is kept.
+"""Keep finished runs as data, and make the tables of docs/results.md and the README from what is
+kept.
 
-    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv
-    python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER   keep a sweep's variants.csv so
-    python tools/results.py                                         keep nothing new
+    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv,
+    then rewrite python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER    keep a sweep's
+    variants.csv likewise python tools/results.py                                         rewrite
+    the tables and the figure only
 
 Each rewrites the README's tables and results/*.png. One row per network (or baseline), split and
 seed. Rows on random weights keep their times and sizes but claim nothing: they are "not measured".
@@ -25,6 +27,16 @@ from allhelpers.networks.registry import ARCHITECTURES
 from allhelpers.runs import Run
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
+PAGES = {"docs/results.md": lambda: block(), "README.md": lambda: short()}
+# The README's rows: a method, what of it is trained, and the kept tables by picture and by patient
+ROWS = (
+    ("mobilenet", "every layer", "recipe_paper", "recipe_patient"),
+    ("mobilenet", "the upper two blocks", None, "recipe_tail_patient"),
+    ("resnet50", "stages 4 and 5; by picture the head", "head_only", "recipe_resnet50_patient"),
+    ("svm", "on measured shape, colour and texture", None, "classical_patient"),
+    ("area", "logistic regression on one number", "recipe_paper", "recipe_patient"),
+)
+DIRECTIONS = ("fold_0:fold_1", "fold_1:fold_0")
 FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
 TESTED = ["test_correct", "test_accuracy", "low", "high"]
 
@@ -53,7 +65,7 @@ def rows_of(folder):
     trivial = methods[methods["architecture"].isin(METHODS)].assign(**same)
     metrics = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     table.loc[table["weights"] == "random", FINAL + TESTED + metrics + ["beats_area"]] = None
-    # all but the last block: see the README
+    # all but the last block: see docs/results.md
     partial = table["weights"].str.contains("_neutral_", na=False)
     table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
     return pd.concat([table, trivial], ignore_index=True)
@@ -75,7 +87,7 @@ COLUMNS += ("weighted F1 (patients)", "AUROC (patients)", "min")
 
 
 def markdown(table, summary):
-    """One README table, with the command that made it."""
+    """One table, with the command that made it."""
     by_picture = (table["split"] == "paper").all()
     columns = [*COLUMNS, "paper"] if by_picture else COLUMNS
     lines = [
@@ -185,8 +197,24 @@ def method_row(row):
     ]
 
 
+def short():
+    """The README's five rows."""
+    heads = ("", "trained", "by picture", *(f"{way.replace(':', ' to ')}" for way in DIRECTIONS))
+    lines = [line(heads), line(["---"] * len(heads))]
+    for name, trained, by_picture, by_patient in ROWS:
+        picture = f"{_kept(by_picture, name, 'paper')['accuracy']:.1%}" if by_picture else ""
+        ways = [value(_kept(by_patient, name, way), "weighted_f1") for way in DIRECTIONS]
+        lines.append(line([words.method_title(name), trained, picture, *ways]))
+    return "\n\n".join([BEGIN, "\n".join(lines), END])
+
+
+def _kept(stem, name, split):
+    table = pd.read_csv(RESULTS / f"{stem}.csv")
+    return table[(table["architecture"] == name) & (table["split"] == split)].iloc[0]
+
+
 def block():
-    """All tables as they stand in the README."""
+    """All tables as they stand in docs/results.md."""
     tables = []
     for path in published.kept_results():
         summary = path.with_name(f"{path.stem}_summary.csv")
@@ -198,14 +226,15 @@ def block():
     )
 
 
-def rewrite_readme():
-    """Replace the README's tables by those of all kept runs, and draw the gap of the splits."""
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")
+def rewrite_pages():
+    """Replace the tables by those of all kept runs, and draw the gap between the splits."""
+    for name, made in PAGES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        text = text.split(BEGIN)[0] + made() + text.split(END)[1]
+        (ROOT / name).write_text(text, encoding="utf-8")
     measured = published.measured()
     if measured["split"].nunique() > 1:
-        plotting.split_gap(measured).savefig(RESULTS / "split_gap.png", dpi=110)
+        plotting.split_gap(measured).savefig(ROOT / "docs" / "assets" / "split_gap.png", dpi=110)
 
 
 def keep_sweep(name, title, command, folder):
@@ -215,7 +244,7 @@ def keep_sweep(name, title, command, folder):
 
 
 def main(arguments):
-    """Keep runs if some are given; then rewrite the README."""
+    """Keep runs if some are given; then rewrite the pages."""
     of_sweep = arguments[:1] == ["--sweep"]
     given = arguments[1:] if of_sweep else arguments
     if given and len(given) < 4:
@@ -228,7 +257,7 @@ def main(arguments):
         keep_sweep(*given)
     elif given:
         keep(*given[:3], given[3:])
-    rewrite_readme()
+    rewrite_pages()
     return 0
 
 
