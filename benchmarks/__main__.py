@@ -1,4 +1,5 @@
-"""Measure speed and memory on real cells, keep the figures in results/speed/, and write them into docs/speed.md and the README.
+"""Measure speed and memory on real cells, keep the figures in results/speed/, and write them into
+docs/speed.md and the README.
 
 python -m benchmarks --images FOLDER [--cells 192] [--parts stacks engines loader memory growth]
 python -m benchmarks --tables                     rewrite the tables only

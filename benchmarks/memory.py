@@ -1,4 +1,6 @@
-"""Memory while a tail trains on features that are larger than it may hold: 14 x 14 x 512 in single precision."""
+"""Memory while a tail trains on features that are larger than it may hold: 14 x 14 x 512 in single
+precision.
+"""
 
 import argparse
 import json

@@ -1,4 +1,6 @@
-"""What tests share beside fixtures. Real cells and weights (../shared) are skipped, saying so, where they are missing."""
+"""What tests share beside fixtures. Real cells and weights (../shared) are skipped, saying so,
+where they are missing.
+"""
 
 import dataclasses
 import os
@@ -31,7 +33,9 @@ needs_shared = pytest.mark.skipif(
 
 
 def ten_cells():
-    """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of validation."""
+    """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of
+    validation.
+    """
     labels = ["all"] * 6 + ["hem"] * 4
     p_all = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.2, 0.4, 0.6, 0.9]
     patients = list("1112223344")
