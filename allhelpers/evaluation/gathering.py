@@ -212,9 +212,7 @@ def summarize(run_folders: Iterable[str | Path]) -> pd.DataFrame:
     >>> table[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()
     [['mobilenet', 2, 20, 0.7]]
     """
-    return pd.DataFrame(
-        [_summary(name, tables) for name, tables in predictions_by_method(run_folders).items()]
-    )
+    return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
 
 
 def finished_in(run_folder: str | Path) -> list[str]:
@@ -225,17 +223,13 @@ def finished_in(run_folder: str | Path) -> list[str]:
     return names
 
 
-def predictions_by_method(run_folders: Iterable[str | Path]) -> dict[str, list[pd.DataFrame]]:
+def tested(run_folders: Iterable[str | Path]) -> dict[str, list[pd.DataFrame]]:
     """Test predictions of several runs, by method."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for folder in run_folders:
         for name in finished_in(folder):
             tables.setdefault(name, []).append(Run(folder).result(name).predictions("test"))
     return tables
-
-
-tested = predictions_by_method  # as the sweep still calls it
-tested.__test__ = False  # pytest would take it for a test
 
 
 def _summary(name: str, tables: list[pd.DataFrame]) -> dict:

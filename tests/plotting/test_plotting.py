@@ -12,7 +12,7 @@ from allhelpers import plotting
 from allhelpers.evaluation import comparison, gathering
 from allhelpers.plotting import studies
 from allhelpers.studies import collapse
-from tests.helpers import ROOT, with_p_all
+from tests.helpers import ROOT, ten_cells, with_p_all, write_run
 
 
 def texts(figure):
@@ -21,8 +21,9 @@ def texts(figure):
     )
 
 
-@pytest.fixture
-def figures(cells, run_folder):
+@pytest.fixture(scope="module")
+def figures(cells, tmp_path_factory):
+    run_folder = write_run(tmp_path_factory.mktemp("run"), ten_cells())
     history = pd.read_csv(run_folder / "mobilenet" / "history.csv")
     compared = gathering.compare(run_folder, ["mobilenet"])
     test = with_p_all(cells.table[cells.table["split"] == "test"], 0.9)
