@@ -98,7 +98,7 @@ def main():
     cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
     architecture = registry.get(args.architecture)
     network = building.build(
-        architecture, settings, pretrained.locate(architecture, "random"), cells
+        architecture, settings, pretrained.locate(architecture, "random"), cells=cells
     )
     pixels, seconds = np.array(cells.pixels), {}
     found = candidates(network.trunk)

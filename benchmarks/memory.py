@@ -40,7 +40,7 @@ def main():
     labels = np.tile(["all", "hem"], args.cells)[: args.cells]
     table = pd.DataFrame({"sha256": "", "split": "train", "label": labels})
     cells = Cells(table, features, [], "random numbers", OFFICIAL_CLASSES)
-    history = finetuning.train(network, features[np.newaxis], cells, settings, quiet=True)
+    history = finetuning.train(network, features[np.newaxis], cells, quiet=True)
     print(json.dumps({"features_gb": features.nbytes / 1e9, "epoch": history["seconds"].iloc[0]}))
 
 

@@ -72,8 +72,7 @@ class Runs:
         return [self._run(place, *point) / "run" for point in self.points]
 
     def papermill_loop(self):
-        """The notebooks by papermill, one command each, with the cache that they share as they are.
-        """
+        """The notebooks by papermill, one command each, with the cache that they share as they are."""
         place = self.folder / "papermill"
         place.mkdir()
         for split, seed in self.points:

@@ -16,9 +16,10 @@ import pytest
 from allhelpers._core.files import sha256, write_csv, write_json
 from allhelpers.data.synthetic import SYNTHETIC_NOTE
 from allhelpers.evaluation import metrics
-from allhelpers.evaluation.baselines import FOLDER, METHODS
+from allhelpers.evaluation.baselines import METHODS
 from allhelpers.networks import building, registry
 from allhelpers.networks.pretrained import Weights
+from allhelpers.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,7 +84,7 @@ def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     )
     write_csv(result / "predictions.csv", predictions)
     for method in METHODS:
-        write_csv(folder / FOLDER / f"{method}.csv", with_p_all(predictions, 0.5))
+        write_csv(Run(folder).baseline(method), with_p_all(predictions, 0.5))
     write_json(result / "metrics.json", metrics.evaluate(predictions, list(notes)))
     settings = {"unfreeze": "none", "batch_norm": "tail", "split": "paper", "seed": 1, "epochs": 2}
     record = {

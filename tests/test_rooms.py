@@ -1,5 +1,4 @@
-"""The house: imports go one way, faces open lazily, and what a face shows is documented and typed.
-"""
+"""The house: imports go one way, faces open lazily, and what a face shows is documented and typed."""
 
 import importlib
 import inspect

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 TITLES = {"majority": "majority class", "area": "cell area alone"}
 
-FOLDER = "baselines"
-
 
 def majority(cells: Cells) -> np.ndarray:
     """Give every cell the shares of the classes among the training cells."""
