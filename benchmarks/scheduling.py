@@ -1,12 +1,14 @@
-"""A million cells on paper: how long one to a hundred machines take, what that costs, and what holds them up.
+"""A million cells on paper: how long one to a hundred machines take, what that costs, and what
+holds them up.
 
     python -m benchmarks.scheduling
-    python -m benchmarks.scheduling --beside-ray     the simulation beside Ray itself, with tasks that only wait
+    python -m benchmarks.scheduling --beside-ray     the simulation beside Ray itself, with tasks
+    that only wait
 
-Nothing here runs on a GPU. A discrete-event simulation hands shards to machines as Ray does: first come, first served;
-a shard that fails is started again, on whichever machine is free next, until its retries are used up. The rest is
-arithmetic. Figures marked "measured" were measured with this project on two cores; the others are assumptions, and
-stand here to be changed.
+Nothing here runs on a GPU. A discrete-event simulation hands shards to machines as Ray does: first
+come, first served; a shard that fails is started again, on whichever machine is free next, until
+its retries are used up. The rest is arithmetic. Figures marked "measured" were measured with this
+project on two cores; the others are assumptions, and stand here to be changed.
 """
 
 import argparse
@@ -20,9 +22,10 @@ from dataclasses import dataclass
 CELLS = 1_000_000
 PICTURE = 607_554  # bytes of an official BMP file
 PIXELS = 224 * 224 * 3  # bytes of a decoded cell
-# Cells per second that one T4 puts through a trunk. ResNet50: NVIDIA's own published figure for inference in mixed
-# precision (DeepLearningExamples, batch 128). The others are scaled from it by the networks' arithmetic, MobileNet with
-# a third of that gain, since it waits for memory: assumptions.
+# Cells per second that one T4 puts through a trunk. ResNet50: NVIDIA's own published figure for
+# inference in mixed precision (DeepLearningExamples, batch 128). The others are scaled from it by
+# the networks' arithmetic, MobileNet with a third of that gain, since it waits for memory:
+# assumptions.
 T4 = {"MobileNet": 2350, "ResNet50": 996, "VGG16": 265}
 FEATURES = {
     "MobileNet": 1024 * 4,
@@ -76,7 +79,8 @@ def simulate(shards, machines, seconds, failures, retries, seed=0, start=START):
     seconds : float
         That a shard takes on average; each draws its own, within a fifth.
     failures : float
-        Chance that a task fails, at a random moment of its time; its process is lost and another one starts.
+        Chance that a task fails, at a random moment of its time; its process is lost and another
+        one starts.
     retries : int
         Of each shard.
     seed : int
@@ -114,7 +118,8 @@ def simulate(shards, machines, seconds, failures, retries, seed=0, start=START):
 
 
 def paper(network, machines):
-    """Seconds of each part of the work on a million cells, divided among machines, as if they did not overlap.
+    """Seconds of each part of the work on a million cells, divided among machines, as if they did
+    not overlap.
 
     Parameters
     ----------
@@ -188,7 +193,9 @@ def by_ray(shards, machines, seconds, failures, retries):
 
 
 def beside_ray():
-    """Print the simulation beside Ray; the start of a process is what Ray takes for as many empty tasks as machines."""
+    """Print the simulation beside Ray; the start of a process is what Ray takes for as many empty
+    tasks as machines.
+    """
     _print(
         "tasks of 0.25 s",
         "machines",

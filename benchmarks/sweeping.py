@@ -1,9 +1,11 @@
-"""Two fold directions and several seeds on real cells: single runs, papermill in a loop, and a sweep.
+"""Two fold directions and several seeds on real cells: single runs, papermill in a loop, and a
+sweep.
 
     python -m benchmarks.sweeping --images FOLDER --weights FILE [--seeds 5] [--ways WAY ...]
 
-MobileNet, the head alone, 100 epochs. Every way starts with empty caches. Wall time, from the first command to the
-last; the results are kept in results/speed/sweep.csv, with a checksum of all predictions, which should be alike.
+MobileNet, the head alone, 100 epochs. Every way starts with empty caches. Wall time, from the first
+command to the last; the results are kept in results/speed/sweep.csv, with a checksum of all
+predictions, which should be alike.
 """
 
 import argparse

@@ -47,3 +47,9 @@ def predictions():
 def run_folder(tmp_path, predictions):
     """A finished run of one architecture."""
     return write_run(tmp_path, predictions)
+
+
+@pytest.fixture(scope="session")
+def small_cells(make_settings):
+    """The same at 64 pixels, as the toy network reads them."""
+    return loading.prepare(make_settings(input_size=64))

@@ -1,4 +1,6 @@
-"""A sweep in sequence, by Ray on this machine, and on a cluster: the same results, and shared work done once."""
+"""A sweep in sequence, by Ray on this machine, and on a cluster: the same results, and shared work
+done once.
+"""
 
 import contextlib
 import importlib.util
@@ -178,7 +180,9 @@ cluster.shutdown()
 
 @pytest.fixture
 def ray_cluster():
-    """A head, which asks for a token, and two worker nodes; a line of input kills one node and starts another."""
+    """A head, which asks for a token, and two worker nodes; a line of input kills one node and
+    starts another.
+    """
     streams = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,
@@ -351,7 +355,9 @@ def kill(process):
 @needs_ray
 @pytest.mark.slow
 def test_killed_at_random_moments_a_sweep_ends_with_the_same_table(place, in_sequence, ray_cluster):
-    """In turn a worker process, a worker node, and the sweep itself are killed, until it has been ten times."""
+    """In turn a worker process, a worker node, and the sweep itself are killed, until it has been
+    ten times.
+    """
     address, cluster = ray_cluster
     output, draw, kills = place / "killed", random.Random(1), []
     options = [

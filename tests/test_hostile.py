@@ -1,4 +1,6 @@
-"""Damaged and hostile inputs, generated: each ends in success or in one sentence, and nothing is written elsewhere."""
+"""Damaged and hostile inputs, generated: each ends in success or in one sentence, and nothing is
+written elsewhere.
+"""
 
 import contextlib
 import hashlib
@@ -60,7 +62,9 @@ def time_limit():
 
 
 def command(*arguments):
-    """The command line in this process; returns its status. Any exception that it lets through fails the test."""
+    """The command line in this process; returns its status. Any exception that it lets through
+    fails the test.
+    """
     errors = io.StringIO()
     with (
         time_limit(),

@@ -116,9 +116,7 @@ def test_papermill_puts_its_values_behind_all_forms(path):
 
 
 def test_cells_that_all_notebooks_share_are_up_to_date():
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "notebooks.py", "--check"], check=False
-    )
+    done = subprocess.run([sys.executable, ROOT / "tools" / "notebooks.py", "--check"], check=False)
     assert done.returncode == 0, "run: python tools/notebooks.py"
 
 

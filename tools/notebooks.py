@@ -2,9 +2,9 @@
 
     python tools/notebooks.py [--check]
 
-What several notebooks share stands once: the forms come from the settings classes, the cells that fetch the project,
-train, evaluate and save from the templates that are included. Papermill puts its values behind the last form, so that
-they count.
+What several notebooks share stands once: the forms come from the settings classes, the cells that
+fetch the project, train, evaluate and save from the templates that are included. Papermill puts its
+values behind the last form, so that they count.
 """
 
 import ast
@@ -138,7 +138,8 @@ def kind_of(stem):
 
 
 def field_line(kind, name):
-    """One setting as a line that is Python, a field in Colab, and a typed parameter with its help for papermill.
+    """One setting as a line that is Python, a field in Colab, and a typed parameter with its help
+    for papermill.
 
     Parameters
     ----------
@@ -215,7 +216,9 @@ def badge(stem: str) -> str:
 
 
 def cells_of(text: str) -> list:
-    """The cells of a template's text; each begins with a line ``# %%``, ``# %% [markdown]`` or ``# %% [parameters]``."""
+    """The cells of a template's text; each begins with a line ``# %%``, ``# %% [markdown]`` or ``#
+    %% [parameters]``.
+    """
     cells = []
     for kind, source in re.findall(r"^# %%(.*)\n((?:(?!# %%).*\n?)*)", text, re.MULTILINE):
         make = nbformat.v4.new_markdown_cell if "markdown" in kind else nbformat.v4.new_code_cell
@@ -267,7 +270,9 @@ def notebooks() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write all notebooks, or with ``--check`` only say which are not up to date; returns the exit status."""
+    """Write all notebooks, or with ``--check`` only say which are not up to date; returns the exit
+    status.
+    """
     check, stale = "--check" in arguments, []
     for stem, text in sorted(notebooks().items()):
         path = ROOT / "notebooks" / f"{stem}.ipynb"

@@ -1,4 +1,4 @@
-"""ImageNet backbones with a new head, cut into trunk and tail, and where their weights come from."""
+"""ImageNet backbones with a new head, cut into trunk and tail, and their weights."""
 
 import lazy_loader as lazy
 

@@ -1,7 +1,8 @@
 """AlexNet, which Keras does not have: torchvision's variant, and its weights.
 
-The variant is that of A. Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", as in
-torchvision.models.alexnet: five convolutions of 64, 192, 384, 256 and 256 channels, without response normalisation.
+The variant is that of A. Krizhevsky 2014, "One weird trick for parallelizing convolutional neural
+networks", as in torchvision.models.alexnet: five convolutions of 64, 192, 384, 256 and 256
+channels, without response normalisation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -32,16 +32,17 @@ DENSE = ((1, 4096), (4, 4096), (6, 1000))
 
 READ_CHECKPOINT = """
 import sys, numpy, torch
-state = torch.hub.load_state_dict_from_url(sys.argv[1], progress=False, check_hash=True, weights_only=True)
+options = {"progress": False, "check_hash": True, "weights_only": True}
+state = torch.hub.load_state_dict_from_url(sys.argv[1], **options)
 numpy.savez(sys.argv[2], **{name: tensor.numpy() for name, tensor in state.items()})
 """
 
-TOP_SIDE = 6  # of the last features, for pictures of 224 pixels
+TOP_SIDE = 6  # of the last features, for images of 224 pixels
 
 
-def AlexNet(
+def AlexNet(  # noqa: N802 (as in keras.applications)
     weights: None = None, include_top: bool = True, input_shape: tuple[int, ...] = (224, 224, 3)
-) -> keras.Model:  # noqa: N802 (as in keras.applications)
+) -> keras.Model:
     """Build AlexNet with random weights."""
     if weights is not None:
         raise InputError("AlexNet is built with random weights: load a file afterwards.")
@@ -49,9 +50,8 @@ def AlexNet(
     for number, (_, channels, kernel, stride, padding, pooled) in enumerate(CONVOLUTIONS, 1):
         name = f"conv{number}"
         outputs = keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(outputs)
-        outputs = keras.layers.Conv2D(channels, kernel, stride, activation="relu", name=name)(
-            outputs
-        )
+        convolve = keras.layers.Conv2D(channels, kernel, stride, activation="relu", name=name)
+        outputs = convolve(outputs)
         if pooled:
             outputs = keras.layers.MaxPooling2D(3, 2, name=f"{name}_pool")(outputs)
     if include_top:
@@ -66,31 +66,30 @@ def from_torch(
     state: dict[str, np.ndarray], include_top: bool = False
 ) -> dict[str, list[np.ndarray]]:
     """Arrange torchvision's weights as Keras has them."""
-    found = {}
-    channels = 3
+    arranged, channels = {}, 3
     for number, (module, filters, kernel, *_) in enumerate(CONVOLUTIONS, 1):
         weight, bias = _weights(state, f"features.{module}", (filters, channels, kernel, kernel))
-        found[f"conv{number}"] = [weight.transpose(2, 3, 1, 0), bias]
+        arranged[f"conv{number}"] = [weight.transpose(2, 3, 1, 0), bias]
         channels = filters
     inputs = channels * TOP_SIDE**2
     for module, units in DENSE if include_top else ():
         weight, bias = _weights(state, f"classifier.{module}", (units, inputs))
         if module == DENSE[0][0]:  # torch flattens channels first, Keras last
-            weight = (
-                weight.reshape(units, channels, TOP_SIDE, TOP_SIDE)
-                .transpose(0, 2, 3, 1)
-                .reshape(units, inputs)
-            )
-        found[f"dense{module}"] = [weight.T, bias]
+            weight = weight.reshape(units, channels, TOP_SIDE, TOP_SIDE)
+            weight = weight.transpose(0, 2, 3, 1).reshape(units, inputs)
+        arranged[f"dense{module}"] = [weight.T, bias]
         inputs = units
-    return found
+    return arranged
 
 
-def _weights(state: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> Any:
+def _weights(
+    state: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     weight, bias = (np.asarray(state.get(f"{name}.{part}", ())) for part in ("weight", "bias"))
     if weight.shape != shape or bias.shape != shape[:1]:
         raise InputError(
-            f"The checkpoint of AlexNet holds {name} with shape {weight.shape}, not {shape}: use torchvision's own."
+            f"The checkpoint of AlexNet holds {name} with shape {weight.shape}, not {shape}: use "
+            "torchvision's own."
         )
     return weight, bias
 
@@ -99,8 +98,8 @@ def convert(url: str, path: Path) -> None:
     """Download torchvision's checkpoint and write its convolutions as a Keras weights file."""
     if importlib.util.find_spec("torch") is None:
         raise InputError(
-            "AlexNet's ImageNet weights are torchvision's and need torch to be read: install torch, run it in Colab, "
-            "or choose weights = random."
+            "AlexNet's ImageNet weights are torchvision's and need torch to be read: install "
+            "torch, run it in Colab, or choose weights = random."
         )
     with tempfile.TemporaryDirectory() as scratch:
         arrays = Path(scratch) / "state.npz"

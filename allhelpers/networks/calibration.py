@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
 CALIBRATION_CELLS = 16
 
 
 def draw_random(backbone: keras.Model, preprocessed: np.ndarray) -> None:
-    """Make randomly initialised layers pass signals on, so that a frozen random backbone is worth something."""
+    """Make random layers pass signals on, so that a frozen backbone is worth something."""
     import keras
     import tensorflow as tf
 
-    norms = [
-        layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    norms = [each for each in backbone.layers if isinstance(each, keras.layers.BatchNormalization)]
     if norms:
         momenta = [layer.momentum for layer in norms]
         for layer in norms:
             layer.momentum = 0.0
-        # Compiled, because Keras keeps all intermediate results of an eager call: 1.6 GB for ResNet50.
+        # Compiled: of an eager call Keras keeps all intermediate results, 1.6 GB for ResNet50.
         tf.function(lambda cells: backbone(cells, training=True))(preprocessed)
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
@@ -34,8 +33,8 @@ def draw_random(backbone: keras.Model, preprocessed: np.ndarray) -> None:
         outputs = layer(outputs)
 
 
-def _standardise(layer: Any, inputs: np.ndarray) -> None:
-    """Scale and shift a convolution so that each of its channels, before ReLU, has mean 0 and variance 1."""
+def _standardise(layer: keras.Layer, inputs: keras.KerasTensor) -> None:
+    """Scale and shift a convolution: each channel, before ReLU, gets mean 0 and variance 1."""
     import keras
 
     activation, layer.activation = layer.activation, keras.activations.linear

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._core.errors import InputError, listing
 
 if TYPE_CHECKING:
+    import h5py
     import keras
+
 MOST_DEPTH = 20  # of groups in an HDF5 file: Keras's have 5, one that holds itself has no end
+
+Shapes = dict[str, list[tuple[int, ...]]]
 
 
 def load(backbone: keras.Model, path: Path) -> None:
     """Load a weights file into a backbone, after checking that it fits, layer by layer."""
     import h5py
 
-    layers = {
-        layer.name: [tuple(w.shape) for w in layer.weights]
-        for layer in backbone.layers
-        if layer.weights
-    }
+    wanted = {each.name: [tuple(w.shape) for w in each.weights] for each in backbone.layers}
+    wanted = {name: shapes for name, shapes in wanted.items() if shapes}
     try:
         with h5py.File(path, "r") as stream:
             check_links(stream, path)
@@ -29,25 +30,27 @@ def load(backbone: keras.Model, path: Path) -> None:
         raise InputError(
             f"{path} is not a Keras weights file in HDF5 layout: give a *_notop.h5 file."
         ) from error
-    # Keras matches layers by order; names differ where Keras numbers layers, and in its older files.
-    if len(stored) == len(layers):
-        stored = dict(zip(layers, stored.values(), strict=True))
-    missing = [name for name in layers if name not in stored]
+    # Keras matches layers by order; names differ where it numbers them, and in its older files.
+    if len(stored) == len(wanted):
+        stored = dict(zip(wanted, stored.values(), strict=True))
+    missing = [name for name in wanted if name not in stored]
     if missing:
         raise InputError(
-            f"{path} lacks {len(missing)} layers of {backbone.name} ({listing(missing)}): use another file."
+            f"{path} lacks {len(missing)} layers of {backbone.name} ({listing(missing)}): use "
+            "another file."
         )
-    surplus = [name for name in stored if name not in layers]
-    other = [name for name, shapes in layers.items() if stored[name] != shapes]
-    if surplus or other:
+    other = [name for name, shapes in wanted.items() if stored[name] != shapes]
+    surplus = [name for name in stored if name not in wanted]
+    if other or surplus:
         raise InputError(
-            f"{path} does not fit {backbone.name}: other shapes or layers at {listing(other + surplus)}. Use the file "
-            "of this architecture without its classification layer."
+            f"{path} does not fit {backbone.name}: other shapes or layers at "
+            f"{listing(other + surplus)}. Use the file of this architecture without its "
+            "classification layer."
         )
     backbone.load_weights(path)
 
 
-def check_links(group: Any, path: Path, depth: int = 0) -> None:
+def check_links(group: h5py.Group, path: Path, depth: int = 0) -> None:
     """Refuse an HDF5 file that would make its reader open other files."""
     import h5py
 
@@ -58,24 +61,20 @@ def check_links(group: Any, path: Path, depth: int = 0) -> None:
             safe = not item.external and not item.is_virtual
         if not safe:
             raise InputError(
-                f"{path} is refused (its part {name!r} points to other files): use one that you trust."
+                f"{path} is refused (its part {name!r} points to other files): use one that you "
+                "trust."
             )
         if isinstance(item, h5py.Group):
             check_links(item, path, depth + 1)
 
 
-def _stored_shapes(stream: Any) -> Any:
+def _stored_shapes(stream: h5py.File) -> Shapes:
     """Shapes of the weights in a legacy HDF5 file, layer by layer, in the file's order."""
-    group = (
-        stream["model_weights"]
-        if "layer_names" not in stream.attrs and "model_weights" in stream
-        else stream
-    )
-    names = [
-        name.decode() if isinstance(name, bytes) else name for name in group.attrs["layer_names"]
-    ]
-    shapes = {
-        name: [tuple(group[name][w].shape) for w in group[name].attrs["weight_names"]]
-        for name in names
-    }
-    return {name: found for name, found in shapes.items() if found}
+    inside = "layer_names" not in stream.attrs and "model_weights" in stream
+    group = stream["model_weights"] if inside else stream
+    shapes = {}
+    for name in group.attrs["layer_names"]:
+        name = name.decode() if isinstance(name, bytes) else name
+        layer = group[name]
+        shapes[name] = [tuple(layer[weight].shape) for weight in layer.attrs["weight_names"]]
+    return {name: each for name, each in shapes.items() if each}

@@ -1,7 +1,7 @@
-"""Where a backbone's weights come from: Keras's ImageNet file, a file of the user's, or a random draw.
+"""Where a backbone's weights come from: Keras's ImageNet file, a user's file, or a random draw.
 
-The project ships no weights. Nothing here imports Keras before it has to, so that "there is no network" is said
-within seconds.
+The project ships no weights. Nothing here imports Keras before it has to, so that "there is no
+network" is said within seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._core.errors import InputError
 from .._core.files import sha256
@@ -37,24 +37,29 @@ class Weights:
     source : {"imagenet", "file", "random"}
     path : Path or None
         The file; ``None`` for random weights, or while Keras's file is still to be downloaded.
+
+    Examples
+    --------
+    >>> Weights("file", Path("folder/own.h5")).label
+    'own.h5'
     """
 
     source: str
     path: Path | None = None
 
     @property
-    def label(self) -> Any:
+    def label(self) -> str:
         """Short text for tables."""
-        return {"imagenet": "ImageNet (Keras)", "random": "random"}.get(
-            self.source
-        ) or self.path.name
+        if self.source == "file" and self.path:
+            return self.path.name
+        return "random" if self.source == "random" else "ImageNet (Keras)"
 
     @property
-    def notes(self) -> Any:
+    def notes(self) -> list[str]:
         """What every output must say about these weights."""
         return [RANDOM_NOTE] if self.source == "random" else []
 
-    def record(self) -> Any:
+    def record(self) -> dict[str, str | None]:
         """What parameters.json keeps."""
         digest = sha256(self.path) if self.path else None
         return {"source": self.source, "label": self.label, "sha256": digest}
@@ -67,10 +72,12 @@ def locate(architecture: Architecture, wanted: str, synthetic: bool = False) -> 
     ----------
     architecture : Architecture
     wanted : str
-        ``"imagenet"``, ``"random"``, ``"auto"``, ``"default"`` or the path of an HDF5 file without the
-        classification layer. ``"default"`` is ``"auto"`` on the synthetic sample and ``"imagenet"`` elsewhere.
+        ``"imagenet"``, ``"random"``, ``"auto"``, ``"default"`` or the path of an HDF5 file without
+        the classification layer. ``"default"`` is ``"auto"`` on the synthetic sample and
+        ``"imagenet"`` elsewhere.
     synthetic : bool
-        Whether the cells are the sample; only then ``"auto"`` is allowed: ImageNet where it can be had, else random.
+        Whether the cells are the sample; only then ``"auto"`` is allowed: ImageNet where it can be
+        had, else random.
 
     Returns
     -------
@@ -90,15 +97,16 @@ def locate(architecture: Architecture, wanted: str, synthetic: bool = False) -> 
         wanted = "auto" if synthetic else "imagenet"
     if wanted == "auto" and not synthetic:
         raise InputError(
-            "weights = auto is for the synthetic sample only: for real cells say imagenet or a file."
+            "weights = auto is for the synthetic sample only: for real cells say imagenet or a "
+            "file."
         )
     if wanted == "random":
         return Weights("random")
     if wanted not in ("imagenet", "auto"):
         if not Path(wanted).is_file():
             raise InputError(
-                f"The weights file {wanted} for {architecture.title} does not exist: give the path of an HDF5 file, "
-                "imagenet or random."
+                f"The weights file {wanted} for {architecture.title} does not exist: give the path "
+                "of an HDF5 file, imagenet or random."
             )
         return Weights("file", Path(wanted))
     if cached := cached_imagenet(architecture):
@@ -108,13 +116,14 @@ def locate(architecture: Architecture, wanted: str, synthetic: bool = False) -> 
     if wanted == "auto":
         return Weights("random")
     raise InputError(
-        f"The ImageNet weights of {architecture.title} are neither in Keras's cache ({keras_cache()}) nor to be had "
-        f"from {architecture.weights_url} (no answer): connect to the network, or put the file "
-        f"{architecture.weights_file} into that folder, or give its path as weights={architecture.name}=PATH."
+        f"The ImageNet weights of {architecture.title} are neither in Keras's cache "
+        f"({keras_cache()}) nor to be had from {architecture.weights_url} (no answer): connect to "
+        f"the network, or put the file {architecture.weights_file} into that folder, or give its "
+        f"path as weights={architecture.name}=PATH."
     )
 
 
-def keras_cache() -> Any:
+def keras_cache() -> Path:
     """Folder where Keras keeps downloaded weights (``KERAS_HOME`` is honoured, as by Keras)."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
@@ -131,14 +140,14 @@ def cached_imagenet(architecture: Architecture) -> Path | None:
     return path if digest == architecture.weights_md5 else None
 
 
-def reachable(url: str) -> Any:
+def reachable(url: str) -> bool:
     """Whether a server answers within a few seconds; asked once per server and process."""
     return _server_answers(url.split("/")[2])
 
 
 @functools.cache
-def _server_answers(host: str) -> Any:
-    answers = []
+def _server_answers(host: str) -> bool:
+    answers: list[bool] = []
 
     def ask() -> None:
         try:
@@ -149,7 +158,7 @@ def _server_answers(host: str) -> Any:
         except OSError:
             pass
 
-    # A thread, because looking up a name behind a broken network can outlast any socket timeout.
+    # A thread: looking up a name behind a broken network can outlast any socket timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(NETWORK_PATIENCE)
@@ -169,6 +178,11 @@ def fetch(architecture: Architecture, weights: Weights) -> Weights:
     Weights
         With a path, unless random.
 
+    Raises
+    ------
+    InputError
+        If the download fails.
+
     Examples
     --------
     A file of one's own needs no download:
@@ -185,12 +199,8 @@ def fetch(architecture: Architecture, weights: Weights) -> Weights:
     import keras
 
     try:
-        path = keras.utils.get_file(
-            architecture.weights_file,
-            architecture.weights_url,
-            cache_subdir="models",
-            file_hash=architecture.weights_md5,
-        )
+        options = {"cache_subdir": "models", "file_hash": architecture.weights_md5}
+        path = keras.utils.get_file(architecture.weights_file, architecture.weights_url, **options)
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise InputError(
             f"The download of {architecture.weights_url} failed: {error}. Run it again."

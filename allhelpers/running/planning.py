@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from .._core.packaged import home, packaged
 from ..data.own_cells import FOLDERS
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..networks import pretrained, registry
@@ -22,9 +23,9 @@ from ..settings import (
 )
 from .parameters import per_architecture
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = home()
 
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS = packaged("notebooks")
 
 
 def _steps(

@@ -1,56 +1,56 @@
-"""Optimisers, step sizes and activations, compared on the same features by the same validation cells.
+"""Optimizers, learning rates and activations on the same features, by the same validation cells.
 
-The paper's literature has Adam and RMSProp reach a lower loss than Adagrad and Proximal Adagrad, and compares six
-activations. Keras 3 has no Proximal Adagrad; its nearest relative there is Ftrl (McMahan et al. 2013), which also
-adapts the step of each weight as Adagrad does and follows it by a proximal step.
+The paper's literature has Adam and RMSProp reach a lower loss than Adagrad and Proximal Adagrad,
+and compares six activations. Keras 3 has no Proximal Adagrad; its nearest relative there is Ftrl
+(McMahan et al. 2013), which also adapts the step of each weight as Adagrad does and follows it by a
+proximal step.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from ..evaluation import metrics
-from ..networks import building
-from ..settings import ACTIVATIONS, OPTIMISERS, ChoicesSettings, TrainingSettings
+from ..networks import building, registry
+from ..settings import ACTIVATIONS, OPTIMISERS, TrainingSettings
 from ..training import finetuning
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
-    from ..networks.registry import Architecture
+    from ..settings import ChoicesSettings
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 
-def compare_optimisers(
-    features: np.ndarray, cells: Cells, architecture: Architecture, settings: ChoicesSettings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train the paper's head with every optimiser, step size and seed.
+def compare_optimisers(features: np.ndarray, cells: Cells, settings: ChoicesSettings) -> Tables:
+    """Train the paper's head with every optimizer, learning rate and seed.
 
     Parameters
     ----------
     features : array of shape (1, cells, channels)
-        Pooled, from `trunk.compute_features`.
-    cells : loading.Cells
-    architecture : Architecture
+        Pooled features of ``settings.architecture``, from `training.compute_features`.
+    cells : Cells
     settings : ChoicesSettings
 
     Returns
     -------
     runs : DataFrame
-        One row per training: optimiser, learning_rate, seed, final loss, lowest val_loss, weighted F1 of validation
-        (valid_f1) and test (test_f1).
+        One row per training: optimiser, learning_rate, seed, final loss, lowest val_loss, weighted
+        F1 of validation (valid_f1) and test (test_f1).
     curves : DataFrame
         One row per training and epoch: optimiser, learning_rate, seed, epoch, loss, val_loss.
 
     Examples
     --------
-    >>> from allhelpers import architectures, settings
+    >>> from allhelpers.settings import ChoicesSettings
     >>> features = np.random.default_rng(1).normal(size=(1, 160, 8))
-    >>> study = ChoicesSettings(learning_rates="0.01", seeds="1", epochs=1)
-    >>> found, curves = compare_optimisers(features, cells, registry.get("mobilenet"), study)
-    >>> found["optimiser"].tolist()
+    >>> settings = ChoicesSettings(learning_rates="0.01", seeds="1", epochs=1)
+    >>> runs, curves = compare_optimisers(features, cells, settings)
+    >>> runs["optimiser"].tolist()
     ['sgd', 'adam', 'rmsprop', 'adagrad', 'ftrl']
     """
     points = [
@@ -59,21 +59,17 @@ def compare_optimisers(
         for rate in settings.rates
         for seed in settings.seed_list
     ]
-    return _train_all(points, features, cells, architecture, settings)
+    return _train_all(points, features, cells, settings)
 
 
 def compare_activations(
-    features: np.ndarray,
-    cells: Cells,
-    architecture: Architecture,
-    settings: TrainingSettings,
-    learning_rate: float,
-) -> Any:
+    features: np.ndarray, cells: Cells, settings: ChoicesSettings, *, learning_rate: float
+) -> Tables:
     """Train a head with a hidden layer, with SGD, every activation and seed.
 
     Parameters
     ----------
-    features, cells, architecture, settings
+    features, cells, settings
         As in `compare_optimisers`.
     learning_rate : float
         Of SGD.
@@ -87,8 +83,8 @@ def compare_activations(
     --------
     It trains six heads per seed, which takes some seconds::
 
-        found, curves = compare_activations(features, cells, architecture, settings, learning_rate=0.01)
-        summarise(found, "activation")
+        runs, curves = compare_activations(features, cells, settings, learning_rate=0.01)
+        summarise(runs, "activation")
     """
     fixed = {"learning_rate": learning_rate, "hidden": settings.hidden}
     points = [
@@ -96,67 +92,61 @@ def compare_activations(
         for activation in ACTIVATIONS
         for seed in settings.seed_list
     ]
-    return _train_all(points, features, cells, architecture, settings)
+    return _train_all(points, features, cells, settings)
 
 
 def _train_all(
-    points: Any,
-    features: np.ndarray,
-    cells: Cells,
-    architecture: Architecture,
-    settings: TrainingSettings,
-) -> Any:
-    found, curves = [], []
+    points: list[dict], features: np.ndarray, cells: Cells, settings: ChoicesSettings
+) -> Tables:
+    architecture, size = registry.get(settings.architecture), features.shape[-1]
+    runs, curves = [], []
     for point in tqdm(points, desc="heads", unit="head"):
         recipe = TrainingSettings(unfreeze="none", epochs=settings.epochs, **point)
-        network = building.head_alone(architecture, recipe, features.shape[-1], cells.classes)
-        history = finetuning.train(network, features, cells, recipe, quiet=True)
+        network = building.head_alone(architecture, recipe, channels=size, classes=cells.classes)
+        history = finetuning.train(network, features, cells, quiet=True)
         predictions = finetuning.predict_cells(network, features, cells)
-        scores = {side: _weighted_f1(group) for side, group in predictions.groupby("split")}
+        scores = {split: _weighted_f1(group) for split, group in predictions.groupby("split")}
         last = {"loss": history["loss"].iloc[-1], "val_loss": history["val_loss"].min()}
-        found.append(
-            {**point, **last, "valid_f1": scores.get("valid", np.nan), "test_f1": scores["test"]}
-        )
+        scores = {"valid_f1": scores.get("valid", np.nan), "test_f1": scores["test"]}
+        runs.append({**point, **last, **scores})
         curves.append(history[["epoch", "loss", "val_loss"]].assign(**point))
-    return pd.DataFrame(found), pd.concat(curves, ignore_index=True)
+    return pd.DataFrame(runs), pd.concat(curves, ignore_index=True)
 
 
-def _weighted_f1(predictions: pd.DataFrame) -> Any:
+def _weighted_f1(predictions: pd.DataFrame) -> float:
     return metrics.measure(predictions, resamples=0)["weighted_f1"]["value"]
 
 
-def summarise(found: pd.DataFrame, choice: str) -> pd.DataFrame:
-    """Each choice at the step size that validation prefers, over its seeds.
+def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
+    """Each choice at the learning rate that validation prefers, over its seeds.
 
     Parameters
     ----------
-    found : DataFrame
-        The runs of `compare_optimisers` or `compare_activations`.
+    runs : DataFrame
+        From `compare_optimisers` or `compare_activations`.
     choice : {"optimiser", "activation"}
 
     Returns
     -------
     DataFrame
-        One row per choice, the best by validation first: learning_rate, mean and standard deviation over the seeds of
-        loss, val_loss, valid_f1 and test_f1.
+        One row per choice, the best by validation first: learning_rate, mean and standard deviation
+        over the seeds of loss, val_loss, valid_f1 and test_f1.
 
     Examples
     --------
-    >>> found = {"optimiser": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]}
-    >>> found |= {"loss": 0.5, "val_loss": 0.6, "valid_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9], "test_f1": 0.7}
-    >>> summarise(pd.DataFrame(found), "optimiser")[["optimiser", "learning_rate", "valid_f1_mean"]].values.tolist()
+    >>> rates = [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]
+    >>> runs = {"optimiser": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": rates}
+    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "valid_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
+    >>> summary = summarise(pd.DataFrame({**runs, "test_f1": 0.7}), "optimiser")
+    >>> summary[["optimiser", "learning_rate", "valid_f1_mean"]].values.tolist()
     [['adam', 0.001, 0.8], ['sgd', 0.1, 0.75]]
     """
-    means = found.groupby([choice, "learning_rate"], sort=False)["valid_f1"].mean().reset_index()
-    best = means.loc[
-        means.groupby(choice, sort=False)["valid_f1"].idxmax(), [choice, "learning_rate"]
-    ]
-    rows = found.merge(best)
-    columns = ["loss", "val_loss", "valid_f1", "test_f1"]
-    table = rows.groupby([choice, "learning_rate"], sort=False)[columns].agg(["mean", "std"])
-    table.columns = [
-        f"{column}_{'sd' if kind == 'std' else kind}" for column, kind in table.columns
-    ]
+    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "valid_f1", "test_f1"]
+    means = runs.groupby(key, sort=False)["valid_f1"].mean().reset_index()
+    best = means.loc[means.groupby(choice, sort=False)["valid_f1"].idxmax(), key]
+    table = runs.merge(best).groupby(key, sort=False)[columns].agg(["mean", "std"])
+    table = table.rename(columns={"std": "sd"}, level=1)
+    table.columns = table.columns.map("_".join)
     return table.reset_index().sort_values("valid_f1_mean", ascending=False, ignore_index=True)
 
 
@@ -174,23 +164,22 @@ def literature(summary: pd.DataFrame) -> str:
 
     Examples
     --------
-    >>> found = {"optimiser": ["adam", "rmsprop", "sgd", "adagrad", "ftrl"], "loss_mean": [0.2, 0.3, 0.4, 0.5, 0.6]}
-    >>> summary = pd.DataFrame(found).assign(test_f1_mean=[0.85, 0.84, 0.83, 0.82, 0.81], test_f1_sd=0.02)
-    >>> literature(summary).split(": ")[0]
-    "The literature's ranking by training loss (Adam and RMSProp below Adagrad and its proximal form) holds here"
+    >>> names, losses = ["adam", "rmsprop", "sgd", "adagrad", "ftrl"], [0.2, 0.3, 0.4, 0.5, 0.6]
+    >>> summary = pd.DataFrame({"optimiser": names, "loss_mean": losses, "test_f1_sd": 0.02})
+    >>> literature(summary.assign(test_f1_mean=[0.85, 0.84, 0.83, 0.82, 0.81])).split(" (")[0]
+    "The literature's ranking by training loss"
     """
     loss = summary.set_index("optimiser")["loss_mean"]
     adaptive, older = loss[["adam", "rmsprop"]].max(), loss[["adagrad", "ftrl"]].min()
     holds = "holds" if adaptive < older else "does not hold"
-    spread = summary["test_f1_mean"].max() - summary["test_f1_mean"].min()
+    difference = summary["test_f1_mean"].max() - summary["test_f1_mean"].min()
     noise = summary["test_f1_sd"].max()
-    chance = (
-        "; one seed says nothing of chance"
-        if np.isnan(noise)
-        else f" and by up to {noise:.3f} (SD) between seeds"
-    )
+    chance = f" and by up to {noise:.3f} (SD) between seeds"
+    if np.isnan(noise):
+        chance = "; one seed says nothing of chance"
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in loss.sort_values().items())
     return (
-        f"The literature's ranking by training loss (Adam and RMSProp below Adagrad and its proximal form) {holds} "
-        f"here: {', '.join(f'{name} {value:.3f}' for name, value in loss.sort_values().items())}; test weighted F1 "
-        f"differs by {spread:.3f} between optimisers at their best step size{chance}."
+        "The literature's ranking by training loss (Adam and RMSProp below Adagrad and its "
+        f"proximal form) {holds} here: {losses}; test weighted F1 differs by {difference:.3f} "
+        f"between optimisers at their best step size{chance}."
     )

@@ -1,10 +1,12 @@
-"""A training as far as it has come, in one file, so that a training that was stopped goes on from there."""
+"""What is asked and kept after each epoch: is training over, the best epoch, a checkpoint."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,106 +16,122 @@ import pandas as pd
 from .._core.files import atomic
 
 if TYPE_CHECKING:
+    import keras
+
+    from ..runs import Result
     from ..settings import TrainingSettings
 
-# A checkpoint is written after each epoch, unless writing would take more than this share of the time.
+# A checkpoint is written after each epoch, unless that would take more of the time than this.
 MOST_SHARE = 0.05
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+Values = list[np.ndarray]
+log = logging.getLogger(__name__)
+
+
+class EarlyStopping:
+    """Ends a training; with patience, once validation has stopped improving, and at its best."""
+
+    def __init__(self, settings: TrainingSettings, variables: Sequence[keras.Variable]) -> None:
+        self.epochs, self.patience = settings.epochs, settings.patience
+        self.variables = variables
+        self.best: Values = []
+
+    def on_epoch_end(self, history: list[dict]) -> None:
+        """Keep the variables of the best epoch so far."""
+        if self.patience and best_epoch(history) == len(history):
+            self.best = values_of(self.variables)
+
+    def is_over(self, history: list[dict]) -> bool:
+        """Whether all epochs are done, or validation has not improved for more than `patience`."""
+        waited = len(history) - best_epoch(history) if self.patience else 0
+        return len(history) >= self.epochs or waited > self.patience
+
+    def on_train_end(self) -> None:
+        """Go back to the best epoch."""
+        if self.best:
+            assign(self.variables, self.best)
 
 
 class Checkpoint:
-    """Variables, history and the best epoch of a training."""
+    """A training as far as it has come, in one file of its results, from which it goes on."""
 
     def __init__(
-        self, path: Path, identity: str, settings: TrainingSettings, variables: Any
+        self, result: Result, identity: str, settings: dict, stopping: EarlyStopping
     ) -> None:
-        self.path, self.identity, self.settings, self.variables = (
-            path,
-            identity,
-            settings,
-            variables,
-        )
-        self.history, self.best = [], []
+        self.result, self.path = result, result.checkpoint_path
+        self.identity, self.settings, self.stopping = identity, settings, stopping
         self._next = 0.0
 
-    def restore(self) -> None:
-        """Go back to where an earlier process was stopped, if it has left something that fits; else say so."""
-        if self.path is None or not self.path.exists():
-            return
+    def restore(self) -> list[dict]:
+        """Go back to where an earlier process was stopped, if it has left something that fits."""
+        if not self.path.exists():
+            return []
+        variables = self.stopping.variables
         try:
             with np.load(self.path, allow_pickle=False) as stored:
                 record = json.loads(str(stored["record"]))
-                values = [stored[f"variable_{k}"] for k in range(len(self.variables))]
-                best = (
-                    [stored[f"best_{k}"] for k in range(len(self.variables))]
-                    if record["best"]
-                    else []
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            print(f"{self.path} cannot be used ({error}): training begins anew.", flush=True)
-            return
+                values = [stored[f"variable_{k}"] for k in range(len(variables))]
+                best = [stored[f"best_{k}"] for k in range(len(variables) * record["best"])]
+        except UNREADABLE as error:
+            log.info("%s cannot be used (%s): training begins anew.", self.path, error)
+            return []
         if record["identity"] != self.identity:
-            print(
-                f"{self.path} is of a training with other cells or weights: training begins anew.",
-                flush=True,
+            log.info(
+                "%s is of a training with other cells or weights: training begins anew.", self.path
             )
-            return
-        self.history, self.best = record["history"], best
-        assign(self.variables, values)
-        print(
-            f"Training goes on after epoch {len(self.history)}, where it was stopped.", flush=True
-        )
+            return []
+        self.stopping.best = best
+        assign(variables, values)
+        history = record["history"]
+        log.info("Training goes on after epoch %d, where it was stopped.", len(history))
+        return history
 
-    def add(self, row: dict, is_best: bool, is_last: bool) -> None:
-        """Take note of a finished epoch."""
-        self.history.append(row)
-        if is_best:
-            self.best = values_of(self.variables)
-        if self.path is not None and (is_last or time.monotonic() >= self._next):
+    def on_epoch_end(self, history: list[dict]) -> None:
+        """Keep history.csv, and what it takes to go on unless that was kept a moment ago."""
+        if self.stopping.is_over(history) or time.monotonic() >= self._next:
             began = time.monotonic()
-            self._write()
+            self._write(history)
             ended = time.monotonic()
             self._next = ended + (ended - began) / MOST_SHARE
+        self.result.write_history(pd.DataFrame(history))
 
-    def _write(self) -> None:
-        record = {"identity": self.identity, "settings": self.settings}
-        record |= {"history": self.history, "best": bool(self.best)}
-        arrays = {f"variable_{k}": value for k, value in enumerate(values_of(self.variables))}
-        arrays |= {f"best_{k}": value for k, value in enumerate(self.best)}
+    def _write(self, history: list[dict]) -> None:
+        best, variables = self.stopping.best, values_of(self.stopping.variables)
+        facts = {"identity": self.identity, "settings": self.settings, "history": history}
+        record = np.array(json.dumps({**facts, "best": bool(best)}))
+        arrays = {f"variable_{k}": value for k, value in enumerate(variables)}
+        arrays |= {f"best_{k}": value for k, value in enumerate(best)}
         with atomic(self.path) as partial:
-            np.savez(partial, record=np.array(json.dumps(record)), **arrays)
+            np.savez(partial, allow_pickle=False, record=record, **arrays)
 
 
-def values_of(variables: Any) -> Any:
-    """Copies of the variables' values, as NumPy arrays."""
+def values_of(variables: Sequence[keras.Variable]) -> Values:
+    """Copies of the variables' values."""
     return [np.array(variable) for variable in variables]
 
 
-def assign(variables: Any, values: dict[str, Any]) -> None:
+def assign(variables: Sequence[keras.Variable], values: Values) -> None:
     """Give variables the values of `values_of`."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-def settings_in(folder: Path) -> Any:
-    """Settings of the training whose checkpoint lies in a folder; ``None`` where there is none that can be read."""
+def settings_in(path: Path) -> dict[str, Any] | None:
+    """Settings of the training of a checkpoint; ``None`` where there is none that can be read."""
     try:
-        with np.load(path_in(folder), allow_pickle=False) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             return json.loads(str(stored["record"]))["settings"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
 
 
-def path_in(folder: Path) -> Any:
-    """Where the checkpoint of an architecture's results lies."""
-    return Path(folder) / "checkpoint.npz"
-
-
 def best_epoch(history: list[dict] | pd.DataFrame) -> int:
-    """Epoch with the lowest validation loss, the first of several."""
+    """Epoch with the lowest validation loss, the first of several; 0 without any."""
     losses = pd.DataFrame(history, columns=["epoch", "val_loss"]).dropna()
-    return int(losses.loc[losses["val_loss"].idxmin(), "epoch"]) if len(losses) else 0
+    return int(losses["epoch"].iloc[losses["val_loss"].argmin()]) if len(losses) else 0
 
 
 def chosen_epoch(history: pd.DataFrame, patience: int) -> int:
-    """The epoch after which the network was left: the best one where training waited for it, else the last one."""
+    """The epoch after which the network was left: the best where training waited, else the last."""
     return (patience and best_epoch(history)) or int(history["epoch"].iloc[-1])

@@ -25,37 +25,29 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from .. import runs
 from .._core.caching import filled
-from .._core.files import write_csv, write_json
+from .._core.files import write_csv
 from .._core.machine import versions
 from ..data import tables
 from ..networks import registry
-from ..settings import ClassicalSettings
+from ..runs import Run
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from ..data.loading import Cells
+    from ..settings import ClassicalSettings
 
 VERSION = 1  # of the features; a change makes earlier ones useless
-
 GREYS = 32  # levels of the co-occurrence matrix; level 0 is the background
-
 DISTANCES = (1, 3)  # pixels
-
 ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
-
-TEXTURES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
-
 PATTERN_POINTS, PATTERN_RADIUS = 8, 1  # of the local binary pattern
 
+TEXTURES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
 SHAPES = ("area", "perimeter", "circularity", "solidity", "eccentricity", "extent")
-
 CHANNELS = ("red", "green", "blue", "hue", "saturation", "value")
-
 STATISTICS = ("mean", "deviation", "tenth", "ninetieth")
-
 NAMES = (
     *SHAPES,
     *(f"hu_{k}" for k in range(1, 8)),
@@ -67,57 +59,51 @@ NAMES = (
 GROUPS = {"shape and size": 13, "colour": 24, "texture": 20}  # features in this order
 
 
-def measure(picture: np.ndarray) -> np.ndarray:
+def measure(image: np.ndarray) -> np.ndarray:
     """Shape, colour and texture of one cell."""
-    mask = picture.any(axis=-1).astype(np.uint8)
+    mask = np.asarray(image.any(axis=-1), np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
-    mask = mask[top : top + height, left : left + width]
-    cell = np.ascontiguousarray(picture[top : top + height, left : left + width])
+    box = slice(top, top + height), slice(left, left + width)
+    mask, cell = mask[box], np.ascontiguousarray(image[box])
     grey = cv2.cvtColor(cell, cv2.COLOR_RGB2GRAY)
     values = [*_shape(mask), *_hu_moments(mask), *_colours(cell, mask), *_cooccurrence(grey, mask)]
     return np.array([*values, *_patterns(grey, mask)], np.float32)
 
 
-def _shape(mask: Any) -> Any:
+def _shape(mask: np.ndarray) -> tuple[float, ...]:
     """Of the largest part, should the cell have several."""
     part = max(regionprops(label(mask)), key=lambda region: region.area)
     circularity = 4 * np.pi * part.area / max(part.perimeter, 1) ** 2
     return part.area, part.perimeter, circularity, part.solidity, part.eccentricity, part.extent
 
 
-def _hu_moments(mask: Any) -> Any:
+def _hu_moments(mask: np.ndarray) -> np.ndarray:
     moments = cv2.HuMoments(cv2.moments(mask, binaryImage=True)).ravel()
-    moments[6] = abs(
-        moments[6]
-    )  # its sign tells a cell from its reflection, which means nothing here
+    moments[6] = abs(moments[6])  # its sign tells a cell from its reflection: nothing here
     return np.sign(moments) * np.log10(np.maximum(np.abs(moments), 1e-30))
 
 
-def _colours(cell: int, mask: Any) -> Any:
+def _colours(cell: np.ndarray, mask: np.ndarray) -> np.ndarray:
     hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)
     inside = np.concatenate([cell[mask > 0], hsv[mask > 0]], axis=1).astype(np.float32)
     tenth, ninetieth = np.percentile(inside, [10, 90], axis=0)
     return np.stack([inside.mean(axis=0), inside.std(axis=0), tenth, ninetieth], axis=1).ravel()
 
 
-def _cooccurrence(grey: Any, mask: Any) -> Any:
-    levels = np.where(mask > 0, 1 + (grey.astype(np.uint16) * (GREYS - 1) // 256), 0).astype(
-        np.uint8
-    )
-    counts = graycomatrix(levels, DISTANCES, ANGLES, levels=GREYS, symmetric=True).astype(
-        np.float64
-    )
+def _cooccurrence(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    levels = np.where(mask > 0, 1 + (grey.astype(np.uint16) * (GREYS - 1) // 256), 0)
+    levels = levels.astype(np.uint8)
+    counts = graycomatrix(levels, DISTANCES, ANGLES, levels=GREYS, symmetric=True).astype(float)
     counts[0] = counts[:, 0] = 0  # pairs with the background
     totals = counts.sum(axis=(0, 1), keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     return np.concatenate([graycoprops(shares, texture).mean(axis=1) for texture in TEXTURES])
 
 
-def _patterns(grey: Any, mask: Any) -> Any:
+def _patterns(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
     codes = local_binary_pattern(grey, PATTERN_POINTS, PATTERN_RADIUS, method="uniform")
-    return np.bincount(codes[mask > 0].astype(int), minlength=PATTERN_POINTS + 2) / max(
-        mask.sum(), 1
-    )
+    counts = np.bincount(codes[mask > 0].astype(int), minlength=PATTERN_POINTS + 2)
+    return counts / max(mask.sum(), 1)
 
 
 def handcrafted_features(cells: Cells, cache_folder: str | Path) -> pd.DataFrame:
@@ -125,13 +111,13 @@ def handcrafted_features(cells: Cells, cache_folder: str | Path) -> pd.DataFrame
 
     Parameters
     ----------
-    cells : loading.Cells
+    cells : Cells
     cache_folder : str or Path
 
     Returns
     -------
     DataFrame
-        One row per cell, columns `NAMES`.
+        One row per cell, a column per feature.
 
     Examples
     --------
@@ -142,13 +128,12 @@ def handcrafted_features(cells: Cells, cache_folder: str | Path) -> pd.DataFrame
     path = Path(cache_folder) / "classical" / f"{key[:32]}.npy"
     with ThreadPoolExecutor() as pool:
 
-        def compute(start: int, stop: int) -> Any:
+        def compute(start: int, stop: int) -> np.ndarray:
             return np.stack(list(pool.map(measure, cells.pixels[start:stop])))
 
         shape = (len(cells.table), len(NAMES))
-        return pd.DataFrame(
-            filled(path, key, shape, "float32", compute, "measuring cells"), columns=NAMES
-        )
+        measured = filled(path, key, shape, "float32", compute, "measuring cells")
+        return pd.DataFrame(measured, columns=NAMES)
 
 
 def candidates(name: str, seed: int, training_cells: int) -> tuple[Pipeline, dict[str, list]]:
@@ -173,14 +158,14 @@ def candidates(name: str, seed: int, training_cells: int) -> tuple[Pipeline, dic
     >>> grid["kneighborsclassifier__n_neighbors"]
     [5, 15, 31]
     """
+    grid: dict[str, list]
     if name == "svm":  # Platt's probabilities, from parts of the training cells
         classifier = CalibratedClassifierCV(SVC(), ensemble=False, cv=3)
         grid = {"estimator__C": [0.1, 1, 10, 100], "estimator__gamma": ["scale", 0.003, 0.001]}
     elif name == "knn":
         classifier = KNeighborsClassifier()
-        neighbours = [count for count in (5, 15, 31, 61) if count <= training_cells] or [
-            training_cells
-        ]
+        neighbours = [count for count in (5, 15, 31, 61) if count <= training_cells]
+        neighbours = neighbours or [training_cells]
         grid = {"n_neighbors": neighbours, "weights": ["uniform", "distance"]}
     else:
         classifier = MLPClassifier(max_iter=500, random_state=seed, batch_size=64)
@@ -191,7 +176,7 @@ def candidates(name: str, seed: int, training_cells: int) -> tuple[Pipeline, dic
 
 
 def train_classifier(
-    name: str, measured: pd.DataFrame, cells: Cells, settings: ClassicalSettings
+    name: str, measured: pd.DataFrame, cells: Cells, *, settings: ClassicalSettings
 ) -> tuple[Pipeline, pd.DataFrame]:
     """Choose hyper-parameters on the validation cells and fit a classifier.
 
@@ -199,8 +184,8 @@ def train_classifier(
     ----------
     name : {"svm", "knn", "mlp"}
     measured : DataFrame
-        From `features`.
-    cells : loading.Cells
+        From `handcrafted_features`.
+    cells : Cells
     settings : ClassicalSettings
         With ``refit`` the chosen classifier is fitted to the validation cells too.
 
@@ -208,14 +193,16 @@ def train_classifier(
     -------
     model : sklearn.pipeline.Pipeline
     tried : DataFrame
-        One row per combination: its hyper-parameters and the weighted F1 of the validation cells, the best first.
+        One row per combination: its hyper-parameters and the weighted F1 of the validation cells,
+        the best first.
 
     Examples
     --------
     >>> import joblib
     >>> from allhelpers.settings import ClassicalSettings
-    >>> with joblib.parallel_config(backend="threading"):  # with few cells threads start sooner than processes
-    ...     model, tried = train_classifier("svm", handcrafted_features(cells, "cache"), cells, ClassicalSettings())
+    >>> measured, settings = handcrafted_features(cells, "cache"), ClassicalSettings()
+    >>> with joblib.parallel_config(backend="threading"):  # these start sooner than processes
+    ...     model, tried = train_classifier("svm", measured, cells, settings=settings)
     >>> len(tried), round(float(tried["valid_weighted_f1"][0]), 1)
     (12, 0.9)
     """
@@ -228,56 +215,54 @@ def train_classifier(
         pipeline, grid, scoring="f1_weighted", cv=PredefinedSplit(side), refit=False, n_jobs=-1
     )
     search.fit(measured.iloc[rows], labels[rows])
-    tried = pd.DataFrame(search.cv_results_["params"]).rename(
-        columns=lambda column: column.split("__")[-1]
-    )
-    tried = tried.assign(valid_weighted_f1=search.cv_results_["mean_test_score"])
-    chosen = search.cv_results_["params"][int(search.best_index_)]
+    scores = search.cv_results_["mean_test_score"]
+    tried = pd.DataFrame(search.cv_results_["params"]).assign(valid_weighted_f1=scores)
+    tried = tried.rename(columns=lambda column: column.split("__")[-1])
+    tried = tried.sort_values("valid_weighted_f1", ascending=False, kind="stable")
     fitted = rows if settings.refit else train_rows
-    model = pipeline.set_params(**chosen).fit(measured.iloc[fitted], labels[fitted])
-    return model, tried.sort_values(
-        "valid_weighted_f1", ascending=False, kind="stable", ignore_index=True
-    )
+    model = pipeline.set_params(**search.best_params_).fit(measured.iloc[fitted], labels[fitted])
+    return model, tried.reset_index(drop=True)
 
 
 def predict_classifier(
-    model: Pipeline, measured: pd.DataFrame, cells: Cells, refit: bool
+    model: Pipeline, measured: pd.DataFrame, cells: Cells, *, refit: bool = False
 ) -> pd.DataFrame:
     """Probabilities of the cells of validation and test.
 
     Parameters
     ----------
     model : sklearn.pipeline.Pipeline
-        From `train`.
+        From `train_classifier`.
     measured : DataFrame
-    cells : loading.Cells
+    cells : Cells
     refit : bool
         Whether the validation cells have been trained on, and so give no figures.
 
     Returns
     -------
     DataFrame
-        What predictions.csv holds, as from `evaluation.tabulate`.
+        What predictions.csv holds: file, subject, split, label and ``p_<class>`` of each class.
 
     Examples
     --------
     >>> measured = handcrafted_features(cells, "cache")
     >>> model = candidates("knn", 1, training_cells=20)[0].fit(measured, cells.table["label"])
-    >>> predict_classifier(model, measured, cells, refit=False)["split"].value_counts().to_dict()
+    >>> predict_classifier(model, measured, cells)["split"].value_counts().to_dict()
     {'valid': 70, 'test': 70}
     """
-    rows = np.concatenate(
-        [cells.rows(side) for side in (("test",) if refit else ("valid", "test"))]
-    )
+    splits = ("test",) if refit else ("valid", "test")
+    rows = np.concatenate([cells.rows(split) for split in splits])
     probabilities = model.predict_proba(measured.iloc[rows])
     order = [list(model.classes_).index(label) for label in cells.classes]
     return tables.tabulate(cells, rows, probabilities[:, order])
 
 
 def feature_importance(
-    model: Pipeline, measured: pd.DataFrame, cells: Cells, seed: int, repeats: int = 10
+    model: Pipeline, measured: pd.DataFrame, cells: Cells, *, seed: int, repeats: int = 10
 ) -> pd.DataFrame:
-    """How much weighted F1 of the validation cells falls when one feature is shuffled among them (Breiman 2001).
+    """How much weighted F1 of the validation cells falls when one feature is shuffled among them.
+
+    That is permutation importance (Breiman 2001).
 
     Features that say the same share their importance: each of them can be missed.
 
@@ -285,18 +270,20 @@ def feature_importance(
     ----------
     model : sklearn.pipeline.Pipeline
     measured : DataFrame
-    cells : loading.Cells
+    cells : Cells
     seed : int
     repeats : int
 
     Returns
     -------
     DataFrame
-        Columns feature, group, importance and deviation (over the repeats), the most important first.
+        Columns feature, group, importance and deviation (over the repeats), the most important
+        first.
 
     Examples
     --------
-    >>> area = cells.table["label"].eq("all")  # as if it told the classes apart, and nothing else did
+    >>> import pandas as pd
+    >>> area = cells.table["label"].eq("all")  # as if it alone told the classes apart
     >>> measured = pd.DataFrame(0.0, index=cells.table.index, columns=NAMES).assign(area=area)
     >>> model = candidates("mlp", 1, training_cells=20)[0].fit(measured, cells.table["label"])
     >>> feature_importance(model, measured, cells, seed=1, repeats=1)["feature"][0]
@@ -304,65 +291,67 @@ def feature_importance(
     """
     rows = cells.rows("valid")
     labels = cells.table["label"].iloc[rows].to_numpy()
-    how = {"scoring": "f1_weighted", "n_repeats": repeats, "random_state": seed}
-    found = permutation_importance(model, measured.iloc[rows], labels, **how)
-    table = pd.DataFrame(
-        {"feature": NAMES, "group": np.repeat(list(GROUPS), list(GROUPS.values()))}
-    )
-    table = table.assign(importance=found.importances_mean, deviation=found.importances_std)
+    options = {"scoring": "f1_weighted", "n_repeats": repeats, "random_state": seed}
+    fall = permutation_importance(model, measured.iloc[rows], labels, **options)
+    groups = np.repeat(list(GROUPS), list(GROUPS.values()))
+    table = pd.DataFrame({"feature": NAMES, "group": groups})
+    table = table.assign(importance=fall.importances_mean, deviation=fall.importances_std)
     return table.sort_values("importance", ascending=False, ignore_index=True)
 
 
 def write_classifier(
     name: str,
-    predictions: pd.DataFrame,
-    metrics: dict,
-    tried: pd.DataFrame,
     cells: Cells,
     settings: ClassicalSettings,
+    *,
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+    tried: pd.DataFrame,
     manifest_sha256: str,
     seconds: dict[str, float],
 ) -> None:
-    """Write what a classifier leaves in the run's folder. The classifier itself is fitted again in seconds.
+    """Write what a classifier leaves in the run's folder; itself it is fitted again in seconds.
 
     Parameters
     ----------
     name : {"svm", "knn", "mlp"}
-    predictions : DataFrame
-    metrics : dict
-        What metrics.json is to hold.
-    tried : DataFrame
-        From `train_classifier`.
     cells : Cells
     settings : ClassicalSettings
+    predictions : DataFrame
+        From `predict_classifier`.
+    metrics : dict
+        From `evaluation.evaluate`.
+    tried : DataFrame
+        From `train_classifier`.
     manifest_sha256 : str
+        Of the run's manifest.csv.
     seconds : dict of str to float
+        Of the stages of the run.
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from allhelpers.settings import ClassicalSettings
-    >>> tried = pd.DataFrame({"n_neighbors": [5], "valid_weighted_f1": [0.8]})
     >>> settings = ClassicalSettings(run_folder="first")
-    >>> write_classifier("knn", predictions, {}, tried, cells, settings, "", {"training": 2.0})
+    >>> tried = pd.DataFrame({"n_neighbors": [5], "valid_weighted_f1": [0.8]})
+    >>> outcome = {"predictions": predictions, "metrics": {}, "tried": tried}
+    >>> write_classifier("knn", cells, settings, **outcome, manifest_sha256="", seconds={})
     >>> sorted(path.name for path in Path("first/knn").iterdir())
     ['metrics.json', 'parameters.json', 'predictions.csv', 'tried.csv']
     """
-    folder = runs.folder(settings.run_folder, name)
+    best = tried.iloc[0].drop("valid_weighted_f1")
     record = {
         "architecture": name,
         "title": registry.title_of(name),
         "notes": cells.notes,
         "settings": settings.model_dump(),
-        "chosen": {
-            name: str(value) for name, value in tried.iloc[0].drop("valid_weighted_f1").items()
-        },
+        "chosen": {parameter: str(value) for parameter, value in best.items()},
         "features": len(NAMES),
         "manifest_sha256": manifest_sha256,
         "device": "CPU",
         "versions": versions(),
         "seconds": seconds,
     }
-    write_csv(folder / "predictions.csv", predictions)
-    write_csv(folder / "tried.csv", tried)
-    write_json(folder / "metrics.json", metrics)
-    write_json(folder / "parameters.json", record)
+    result = Run(settings.run_folder).result(name)
+    write_csv(result.folder / "tried.csv", tried)
+    result.finish(predictions, metrics, record)

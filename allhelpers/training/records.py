@@ -1,13 +1,14 @@
-"""A trained model as files: saved, loaded without running code from them, used on new pictures."""
+"""A training's place in a run: its folder is claimed, what it leaves is described and written."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
 from .._core.files import sha256
 from .._core.machine import versions
@@ -17,59 +18,18 @@ from ..settings import PLACES
 from . import checkpoints, engines
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.machine import Clock
     from ..data.loading import Cells
     from ..networks.building import Network
     from ..settings import TrainingSettings
 
-FILE = "model.keras"
+log = logging.getLogger(__name__)
 
 
-def finish(
-    network: Network, folder: str | Path, predictions: pd.DataFrame, metrics: dict, record: dict
-) -> None:
-    """Write what a finished training leaves; parameters.json comes last and makes it finished.
-
-    Parameters
-    ----------
-    network : networks.Network
-    folder : str or Path
-        Of the architecture's results.
-    predictions : DataFrame
-    metrics : dict
-        From `evaluation.evaluate`.
-    record : dict
-        From `describe`.
-
-    Examples
-    --------
-    >>> finish(network, "mobilenet", predictions, metrics={}, record={})
-    >>> sorted(path.name for path in Path("mobilenet").iterdir())
-    ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
-    """
-    Result(folder).finish(predictions, metrics, record, save=network.full.save)
-
-
-def reopen(network: Network, folder: Path | None, identity: str) -> pd.DataFrame | None:
-    """Load the weights of a training that has ended, if there is one."""
-    if folder is None:
-        return None
-    result = Result(folder)
-    if not all(map(Path.is_file, (result.record_path, result.model_path, result.history_path))):
-        return None
-    recorded = result.record()
-    stale = recorded["model"]["sha256"] != sha256(result.model_path)
-    if recorded.get("training") != identity or stale:
-        return None
-    network.full.load_weights(result.model_path)
-    print(
-        f"{folder} holds this very training: it is not repeated (overwrite = True repeats it).",
-        flush=True,
-    )
-    return result.history()
-
-
-def claim(run_folder: str | Path, name: str, settings: TrainingSettings) -> Path:
-    """Folder of an architecture's results, which must not hold those of other settings.
+def claim(run_folder: str | Path, name: str, settings: TrainingSettings) -> Result:
+    """Take the folder of an architecture's results, which must not hold those of other settings.
 
     Parameters
     ----------
@@ -81,7 +41,8 @@ def claim(run_folder: str | Path, name: str, settings: TrainingSettings) -> Path
 
     Returns
     -------
-    Path
+    Result
+        The files of this training; ``result.folder`` is there.
 
     Raises
     ------
@@ -90,48 +51,69 @@ def claim(run_folder: str | Path, name: str, settings: TrainingSettings) -> Path
 
     Examples
     --------
-    >>> claim("runs/first", "mobilenet", training_settings).as_posix()
+    >>> claim("runs/first", "mobilenet", training_settings).folder.as_posix()
     'runs/first/mobilenet'
     """
     result = Run(run_folder).result(name)
-    result.claim(
-        settings.deciding(),
-        checkpoints.settings_in(result.folder),
-        ignoring=PLACES,
-        overwrite=settings.overwrite,
-    )
-    return result.folder
+    earlier = checkpoints.settings_in(result.checkpoint_path)
+    wanted = settings.deciding()
+    result.claim(wanted, earlier, ignoring=PLACES, overwrite=settings.overwrite)
+    return result
 
 
-def identify(network: Network, cells: Cells) -> str:
-    """Identify a training by everything that decides it, but for the machine and the versions of packages."""
-    sides = cells.table[["sha256", "split", "label"]].to_csv(index=False)
-    weights = network.source and network.source.record()
+def identify(network: Network, cells: Cells, weights: np.ndarray | None = None) -> str:
+    """Identify a training by all that decides it, but for the machine and versions of packages."""
     recipe = [
         network.architecture.name,
-        weights,
+        network.source and network.source.record(),
         cells.key,
-        sides,
+        cells.table[["sha256", "split", "label"]].to_csv(index=False),
         network.classes,
         network.settings.deciding(),
     ]
+    if weights is not None:
+        recipe.append(np.asarray(weights, float).tolist())
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
+def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | None:
+    """Load the weights of a training that has ended, if this very one has; its history."""
+    if not all(map(Path.is_file, (result.record_path, result.model_path, result.history_path))):
+        return None
+    record = result.record()
+    stale = record["model"]["sha256"] != sha256(result.model_path)
+    if record.get("training") != identity or stale:
+        return None
+    network.full.load_weights(result.model_path)
+    log.info(
+        "%s holds this very training: it is not repeated (overwrite = True repeats it).",
+        result.folder,
+    )
+    return result.history()
+
+
 def describe(
-    network: Network, cells: Cells, notes: list[str], manifest_sha256: str, clock: Any
-) -> dict:
+    network: Network,
+    cells: Cells,
+    notes: list[str],
+    *,
+    manifest_sha256: str,
+    clock: Clock,
+    weights: np.ndarray | None = None,
+) -> dict[str, Any]:
     """What parameters.json records of a training, but for the saved model.
 
     Parameters
     ----------
-    network : networks.Network
-    cells : loading.Cells
+    network : Network
+    cells : Cells
     notes : list of str
         What must be said beside every figure.
     manifest_sha256 : str
         Of the run's manifest.csv.
-    clock : runs.Clock
+    clock : Clock
+    weights : ndarray of shape (cells,), optional
+        As for `train`.
 
     Returns
     -------
@@ -139,24 +121,59 @@ def describe(
 
     Examples
     --------
-    >>> recorded = describe(network, cells, ["synthetic cells"], "ab12", Clock())
-    >>> recorded["architecture"], recorded["cut"], recorded["parameters"]["trained"]
+    >>> from allhelpers._core.machine import Clock
+    >>> notes = ["synthetic cells"]
+    >>> record = describe(network, cells, notes, manifest_sha256="ab12", clock=Clock())
+    >>> record["architecture"], record["cut"], record["parameters"]["trained"]
     ('mobilenet', 'pooled', 2050)
     """
+    unfrozen = network.cut == "pixels"
     return {
         "architecture": network.architecture.name,
         "classes": network.classes,
         "notes": notes,
-        "training": identify(network, cells),
+        "training": identify(network, cells, weights),
         "settings": network.settings.model_dump(),
-        "weights": network.source.record(),
+        "weights": network.source and network.source.record(),
         "cut": network.cut,
         "parameters": network.parameters(),
         "manifest_sha256": manifest_sha256,
         "device": building.device(),
         "engine": "none: nothing is frozen"
-        if network.cut == "pixels"
+        if unfrozen
         else engines.choose(network.settings.engine),
         "versions": versions(),
         "seconds": clock.seconds,
     }
+
+
+def finish(
+    network: Network,
+    result: Result,
+    *,
+    predictions: pd.DataFrame,
+    metrics: dict[str, Any],
+    record: dict[str, Any],
+) -> None:
+    """Write what a finished training leaves; parameters.json comes last and makes it finished.
+
+    Parameters
+    ----------
+    network : Network
+    result : Result
+        From `claim`.
+    predictions : DataFrame
+        From `predict_cells`.
+    metrics : dict
+        From `evaluation.evaluate`.
+    record : dict
+        From `describe`.
+
+    Examples
+    --------
+    >>> result = claim("first", "mobilenet", training_settings)
+    >>> finish(network, result, predictions=predictions, metrics={}, record={})
+    >>> sorted(path.name for path in result.folder.iterdir())
+    ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
+    """
+    result.finish(predictions, metrics, record, save=network.full.save)

@@ -1,7 +1,8 @@
 """The frozen part of a network runs once over all cells; what it gives is kept.
 
-Features at the cut are computed once and memory-mapped; every epoch trains the tail on them. That is the same
-mathematics as training the whole network with its lower part frozen, without repeating the frozen part in every epoch.
+Features at the cut are computed once and memory-mapped; every epoch trains the tail on them. That
+is the same mathematics as training the whole network with its lower part frozen, without repeating
+the frozen part in every epoch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -23,17 +24,18 @@ from . import engines
 if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
+    from ..networks.registry import Cut
     from ..settings import TrainingSettings
 
 
-def feature_precision(cut: str | tuple[str, ...], settings: TrainingSettings) -> Any:
+def feature_precision(cut: Cut, settings: TrainingSettings) -> str:
     """Precision in which features are kept: half, except for pooled ones, which are small."""
     if settings.features != "auto":
         return settings.features
     return "float32" if cut == "pooled" else "float16"
 
 
-def orientations_needed(settings: TrainingSettings) -> Any:
+def orientations_needed(settings: TrainingSettings) -> int:
     """How many orientations of each cell pass the trunk."""
     return max(settings.orientations, settings.average)
 
@@ -47,79 +49,64 @@ def weights_digest(trunk: keras.Model) -> str:
 
 
 def features_key(
-    name: str,
-    cut: str | tuple[str, ...],
-    digest: str,
-    cells_key: str,
-    settings: TrainingSettings,
-    engine: str,
+    name: str, cut: Cut, digest: str, cells_key: str, settings: TrainingSettings, engine: str
 ) -> str:
     """Identify features by everything that decides them."""
-    recipe = [
-        cells_key,
-        name,
-        cut,
-        digest,
-        orientations_needed(settings),
-        feature_precision(cut, settings),
-    ]
-    recipe += [engine, keras.mixed_precision.dtype_policy().name]
+    asked = [orientations_needed(settings), feature_precision(cut, settings), engine]
+    recipe = [cells_key, name, cut, digest, *asked, keras.mixed_precision.dtype_policy().name]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 
-def features_path(name: str, key: str, settings: TrainingSettings) -> Any:
+def features_path(name: str, key: str, settings: TrainingSettings) -> Path:
     """Where the features of a key are kept."""
     return Path(settings.cache_folder) / "features" / f"{name}-{key[:32]}.npy"
 
 
-def compute_features(network: Network, cells: Cells, settings: TrainingSettings) -> Any:
+def compute_features(network: Network, cells: Cells) -> np.ndarray | OrientedPixels:
     """Run the trunk once over all cells, or open what an earlier run has left.
 
     Parameters
     ----------
-    network : networks.Network
-    cells : loading.Cells
-    settings : TrainingSettings
+    network : Network
+        Its settings say in how many orientations, by which engine, and where features are kept.
+    cells : Cells
 
     Returns
     -------
     ndarray of shape (orientations, cells, ...), or OrientedPixels where nothing is frozen
         Features at the cut, memory-mapped; ``features[0]`` belongs to the cells as they are.
 
+    Raises
+    ------
+    InputError
+        If features are not finite or too large for half precision, or the disk has no room.
+
     Examples
     --------
-    >>> compute_features(network, cells, training_settings).shape
+    >>> compute_features(network, cells).shape
     (1, 160, 1024)
     """
     if network.cut == "pixels":
         return OrientedPixels(cells.pixels)
-    name, orientations, precision = (
-        network.architecture.name,
-        orientations_needed(settings),
-        feature_precision(network.cut, settings),
-    )
-    engine = engines.choose(settings.engine)
-    key = features_key(
-        name, network.cut, weights_digest(network.trunk), cells.key, settings, engine
-    )
-    path = features_path(name, key, settings)
-    pixels, shape = cells.pixels, network.trunk.output.shape[1:]
-    forward = functools.cache(
-        lambda: engines.forward(engine, network.trunk)
-    )  # made when there is something to do
+    name, settings, pixels = network.architecture.name, network.settings, cells.pixels
+    precision, engine = feature_precision(network.cut, settings), engines.choose(settings.engine)
+    digest = weights_digest(network.trunk)
+    key = features_key(name, network.cut, digest, cells.key, settings, engine)
 
-    def compute(start: int, stop: int) -> Any:
+    @functools.cache
+    def forward() -> engines.Forward:  # made when there is something to compute
+        return engines.forward(engine, network.trunk)
+
+    def compute(start: int, stop: int) -> np.ndarray:
         """Rows of all orientations, one orientation after the other."""
-        rows = np.arange(start, stop)
-        parts = [
-            orient(pixels[rows[rows // len(pixels) == orientation] % len(pixels)], orientation)
-            for orientation in range(start // len(pixels), (stop - 1) // len(pixels) + 1)
-        ]
+        turns, rows = np.divmod(np.arange(start, stop), len(pixels))
+        parts = [orient(pixels[rows[turns == turn]], turn) for turn in np.unique(turns)]
         computed = forward()(np.concatenate(parts))
         check_range(computed, precision)
         return computed
 
-    title = f"{network.architecture.title}: frozen part"
+    orientations, shape = orientations_needed(settings), network.trunk.output.shape[1:]
+    path, title = features_path(name, key, settings), f"{network.architecture.title}: frozen part"
     flat = filled(path, key, (orientations * len(pixels), *shape), precision, compute, title)
     return flat.reshape(orientations, len(pixels), *shape)
 
