@@ -209,6 +209,7 @@ def _chooser(
     chosen = segmenters.get(segmenter)
 
     def segment(path: Path, picture: np.ndarray, scale: float | None) -> Segmentation | None:
+        """Cells of one field; ``None``: the user's answers do not have it."""
         size = diameter or (RED_CELL / scale if scale else None)
         if not known:
             return chosen(picture, red_cell_diameter=size)

@@ -185,4 +185,5 @@ def _parts(length: int, side: int) -> list[slice]:
 
 
 def _widened(part: slice, margin: int, length: int) -> slice:
+    """The part with its margin, within the field."""
     return slice(max(0, part.start - margin), min(part.stop + margin, length))

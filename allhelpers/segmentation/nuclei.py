@@ -70,6 +70,7 @@ def find(densities: np.ndarray, diameter: float) -> np.ndarray:
 
 
 def _red_area(diameter: float) -> float:
+    """Pixels of a red cell."""
     return np.pi / 4 * diameter**2
 
 
