@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from allhelpers import __version__  # noqa: E402
 from allhelpers.networks.registry import ARCHITECTURES  # noqa: E402
+from allhelpers.segmentation.parameters import SmearSettings  # noqa: E402
 from allhelpers.settings import (  # noqa: E402
     ChoicesSettings,
     ClassicalSettings,
@@ -74,6 +75,7 @@ FURTHER = {
 }
 DATA = ("images", "split", "allow_subset", "seed", "run_folder")
 MAIN = {
+    SmearSettings: tuple(SmearSettings.model_fields),
     DataSettings: DATA,
     TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
     OwnCellsSettings: (
@@ -105,6 +107,7 @@ MAIN = {
     ),
 }
 KINDS = {
+    "0": SmearSettings,
     "1": DataSettings,
     "2": TrainingSettings,
     "3": ComparisonSettings,
@@ -116,6 +119,7 @@ KINDS = {
 # Values that a text may take, where it is no Literal; others can be typed in.
 SUGGESTED = {
     "images": ["sample", "kaggle"],
+    "fields": ["sample"],
     "manifest": ["", "folders"],
     "split": ["paper", "patient", "patient:1/5", "fold_0:fold_1"],
     "weights": ["default", "imagenet", "random"],
