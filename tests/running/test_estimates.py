@@ -22,7 +22,13 @@ def multiply_adds(model):
     return total / 1e9
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+SLOW_TO_BUILD = ("inceptionv3", "nasnetmobile")
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_TO_BUILD)) for name in ARCHITECTURES
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_multiply_adds_are_those_of_the_network(name):
     architecture = registry.get(name)
     model = architecture.build(architecture.input_size)
@@ -36,7 +42,12 @@ def test_multiply_adds_are_those_of_the_network(name):
 def test_more_trained_blocks_take_longer():
     each = [
         estimates.seconds(
-            "mobilenet", TrainingSettings(unfreeze=part), 4586, 4446, cores=2, gpu=False
+            "mobilenet",
+            TrainingSettings(unfreeze=part),
+            cells=4586,
+            training_cells=4446,
+            cores=2,
+            gpu=False,
         )
         for part in ("none", "default", "block_12", "block_6", "all")
     ]

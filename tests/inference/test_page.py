@@ -1,6 +1,7 @@
 """The page that shows a trained model new pictures, and what it is made of."""
 
 import re
+import shutil
 import urllib.error
 import urllib.request
 
@@ -8,35 +9,42 @@ import numpy as np
 import pytest
 
 from allhelpers._core.errors import InputError
-from allhelpers._core.machine import Clock
-from allhelpers.data import loading, sources
-from allhelpers.evaluation import metrics
-from allhelpers.inference import page, similar
+from allhelpers.inference import page, saved, similar
 from allhelpers.inference.similar import NEIGHBOURS
-from allhelpers.networks import building, registry
-from allhelpers.networks.pretrained import Weights
 from allhelpers.running import cli
-from allhelpers.training import records
-from tests.helpers import with_p_all
+from allhelpers.runs import Run
 
 
 @pytest.fixture(scope="module")
-def trained(make_settings, cells, tmp_path_factory):
-    """A network with random weights, as if it had been trained."""
-    return building.build(
-        registry.get("mobilenet"), make_settings(unfreeze="none"), Weights("random"), cells
-    )
+def result(real_run):
+    """What MobileNet has left in the real run."""
+    return Run(real_run.folder).result("mobilenet")
 
 
 @pytest.fixture(scope="module")
-def known(trained, cells):
-    return similar.reference_cells(trained, cells)
+def trained(result):
+    return saved.load(result.folder)
 
 
 @pytest.fixture(scope="module")
-def files(make_settings, cells):
-    source = sources.open_images(make_settings())
-    return [source.path / file for file in cells.table["file"].iloc[:3]]
+def run_cells(result):
+    """The run's cells, found again."""
+    return similar.cells_of(result.folder)
+
+
+@pytest.fixture(scope="module")
+def known(trained, run_cells):
+    return similar.reference_cells(trained, run_cells)
+
+
+@pytest.fixture(scope="module")
+def images(cache):
+    return cache / "sample-160"
+
+
+@pytest.fixture(scope="module")
+def files(images, run_cells):
+    return [images / file for file in run_cells.table["file"].iloc[:3]]
 
 
 def test_new_cells_get_probabilities_evidence_and_neighbours(trained, known, files):
@@ -47,16 +55,15 @@ def test_new_cells_get_probabilities_evidence_and_neighbours(trained, known, fil
     assert (np.diff(seen.distances, axis=1) >= 0).all()
 
 
-def test_a_training_cell_is_its_own_nearest_neighbour(trained, known, cells, make_settings):
-    source = sources.open_images(make_settings())
-    seen = similar.explain(trained, [source.path / known.table["file"].iloc[5]], known)
+def test_a_training_cell_is_its_own_nearest_neighbour(trained, known, images):
+    seen = similar.explain(trained, [images / known.table["file"].iloc[5]], known)
     assert seen.neighbours[0, 0] == 5
     assert seen.distances[0, 0] == pytest.approx(0, abs=1e-5)
 
 
-def test_only_training_cells_are_neighbours(known, cells):
+def test_only_training_cells_are_neighbours(known, run_cells):
     assert set(known.table["split"]) == {"train"}
-    assert len(known.table) == len(cells.rows("train"))
+    assert len(known.table) == len(run_cells.rows("train"))
 
 
 def test_answer_names_each_picture_and_class(trained, known, files):
@@ -74,26 +81,8 @@ def test_what_cannot_be_shown_is_said_in_one_sentence(trained, tmp_path):
         page.answer(trained, [str(tmp_path / "text.png")])
 
 
-@pytest.fixture
-def finished(trained, cells, make_settings, tmp_path):
-    """A finished run of that network on the sample, with the predictions of one that guesses."""
-    rows = cells.table[cells.table["split"] != "train"]
-    predictions = with_p_all(rows, np.random.default_rng(0).random(len(rows)))
-    settings = make_settings(unfreeze="none", run_folder=str(tmp_path))
-    loading.record_cells(cells, settings)
-    record = records.describe(trained, cells, cells.notes, "x", Clock())
-    records.finish(
-        trained,
-        tmp_path / "mobilenet",
-        predictions,
-        metrics.evaluate(predictions, cells.notes),
-        record,
-    )
-    return tmp_path / "mobilenet"
-
-
-def test_heading_warns_and_gives_intervals(finished):
-    said = page.page_heading(finished)
+def test_heading_warns_and_gives_intervals(result):
+    said = page.page_heading(result.folder)
     assert said.startswith("# MobileNet: ALL (leukaemic) or HEM (normal)?")
     assert "Research only, not for diagnosis." in said
     assert "On its 70 test cells: accuracy" in said
@@ -101,15 +90,17 @@ def test_heading_warns_and_gives_intervals(finished):
     assert "synthetic cells" in said
 
 
-def test_training_cells_of_a_finished_run_are_found_again(finished, cells):
-    assert similar.cells_of(finished).table.equals(cells.table)
+def test_training_cells_of_a_finished_run_are_found_again(real_run, run_cells):
+    assert run_cells.table.astype(str).equals(Run(real_run.folder).manifest().astype(str))
 
 
-def test_other_pictures_than_the_training_had_are_refused(finished):
-    path = finished.parent / "manifest.csv"
-    path.write_text(path.read_text().replace("train", "valid", 1))
+def test_other_pictures_than_the_training_had_are_refused(real_run, result, tmp_path):
+    other = Run(tmp_path / "run")
+    shutil.copytree(result.folder, other.result("mobilenet").folder)
+    manifest = Run(real_run.folder).manifest_path.read_text()
+    other.manifest_path.write_text(manifest.replace("train", "valid", 1))
     with pytest.raises(InputError, match="holds other cells than"):
-        similar.cells_of(finished)
+        similar.cells_of(other.result("mobilenet").folder)
 
 
 def test_page_answers_on_this_machine_only(trained, known):

@@ -2,9 +2,11 @@ import pytest
 from pydantic import BaseModel
 
 from allhelpers import settings
+from allhelpers._core import renaming
 from allhelpers._core.errors import InputError
 from allhelpers.running import parameters
 from allhelpers.settings import (
+    RENAMED,
     CollapseSettings,
     DataSettings,
     RunSettings,
@@ -81,6 +83,8 @@ def test_misspelt_notebook_parameter_is_an_error():
         ("images", "2019", "2019"),
         ("architectures", "mobilenet,vgg16", "mobilenet,vgg16"),
         ("epochs", "ten", "ten"),
+        ("epochs", "[", "["),
+        ("average", "mobilenet=4", {"mobilenet": 4}),
     ],
 )
 def test_text_of_the_command_line_becomes_values(name, text, value):
@@ -104,6 +108,41 @@ def test_settings_files_that_are_none(tmp_path, content):
     (tmp_path / "s.yaml").write_text(content)
     with pytest.raises(InputError, match="write one 'name: value' per line"):
         parameters.read_file(tmp_path / "s.yaml")
+
+
+@pytest.fixture
+def warnings(caplog):
+    """What is warned of, from the beginning."""
+    renaming._warn.cache_clear()
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def test_former_names_are_read_from_files_with_one_warning(tmp_path, warnings):
+    (tmp_path / "old.yaml").write_text("average: {vgg16: 4}\nhidden: 8\noptimiser: adam\n")
+    for _ in range(2):
+        values = parameters.read_file(tmp_path / "old.yaml")
+    assert values == {"tta": {"vgg16": 4}, "hidden_units": 8, "optimizer": "adam"}
+    expected = [
+        f"The setting {old} is called {RENAMED[old]} now: write {RENAMED[old]}."
+        for old in ("average", "hidden", "optimiser")
+    ]
+    assert warnings() == expected
+
+
+def test_former_name_that_is_given_to_a_notebook_counts(warnings):
+    """Papermill puts its values behind the parameters cell, which has today's names."""
+    namespace = {"tta": 1, "epochs": 3, "average": 4, "__annotations__": {"tta": int}}
+    settings = parameters.from_notebook(TrainingSettings, namespace)
+    assert (settings.tta, settings.epochs) == (4, 3)
+    assert warnings() == ["The setting average is called tta now: write tta."]
+
+
+def test_every_former_name_is_a_setting_no_more():
+    for former, name in RENAMED.items():
+        assert name in RunSettings.model_fields
+        assert former not in RunSettings.model_fields
+    given = validate(RunSettings, {"norm_momentum": 0.5, "features": "float32"})
+    assert (given.batch_norm_momentum, given.feature_dtype) == (0.5, "float32")
 
 
 def test_settings_files_of_the_project_are_valid():

@@ -8,7 +8,7 @@ import pytest
 
 from allhelpers import __version__
 from allhelpers._core.errors import InputError
-from allhelpers.running import colab, parameters
+from allhelpers.running import colab, messages, parameters
 from allhelpers.settings import DataSettings
 
 
@@ -76,6 +76,7 @@ def test_button_downloads_models_report_and_tables(in_colab, tmp_path):
 
 
 def test_elsewhere_the_place_of_the_results_is_said(tmp_path, capsys):
+    messages.show()
     colab.offer(tmp_path)
     assert str(tmp_path) in capsys.readouterr().out
     assert not (tmp_path / "results.zip").exists()

@@ -1,5 +1,6 @@
-"""Damaged and hostile inputs, generated: each ends in success or in one sentence, and nothing is
-written elsewhere.
+"""Damaged and hostile inputs, generated: each ends in success or in one sentence.
+
+Nothing is written elsewhere.
 """
 
 import contextlib
@@ -27,9 +28,8 @@ from allhelpers.running import cli, parameters, planning
 from allhelpers.settings import RunSettings, validate
 
 QUICK, ALL = 12, 125  # inputs of each kind; four kinds
-ODD_VALUES = [
-    "", "x" * 10**5, -1, 0, 1e308, float("nan"), None, [], {}, [[]], {"a": {"b": 1}}, "../..", "1/0", True, 2**70,
-]  # fmt: skip
+NUMBERS = [-1, 0, 1e308, float("nan"), 2**70, True, None]
+ODD_VALUES = [*NUMBERS, "", "x" * 10**5, "../..", "1/0", [], {}, [[]], {"a": {"b": 1}}]
 PATIENCE = 30  # seconds for one input
 REQUIRED = {"architectures": "mobilenet", "weights": "random"}
 
@@ -62,9 +62,7 @@ def time_limit():
 
 
 def command(*arguments):
-    """The command line in this process; returns its status. Any exception that it lets through
-    fails the test.
-    """
+    """The status of a command; any exception that the command line lets through fails the test."""
     errors = io.StringIO()
     with (
         time_limit(),
@@ -204,7 +202,9 @@ def test_malformed_settings(tmp_path, inputs, monkeypatch):
         if seed % 2:
             text = damage(text, draw)
         (tmp_path / "settings.yaml").write_bytes(text)
-        sentence = refusal(lambda: planning.check(parameters.read_file(tmp_path / "settings.yaml")))
+        sentence = refusal(
+            lambda: planning.plan_run(parameters.read_file(tmp_path / "settings.yaml"))
+        )
         refused += bool(sentence)
         assert len(sentence) < 1100
         assert [path.name for path in tmp_path.iterdir()] == ["settings.yaml"]

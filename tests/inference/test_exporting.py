@@ -20,46 +20,56 @@ needs_onnx = pytest.mark.skipif(
     lacks_onnx, reason="ONNX's packages, which are optional, are not installed"
 )
 KINDS = [pytest.param("onnx", marks=needs_onnx), "litert", "saved_model"]
+# VGG16 and ResNet50 take ten times as long, and nothing of the export knows which network it is.
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name != "mobilenet")) for name in PAPERS_THREE
+]
 
 
-@pytest.mark.parametrize("name", PAPERS_THREE)
+@pytest.fixture
+def small(cells):
+    return few(cells, count=8, valid=2)
+
+
+@pytest.fixture
+def network(make_settings, small):
+    return network_of("mobilenet", make_settings(unfreeze="none"), small)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_exported_model_gives_the_same_probabilities(name, kind, cells, make_settings, tmp_path):
-    some = few(cells, count=8, valid=2)
-    network = network_of(name, make_settings(average=8 if name == "mobilenet" else 1), some)
+def test_exported_model_gives_the_same_probabilities(name, kind, small, make_settings, tmp_path):
+    network = network_of(name, make_settings(tta=8 if name == "mobilenet" else 1), small)
     path = tmp_path / f"model{SUFFIXES[kind]}"
     compared, difference = exporting.export(network, kind, path)
     assert compared == "16 synthetic cells"
     assert difference < TOLERANCE
     np.testing.assert_allclose(
-        exporting.run(path, kind, some.pixels),
-        predicting.probabilities(network, some.pixels),
+        exporting.run(path, kind, small.pixels),
+        predicting.probabilities(network, small.pixels),
         atol=TOLERANCE,
     )
     assert (
         read_json(tmp_path / f"{path.name}.json")["orientations_averaged_inside"]
-        == network.settings.average
+        == network.settings.tta
     )
 
 
-def test_export_that_differs_leaves_nothing(cells, make_settings, tmp_path, monkeypatch):
-    network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
+def test_export_that_differs_leaves_nothing(network, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "TOLERANCE", -1)
     with pytest.raises(InputError, match="differ by"):
         exporting.export(network, "saved_model", tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_to_onnx_says_what_to_install(cells, make_settings, tmp_path, monkeypatch):
-    network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
+def test_export_to_onnx_says_what_to_install(network, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "ONNX_PACKAGES", ("onnx", "no_such_package"))
     with pytest.raises(InputError, match="needs no_such_package: pip install"):
         exporting.export(network, "onnx", tmp_path / "model.onnx")
 
 
 @needs_onnx
-def test_example_runs_without_keras_and_agrees(cells, make_settings, tmp_path):
-    network = network_of("mobilenet", make_settings(unfreeze="none"), few(cells, count=8, valid=2))
+def test_example_runs_without_keras_and_agrees(network, tmp_path):
     exporting.export(network, "onnx", tmp_path / "model.onnx")
     folder = synthetic.draw_sample(tmp_path / "cells", SAMPLE)
     picture = next(folder.rglob("*.bmp"))
