@@ -73,12 +73,6 @@ class DataSettings(BaseModel):
     def _todays_names(cls, values: Any) -> Any:
         return renamed(values) if isinstance(values, Mapping) else values
 
-    def __getattr__(self, name: str) -> Any:
-        # TEMPORARY: rooms that still read a setting by its old name; goes when they are renamed.
-        if name in RENAMED:
-            return getattr(self, RENAMED[name])
-        return super().__getattr__(name)  # type: ignore[misc]
-
     images: str = Field(
         SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name"
     )

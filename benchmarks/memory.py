@@ -25,7 +25,7 @@ def main():
     parser.add_argument("folder", help="of caches")
     args = parser.parse_args()
     settings = TrainingSettings(
-        epochs=1, features="float32", cache_folder=args.folder, run_folder=args.folder
+        epochs=1, feature_dtype="float32", cache_folder=args.folder, run_folder=args.folder
     )
     network = building.build(registry.get(ARCHITECTURE), settings, None, classes=OFFICIAL_CLASSES)
     random, shape = np.random.default_rng(settings.seed), network.tail.input.shape[1:]

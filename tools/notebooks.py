@@ -51,24 +51,24 @@ FURTHER = {
     ),
     "steps and head": (
         "unfreeze",
-        "optimiser",
+        "optimizer",
         "batch_norm",
         "batch_size",
         "momentum",
         "schedule",
-        "hidden",
+        "hidden_units",
         "activation",
         "dropout",
         "label_smoothing",
     ),
     "what the network sees, and the machine": (
         "orientations",
-        "average",
+        "tta",
         "balance",
-        "norm_momentum",
+        "batch_norm_momentum",
         "refit",
         "patience",
-        "features",
+        "feature_dtype",
         "engine",
         "deterministic",
     ),
@@ -77,7 +77,7 @@ DATA = ("images", "split", "allow_subset", "seed", "run_folder")
 MAIN = {
     SmearSettings: tuple(SmearSettings.model_fields),
     DataSettings: DATA,
-    TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
+    TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimizer", "learning_rate"),
     OwnCellsSettings: (
         "images",
         "manifest",
@@ -103,7 +103,7 @@ MAIN = {
         "epochs",
         "learning_rates",
         "seeds",
-        "hidden",
+        "hidden_units",
     ),
 }
 KINDS = {

@@ -1,4 +1,6 @@
-"""Settings that had other names once; files, notebooks and commands with the old ones go on working."""
+"""Settings that had other names once; files, notebooks and commands with the old ones go on
+working.
+"""
 
 from __future__ import annotations
 

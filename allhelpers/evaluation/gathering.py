@@ -226,7 +226,8 @@ def finished_in(run_folder: str | Path) -> list[str]:
 def tested(run_folders: Iterable[str | Path]) -> dict[str, list[pd.DataFrame]]:
     """Test predictions of several runs, by method."""
     tables: dict[str, list[pd.DataFrame]] = {}
-    for folder in run_folders:
+    # One run by two spellings of its path is one run.
+    for folder in dict.fromkeys(Path(folder).resolve() for folder in run_folders):
         for name in finished_in(folder):
             tables.setdefault(name, []).append(Run(folder).result(name).predictions("test"))
     return tables

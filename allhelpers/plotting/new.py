@@ -61,7 +61,8 @@ def _neighbours(
     line: np.ndarray, explanation: Explanation, known: ReferenceCells, *, number: int
 ) -> None:
     """The training cells most like one new cell, with their distances."""
-    assert explanation.neighbours is not None and explanation.distances is not None
+    assert explanation.neighbours is not None
+    assert explanation.distances is not None
     places, distances = explanation.neighbours[number], explanation.distances[number]
     for ax, place, distance in zip(line, places, distances, strict=True):
         row = known.table.iloc[place]

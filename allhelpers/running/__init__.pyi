@@ -1,6 +1,8 @@
 __all__ = [
     "Plan",
+    "SweepOptions",
     "check_version",
+    "distribute_features",
     "estimate",
     "from_notebook",
     "offer",
@@ -12,8 +14,10 @@ __all__ = [
     "run_sweep",
 ]
 
+from .cluster import SweepOptions as SweepOptions
 from .colab import check_version as check_version
 from .colab import offer as offer
+from .distributed import distribute_features as distribute_features
 from .estimates import estimate as estimate
 from .parameters import from_notebook as from_notebook
 from .parameters import read_file as read_file

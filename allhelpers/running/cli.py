@@ -144,6 +144,12 @@ def _print_comparison(folder: Path) -> None:
 @_option("--cpus", float, "CORES", "cores that Ray sets aside for each (default: 1)")
 @_option("--gpus", float, "GPUS", "GPUs that Ray sets aside for each, say 0.5 (default: 0)")
 @_option("--retries", int, "TIMES", "how often what fails is tried again (default: 2)")
+@click.option(
+    "--distribute",
+    is_flag=True,
+    default=None,
+    help="divide each frozen part among the machines: see docs/cluster.md",
+)
 def sweep(file: Path, output: Path | None, **options: Any) -> None:
     """Run every combination of a sweep file's variants and grid, each as `run` does.
 
@@ -155,9 +161,9 @@ def sweep(file: Path, output: Path | None, **options: Any) -> None:
     from . import sweep as sweeps
     from .planning import ROOT
 
-    names = [field.name for field in dataclasses.fields(sweeps.How)]
+    names = [field.name for field in dataclasses.fields(sweeps.SweepOptions)]
     means = {name: options.pop(name) for name in names if name in options}
-    how = sweeps.How(**{name: value for name, value in means.items() if value is not None})
+    how = sweeps.SweepOptions(**{name: value for name, value in means.items() if value is not None})
     folder = output or ROOT / "runs" / file.stem
     planned = sweeps.read_sweep(file, current().given(options), folder)
     failed = sweeps.run_sweep(planned, folder, how)

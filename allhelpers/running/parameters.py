@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from .._core.errors import InputError
+from .._core.packaged import named
 from .._core.renaming import RENAMED, renamed
 from ..networks import registry
 from ..networks.registry import NAMES
@@ -98,7 +99,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """
     remedy = "write one 'name: value' per line."
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(named(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -241,7 +241,7 @@ def _method(name: str, common: dict[str, Any], own: dict[str, Any]) -> dict[str,
 def expand(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Several splits or seeds, separated by commas, as one set of settings each."""
     lists: dict[str, list[Any]] = {
-        name: values[name].split(",")
+        name: list(dict.fromkeys(values[name].split(",")))  # the same one twice is one run
         for name in ("split", "seed")
         if isinstance(values.get(name), str)
     }

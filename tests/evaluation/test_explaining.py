@@ -78,7 +78,7 @@ def test_what_speaks_against_a_class_is_dark(bright):
 @pytest.mark.parametrize("hidden", [0, 16])
 def test_a_trained_head_is_caught_looking_at_a_mark(hidden, cells, make_settings):
     """Leukaemic cells get a bright square: the head learns it, and Grad-CAM shows it."""
-    settings = make_settings(unfreeze="none", epochs=60, hidden=hidden)
+    settings = make_settings(unfreeze="none", epochs=60, hidden_units=hidden)
     positive = (cells.table["label"] == "all").to_numpy()
     pixels = np.where(positive[:, None, None, None], with_square(cells.pixels), cells.pixels)
     marked = replace(cells, pixels=pixels)
@@ -97,7 +97,7 @@ CASES += [(name, "default") for name in ARCHITECTURES] + [("mobilenet", "all"), 
 @pytest.mark.parametrize(("name", "unfreeze"), CASES)
 def test_every_network_can_be_asked(name, unfreeze, cells, make_settings):
     """Features are what the head decides on: from them it gives the network's probabilities."""
-    settings = make_settings(input_size=SIZE, unfreeze=unfreeze, hidden=8, dropout=0.2)
+    settings = make_settings(input_size=SIZE, unfreeze=unfreeze, hidden_units=8, dropout=0.2)
     shown = small(cells)
     network, pixels = network_of(name, settings, shown), shown.pixels[:3]
     heat = explaining.grad_cam(network, pixels, "hem")

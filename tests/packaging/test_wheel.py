@@ -13,7 +13,8 @@ from tests.helpers import ROOT
 
 pytestmark = pytest.mark.slow
 
-RUN = "run --output here --architectures mobilenet --weights random --unfreeze none --input-size 96"
+RUN = "run --settings settings/sample.yaml --output here --architectures mobilenet"
+RUN += " --weights random --unfreeze none --input-size 96"
 
 
 def call(*command, cwd=None):

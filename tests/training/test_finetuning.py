@@ -170,7 +170,7 @@ def test_loss_that_is_not_finite_stops_training(some, make_small):
 @pytest.mark.parametrize("unfreeze", ["default", "all"])
 def test_probabilities_are_averaged_over_orientations(unfreeze, small_cells, make_small, tmp_path):
     seven, keeping = few(small_cells, count=4, valid=3), {"cache_folder": str(tmp_path)}
-    settings = make_small(unfreeze=unfreeze, average=4, features="float32", **keeping)
+    settings = make_small(unfreeze=unfreeze, tta=4, feature_dtype="float32", **keeping)
     network = network_of("toy", settings, seven)
     features = trunk.compute_features(network, seven)
     table = finetuning.predict_cells(network, features, seven)
