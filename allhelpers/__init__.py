@@ -4,8 +4,7 @@ they can do.
 A cell's way through the package, one room after the other::
 
     image files -> manifest row -> pixels -> features -> probabilities -> metrics -> figures, report
-                   data                      networks, training           evaluation plotting,
-                   reporting
+                   data                      networks, training           evaluation plotting, ...
 
 `running` drives the rooms (command line, notebooks, sweeps), `inference` uses saved models, `runs`
 owns a run's folder, `settings` names every setting. ALL stands for acute lymphoblastic leukaemia.
