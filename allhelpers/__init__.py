@@ -1,12 +1,13 @@
-"""Fine-tune ImageNet networks on pictures of single white-blood cells, and measure honestly what they can do.
+"""Fine-tune ImageNet networks on pictures of single white-blood cells, and measure honestly what
+they can do.
 
 A cell's way through the package, one room after the other::
 
     image files -> manifest row -> pixels -> features -> probabilities -> metrics -> figures, report
-                   data                      networks, training           evaluation plotting, reporting
+                   data                      networks, training           evaluation plotting, ...
 
-`running` drives the rooms (command line, notebooks, sweeps), `inference` uses saved models, `runs` owns a run's
-folder, `settings` names every setting. ALL stands for acute lymphoblastic leukaemia.
+`running` drives the rooms (command line, notebooks, sweeps), `inference` uses saved models, `runs`
+owns a run's folder, `settings` names every setting. ALL stands for acute lymphoblastic leukaemia.
 
 Research only, not for diagnosis.
 """

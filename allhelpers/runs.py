@@ -41,6 +41,7 @@ from ._core.files import (
     write_json,
     write_text,
 )
+from ._core.renaming import renamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,7 @@ def changed_settings(
     >>> changed_settings({"epochs": 5, "seed": 1}, {"epochs": 9, "seed": 1})
     ['epochs']
     """
+    earlier, wanted = renamed(earlier), renamed(wanted)
     names = {*earlier, *wanted} - set(ignoring)
     absent = object()
     return sorted(name for name in names if earlier.get(name, absent) != wanted.get(name, absent))
@@ -113,7 +115,10 @@ class Result:
 
     def record(self) -> dict:
         """What parameters.json holds: settings, weights, versions, times."""
-        return read_json(self.record_path)
+        record = read_json(self.record_path)
+        if "settings" in record:
+            record["settings"] = renamed(record["settings"])
+        return record
 
     def metrics(self) -> dict:
         """What metrics.json holds, by split."""

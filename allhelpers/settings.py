@@ -1,12 +1,13 @@
 """Every setting, its type, its default and its help, in one place.
 
-The parameters cells of the notebooks, the command line and the settings files all end in these classes; an unknown
-name or a wrong type is an error.
+The parameters cells of the notebooks, the command line and the settings files all end in these
+classes; an unknown name or a wrong type is an error.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -15,33 +16,30 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from ._core.errors import InputError
+from ._core.renaming import RENAMED as RENAMED
+from ._core.renaming import renamed
 from .data import splitting
 from .data.splitting import DEFAULT_SEED, HELP
 from .networks import registry
 from .networks.registry import CLASSICAL, NAMES
 
-if TYPE_CHECKING:
-    from .networks.registry import Architecture
-
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 
-OPTIMISERS = ("sgd", "adam", "rmsprop", "adagrad", "ftrl")
+Optimizer = Literal["sgd", "adam", "rmsprop", "adagrad", "ftrl"]
+OPTIMISERS = get_args(Optimizer)
 
-ENGINES = ("auto", "keras", "keras-float16", "openvino", "openvino-bfloat16")
+Engine = Literal["auto", "keras", "keras-float16", "openvino", "openvino-bfloat16"]
+ENGINES = get_args(Engine)
 
-ACTIVATIONS = (
-    "relu",
-    "tanh",
-    "elu",
-    "sigmoid",
-    "softplus",
-    "softsign",
-)  # the six of the paper's literature
+# The six of the paper's literature.
+Activation = Literal["relu", "tanh", "elu", "sigmoid", "softplus", "softsign"]
+ACTIVATIONS = get_args(Activation)
 
 PAPERS_SIZE = 224  # pixels
 
@@ -62,17 +60,26 @@ PLACES = (
 )
 
 
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
 class DataSettings(BaseModel):
     """Which cells, and who trains and who tests."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _todays_names(cls, values: Any) -> Any:
+        return renamed(values) if isinstance(values, Mapping) else values
 
     images: str = Field(
         SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name"
     )
     manifest: str = Field(
         "",
-        description="CSV file of cells; folders: a folder per class; empty: the project's data_manifest.csv",
+        description="CSV file of cells; folders: a folder per class; empty: the project's "
+        "data_manifest.csv",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
     split: str = Field("paper", description=HELP)
@@ -108,26 +115,27 @@ class DataSettings(BaseModel):
 
     @field_validator("split")
     @classmethod
-    def _known_split(cls, split: str) -> Any:
+    def _known_split(cls, split: str) -> str:
         splitting.parse(split)
         return split
 
     @field_validator("input_size", "crop")
     @classmethod
-    def _large_enough(cls, size: int, field: Any) -> Any:
+    def _large_enough(cls, size: int, field: ValidationInfo) -> int:
         if 0 < size < LEAST_SIZE:
             raise InputError(
-                f"{field.field_name} = {size} is too small for a cell: choose {LEAST_SIZE} or more, or 0."
+                f"{field.field_name} = {size} is too small for a cell: "
+                f"choose {LEAST_SIZE} or more, or 0."
             )
         return size
 
     @property
-    def size(self) -> Any:
+    def size(self) -> int:
         """Side of the decoded cells, in pixels."""
         return self.input_size or PAPERS_SIZE
 
     @property
-    def synthetic(self) -> Any:
+    def synthetic(self) -> bool:
         """Whether the cells are the synthetic sample."""
         return self.images == SAMPLE
 
@@ -143,11 +151,12 @@ class TrainingSettings(DataSettings):
     )
     batch_norm: Literal["tail", "frozen", "all"] = Field(
         "tail",
-        description="which batch normalisation is trained: tail (unfrozen blocks), frozen (none), all",
+        description="which batch normalisation is trained: tail (unfrozen blocks), frozen (none), "
+        "all",
     )
     epochs: PositiveInt = Field(100, description="how often the training cells are seen")
     batch_size: PositiveInt = Field(32, description="cells per step")
-    optimiser: Literal[OPTIMISERS] = Field("sgd", description="algorithm that takes the steps")
+    optimizer: Optimizer = Field("sgd", description="algorithm that takes the steps")
     learning_rate: PositiveFloat = Field(1e-4, description="step size of the optimiser")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     schedule: Literal["constant", "cosine"] = Field(
@@ -156,10 +165,10 @@ class TrainingSettings(DataSettings):
     orientations: Literal[1, 8] = Field(
         1, description="1, or 8: each epoch sees a random rotation or reflection"
     )
-    hidden: int = Field(
+    hidden_units: int = Field(
         0, ge=0, description="units of a hidden layer in the head; 0: none, as in the paper"
     )
-    activation: Literal[ACTIVATIONS] = Field("relu", description="of that hidden layer")
+    activation: Activation = Field("relu", description="of that hidden layer")
     dropout: float = Field(
         0.0, ge=0, lt=1, description="share of pooled features that each step leaves out"
     )
@@ -169,10 +178,10 @@ class TrainingSettings(DataSettings):
     balance: Literal["none", "class", "patient"] = Field(
         "none", description="draw each class, or each class and each of its patients, equally often"
     )
-    norm_momentum: float = Field(
+    batch_norm_momentum: float = Field(
         0.99, ge=0, lt=1, description="inertia of the statistics of trained batch normalisation"
     )
-    average: Literal[1, 4, 8] = Field(
+    tta: Literal[1, 4, 8] = Field(
         1, description="orientations of a cell whose probabilities are averaged"
     )
     refit: bool = Field(
@@ -181,12 +190,13 @@ class TrainingSettings(DataSettings):
     patience: int = Field(
         0,
         ge=0,
-        description="stop when validation has not improved for so many epochs, and keep the best; 0: never",
+        description="stop when validation has not improved for so many epochs, and keep the best; "
+        "0: never",
     )
-    features: Literal["auto", "float16", "float32"] = Field(
+    feature_dtype: Literal["auto", "float16", "float32"] = Field(
         "auto", description="precision of cached features"
     )
-    engine: Literal[ENGINES] = Field(
+    engine: Engine = Field(
         "auto", description="what computes the frozen part; auto: the quickest that is there"
     )
     deterministic: bool = Field(
@@ -194,20 +204,16 @@ class TrainingSettings(DataSettings):
     )
 
     @model_validator(mode="after")
-    def _patience_needs_validation(self) -> Any:
+    def _patience_needs_validation(self) -> TrainingSettings:
         if self.patience and self.refit:
             raise InputError(
-                "patience needs validation cells, and refit trains on them: set patience = 0 or refit = False."
+                "patience needs validation cells, and refit trains on them: set patience = 0 or "
+                "refit = False."
             )
         return self
 
     def deciding(self) -> dict:
-        """Settings that decide a training, without those that only say where things are.
-
-        Returns
-        -------
-        dict
-        """
+        """Settings that decide a training, without those that only say where things are."""
         return {name: value for name, value in self.model_dump().items() if name not in PLACES}
 
 
@@ -234,12 +240,12 @@ class OwnCellsSettings(TrainingSettings):
 
     @field_validator("architecture")
     @classmethod
-    def _known_architecture(cls, architecture: Architecture) -> Any:
+    def _known_architecture(cls, architecture: str) -> str:
         registry.get(architecture)
         return architecture
 
     def training(self) -> TrainingSettings:
-        """The settings of the training alone, as `models.load` finds them again."""
+        """The settings of the training alone, as `inference.load` finds them again."""
         values = {name: getattr(self, name) for name in TrainingSettings.model_fields}
         size = self.input_size or registry.get(self.architecture).input_size
         return TrainingSettings(**{**values, "input_size": size})
@@ -261,7 +267,7 @@ class CollapseSettings(DataSettings):
     learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
 
     @property
-    def seed_list(self) -> Any:
+    def seed_list(self) -> list[int]:
         """The seeds as numbers."""
         return [int(seed) for seed in self.seeds.split(",")]
 
@@ -278,36 +284,37 @@ class ChoicesSettings(DataSettings):
         "0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas"
     )
     seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
-    hidden: PositiveInt = Field(
+    hidden_units: PositiveInt = Field(
         64, description="units of the hidden layer whose activations are compared"
     )
 
     @field_validator("architecture")
     @classmethod
-    def _known_architecture(cls, architecture: Architecture) -> Any:
+    def _known_architecture(cls, architecture: str) -> str:
         registry.get(architecture)
         return architecture
 
     @field_validator("learning_rates")
     @classmethod
-    def _numbers(cls, rates: Any) -> Any:
+    def _numbers(cls, rates: str) -> str:
         try:
             usable = all(float(rate) > 0 for rate in rates.split(","))
         except ValueError:
             usable = False
         if not usable:
             raise InputError(
-                f"learning_rates = {rates!r} cannot be used: give positive numbers, separated by commas."
+                f"learning_rates = {rates!r} cannot be used: give positive numbers, separated by "
+                "commas."
             )
         return rates
 
     @property
-    def rates(self) -> Any:
+    def rates(self) -> list[float]:
         """The step sizes as numbers."""
         return [float(rate) for rate in self.learning_rates.split(",")]
 
     @property
-    def seed_list(self) -> Any:
+    def seed_list(self) -> list[int]:
         """The seeds as numbers."""
         return [int(seed) for seed in self.seeds.split(",")]
 
@@ -323,13 +330,13 @@ class ClassicalSettings(DataSettings):
     )
 
     @property
-    def names(self) -> Any:
+    def names(self) -> list[str]:
         """The classifiers as a list of names."""
         return [name.strip() for name in self.classifiers.split(",")]
 
     @field_validator("classifiers")
     @classmethod
-    def _only_classical(cls, classifiers: Any) -> Any:
+    def _only_classical(cls, classifiers: str) -> str:
         odd = [name for name in classifiers.split(",") if name.strip() not in CLASSICAL]
         if odd:
             raise InputError(
@@ -347,7 +354,7 @@ class ComparisonSettings(DataSettings):
     )
 
     @property
-    def names(self) -> Any:
+    def names(self) -> list[str]:
         """The methods as a list of names."""
         return [name.strip() for name in self.architectures.split(",")]
 
@@ -362,14 +369,14 @@ PER_ARCHITECTURE = tuple(
 )
 
 
-def validate(kind: type, values: dict) -> Any:
+def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Build a settings object, or say in one sentence what is wrong.
 
     Parameters
     ----------
     kind : type
         One of the classes of this module.
-    values : dict
+    values : mapping of str to value
 
     Returns
     -------
@@ -387,7 +394,7 @@ def validate(kind: type, values: dict) -> Any:
     >>> validate(DataSettings, {"crop": 10})
     Traceback (most recent call last):
         ...
-    allhelpers.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
+    allhelpers._core.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
     """
     try:
         settings = kind(**values)
@@ -398,7 +405,7 @@ def validate(kind: type, values: dict) -> Any:
     return settings
 
 
-def _sentence(kind: Any, problem: Any) -> Any:
+def _sentence(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
     if isinstance(problem.get("ctx", {}).get("error"), InputError):
         return str(problem["ctx"]["error"])
     name = str(problem["loc"][0])

@@ -1,7 +1,8 @@
-"""Measure speed and memory on real cells, keep the figures in results/speed/, and write them into the README.
+"""Measure speed and memory on real cells, keep the figures in results/speed/, and write them into
+docs/speed.md and the README.
 
 python -m benchmarks --images FOLDER [--cells 192] [--parts stacks engines loader memory growth]
-python -m benchmarks --tables                     rewrite the README's tables only
+python -m benchmarks --tables                     rewrite the tables only
 """
 
 import argparse
@@ -110,7 +111,7 @@ def main():
         "--cells", type=int, default=192, help="cells for stacks whose every epoch costs the same"
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--tables", action="store_true", help="rewrite the README's tables only")
+    parser.add_argument("--tables", action="store_true", help="rewrite the tables only")
     args = parser.parse_args()
     if not args.tables:
         if args.images is None:
@@ -119,7 +120,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 write_csv(tables.FOLDER / f"{part}.csv", PARTS[part](args, folder))
         write_json(tables.FOLDER / "machine.json", machine())
-    tables.rewrite_readme()
+    tables.rewrite_pages()
     return 0
 
 

@@ -67,5 +67,5 @@ def decoded(table, members, source, settings):
     -------
     loading.Cells
     """
-    pixels, key = decoding.decode(table, members, source, settings)
+    table, pixels, key, _ = decoding.decode_usable(table, members, source, settings)
     return Cells(table, pixels, [], key, OFFICIAL_CLASSES)

@@ -37,7 +37,9 @@ def candidates(trunk):
 
 
 def frozen(trunk):
-    """Weights as constants, so that TensorFlow can fold batch normalisation; no Keras between two batches."""
+    """Weights as constants, so that TensorFlow can fold batch normalisation; no Keras between two
+    batches.
+    """
     size = FORWARD_BATCH
     function = engines.frozen_graph(trunk, size)
     return lambda pixels: [
@@ -66,7 +68,9 @@ def onnx_runtime(trunk):
 
 
 def own_loop(trunk, precision, batch):
-    """OpenVINO's asynchronous queue with nothing around it: the same input again and again, no result taken."""
+    """OpenVINO's asynchronous queue with nothing around it: the same input again and again, no
+    result taken.
+    """
     import openvino
 
     model = engines.read(trunk, batch)
@@ -94,7 +98,7 @@ def main():
     cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
     architecture = registry.get(args.architecture)
     network = building.build(
-        architecture, settings, pretrained.locate(architecture, "random"), cells
+        architecture, settings, pretrained.locate(architecture, "random"), cells=cells
     )
     pixels, seconds = np.array(cells.pixels), {}
     found = candidates(network.trunk)

@@ -1,4 +1,5 @@
-"""Today's guide: Keras 3, a cached and prefetched data set, the frozen backbone called with ``training=False``.
+"""Today's guide: Keras 3, a cached and prefetched data set, the frozen backbone called with
+``training=False``.
 
 After "Transfer learning & fine-tuning" of Keras's own guides (keras.io/guides/transfer_learning).
 """

@@ -29,8 +29,9 @@ def run(script, *arguments, python=sys.executable):
     Returns
     -------
     dict
-        What the script printed, with ``seconds`` from start to end of the process and ``memory_gb``, the most memory
-        it held that is not a file's (a mapped file's pages are given back when others need room).
+        What the script printed, with ``seconds`` from start to end of the process and
+        ``memory_gb``, the most memory it held that is not a file's (a mapped file's pages are given
+        back when others need room).
 
     Raises
     ------

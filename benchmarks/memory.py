@@ -1,4 +1,6 @@
-"""Memory while a tail trains on features that are larger than it may hold: 14 x 14 x 512 in single precision."""
+"""Memory while a tail trains on features that are larger than it may hold: 14 x 14 x 512 in single
+precision.
+"""
 
 import argparse
 import json
@@ -23,7 +25,7 @@ def main():
     parser.add_argument("folder", help="of caches")
     args = parser.parse_args()
     settings = TrainingSettings(
-        epochs=1, features="float32", cache_folder=args.folder, run_folder=args.folder
+        epochs=1, feature_dtype="float32", cache_folder=args.folder, run_folder=args.folder
     )
     network = building.build(registry.get(ARCHITECTURE), settings, None, classes=OFFICIAL_CLASSES)
     random, shape = np.random.default_rng(settings.seed), network.tail.input.shape[1:]
@@ -38,7 +40,7 @@ def main():
     labels = np.tile(["all", "hem"], args.cells)[: args.cells]
     table = pd.DataFrame({"sha256": "", "split": "train", "label": labels})
     cells = Cells(table, features, [], "random numbers", OFFICIAL_CLASSES)
-    history = finetuning.train(network, features[np.newaxis], cells, settings, quiet=True)
+    history = finetuning.train(network, features[np.newaxis], cells, quiet=True)
     print(json.dumps({"features_gb": features.nbytes / 1e9, "epoch": history["seconds"].iloc[0]}))
 
 

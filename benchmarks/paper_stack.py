@@ -1,4 +1,6 @@
-"""The paper's stack, for Python 3.7: Keras 2.3.1's generator over files, every epoch through the whole network."""
+"""The paper's stack, for Python 3.7: Keras 2.3.1's generator over files, every epoch through the
+whole network.
+"""
 
 import argparse
 import json

@@ -3,10 +3,10 @@
 import argparse
 import json
 import tempfile
-from pathlib import Path
 
 from allhelpers._core.machine import Clock
 from allhelpers.networks import building, pretrained, registry
+from allhelpers.runs import Result
 from allhelpers.settings import TrainingSettings
 from allhelpers.training import finetuning, trunk
 from benchmarks import cells as benchmark_cells
@@ -35,12 +35,12 @@ def main():
         cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
     with clock("building"):
         network = building.build(
-            architecture, settings, pretrained.locate(architecture, settings.weights), cells
+            architecture, settings, pretrained.locate(architecture, settings.weights), cells=cells
         )
     with clock("frozen part"):
-        features = trunk.compute_features(network, cells, settings)
+        features = trunk.compute_features(network, cells)
     with clock("training"), tempfile.TemporaryDirectory() as run_folder:
-        history = finetuning.train(network, features, cells, settings, Path(run_folder), quiet=True)
+        history = finetuning.train(network, features, cells, result=Result(run_folder), quiet=True)
     print(
         json.dumps(
             {

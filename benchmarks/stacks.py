@@ -1,4 +1,6 @@
-"""The paper's stack, today's guide and this project on the same work: cells, recipe, backbone, trained part."""
+"""The paper's stack, today's guide and this project on the same work: cells, recipe, backbone,
+trained part.
+"""
 
 import sys
 import tempfile
@@ -36,8 +38,9 @@ def measure(images, count, folder):
     Returns
     -------
     DataFrame
-        One row per stack, architecture and trained part: cells measured, seconds of an epoch and of 100 epochs for
-        6,036 cells, cells per second, memory, and how many times as long the paper's stack and today's guide take.
+        One row per stack, architecture and trained part: cells measured, seconds of an epoch and of
+        100 epochs for 6,036 cells, cells per second, memory, and how many times as long the paper's
+        stack and today's guide take.
     """
     rows = []
     with tempfile.TemporaryDirectory() as linked:
@@ -77,17 +80,20 @@ def _trained_layers(name, part):
 
 
 def _scaled(stack, name, part, said):
-    """Epochs of the paper's size, from the later epochs that were measured; starting up is not counted."""
+    """Epochs of the paper's size, from the later epochs that were measured; starting up is not
+    counted.
+    """
     epoch = float(np.median(said["epochs"][1:])) * cells.PAPERS_CELLS / said["cells"]
     facts = {"stack": stack, "architecture": name, "part": part, "cells": said["cells"]}
     return {**facts, "epoch": epoch, "seconds": EPOCHS * epoch, "memory_gb": said["memory_gb"]}
 
 
 def _project(images, count, folder, name, part):
-    """Everything is counted: start, decoding, frozen part; cold, and warm on the caches that this leaves.
+    """Everything is counted: start, decoding, frozen part; cold, and warm on the caches that this
+    leaves.
 
-    The head alone is trained on all cells for all epochs. With the trained part a few epochs of a few cells are
-    measured, as for the others.
+    The head alone is trained on all cells for all epochs. With the trained part a few epochs of a
+    few cells are measured, as for the others.
     """
     head_only = part == "none"
     for state in ("cold", "warm"):

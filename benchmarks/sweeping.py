@@ -1,9 +1,10 @@
-"""Two fold directions and several seeds on real cells: single runs, papermill in a loop, and a sweep.
+"""Fold directions and seeds on real cells: single runs, papermill in a loop, and a sweep.
 
     python -m benchmarks.sweeping --images FOLDER --weights FILE [--seeds 5] [--ways WAY ...]
 
-MobileNet, the head alone, 100 epochs. Every way starts with empty caches. Wall time, from the first command to the
-last; the results are kept in results/speed/sweep.csv, with a checksum of all predictions, which should be alike.
+MobileNet, the head alone, 100 epochs. Every way starts with empty caches. Wall time, from the first
+command to the last; the results are kept in results/speed/sweep.csv, with a checksum of all
+predictions, which should be alike.
 """
 
 import argparse
@@ -14,9 +15,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
+from pydantic import BaseModel
 
 from allhelpers._core.files import write_csv
 from allhelpers.running.sweep import read_sweep
@@ -25,7 +28,7 @@ from benchmarks import tables
 from benchmarks.measuring import ROOT
 
 SPLITS = ("fold_0:fold_1", "fold_1:fold_0")
-NOTEBOOKS = {
+NOTEBOOKS: dict[str, type[BaseModel]] = {
     "1_data_split": DataSettings,
     "2_mobilenet": TrainingSettings,
     "3_comparison": ComparisonSettings,
@@ -33,103 +36,60 @@ NOTEBOOKS = {
 
 
 class Runs:
-    """The same runs in several ways; each method gives their folders, in order of splits and seeds.
+    """The same runs in several ways; each gives their folders, in order of splits and seeds."""
 
-    Parameters
-    ----------
-    values : dict
-        Settings that all runs have in common.
-    seeds : int
-    folder : Path
-        Of everything that is written.
-    """
-
-    def __init__(self, values, seeds, folder):
+    def __init__(self, values: dict[str, Any], seeds: int, folder: Path) -> None:
         self.values, self.folder = values, folder
         self.points = list(itertools.product(SPLITS, range(1, seeds + 1)))
 
-    def single_runs(self):
+    def single_runs(self) -> list[Path]:
         """``run``, each with a cache of its own: what they cost one by one."""
-        place = self.folder / "single"
-        for split, seed in self.points:
-            given = self._yaml(
-                place,
-                split=split,
-                seed=seed,
-                cache_folder=str(self._run(place, split, seed) / "cache"),
-            )
-            _call(
-                "-m",
-                "allhelpers",
-                "run",
-                "--settings",
-                given,
-                "--output",
-                self._run(place, split, seed) / "run",
-            )
-        return [self._run(place, *point) / "run" for point in self.points]
+        places = [self._place("single", *point) for point in self.points]
+        for place, (split, seed) in zip(places, self.points, strict=True):
+            values = {"split": split, "seed": seed, "cache_folder": str(place / "cache")}
+            given = self._yaml(place, {**self.values, **values})
+            _call("-m", "allhelpers", "run", "--settings", given, "--output", place / "run")
+        return [place / "run" for place in places]
 
-    def papermill_loop(self):
-        """The notebooks by papermill, one command each, with the cache that they share as they are."""
-        place = self.folder / "papermill"
-        place.mkdir()
-        for split, seed in self.points:
-            run = self._run(place, split, seed)
-            chosen = {
-                "split": split,
-                "seed": seed,
-                "run_folder": str(run),
-                "cache_folder": str(place / "cache"),
-            }
+    def papermill_loop(self) -> list[Path]:
+        """The notebooks by papermill, one command each, with the cache that they share anyway."""
+        places = [self._place("papermill", *point) for point in self.points]
+        for place, (split, seed) in zip(places, self.points, strict=True):
+            place.mkdir(parents=True)
+            own: dict[str, Any] = {"split": split, "seed": seed, "run_folder": str(place)}
+            own["cache_folder"] = str(self.folder / "papermill" / "cache")
             for notebook, kind in NOTEBOOKS.items():
-                own = {
-                    name: value
-                    for name, value in {**self.values, **chosen}.items()
-                    if name in kind.model_fields
-                }
-                source = ROOT / "notebooks" / f"{notebook}.ipynb"
-                _call(
-                    "-m",
-                    "papermill",
-                    source,
-                    f"{run}-{notebook}.ipynb",
-                    "-y",
-                    yaml.safe_dump(own),
-                    "-k",
-                    "python3",
-                )
-        return [self._run(place, *point) for point in self.points]
+                chosen = {**self.values, **own}
+                given = {name: chosen[name] for name in kind.model_fields if name in chosen}
+                files = [ROOT / "notebooks" / f"{notebook}.ipynb", f"{place}-{notebook}.ipynb"]
+                options = ["-y", yaml.safe_dump(given), "-k", "python3"]
+                _call("-m", "papermill", *files, *options)
+        return places
 
-    def sweep(self, *options):
+    def sweep(self, *options: str) -> list[Path]:
         """One sweep."""
         place = self.folder / "-".join(["sweep", *options])
-        seeds = sorted({seed for _, seed in self.points})
-        given = self._yaml(
-            place, sweep={"split": list(SPLITS), "seed": seeds}, cache_folder=str(place / "cache")
-        )
+        grid = {"split": list(SPLITS), "seed": sorted({seed for _, seed in self.points})}
+        settings = {**self.values, "cache_folder": str(place / "cache")}
+        given = self._yaml(place, {"settings": settings, "grid": grid})
         _call("-m", "allhelpers", "sweep", given, "--output", place / "runs", *options)
         return [run.folder for run in read_sweep(given, {}, place / "runs")]
 
-    def _run(self, place, split, seed):
-        return place / f"{split.replace(':', '-')}-{seed}"
+    def _place(self, way: str, split: str, seed: int) -> Path:
+        return self.folder / way / f"{split.replace(':', '-')}-{seed}"
 
-    def _yaml(self, place, sweep=None, **more):
+    def _yaml(self, place: Path, content: dict[str, Any]) -> Path:
         place.mkdir(parents=True, exist_ok=True)
-        values = {**self.values, **more}
-        content = {"settings": values, "grid": sweep} if sweep else values
         path = place / "settings.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         return path
 
 
-def _call(*arguments):
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
+def _call(*arguments: object) -> None:
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(map(str, arguments))} failed:\n{(done.stdout + done.stderr)[-3000:]}"
-        )
+        raise RuntimeError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
 WAYS = {
@@ -140,44 +100,27 @@ WAYS = {
 }
 
 
-def measure(way, planned):
-    """One way, from the first command to the last.
-
-    Parameters
-    ----------
-    way : str
-        Of `WAYS`.
-    planned : Runs
-
-    Returns
-    -------
-    dict
-        Way, runs, seconds, and a checksum of all predictions.
-    """
+def measure(way: str, runs: Runs) -> dict[str, Any]:
+    """One way, from the first command to the last: seconds, and a checksum of all predictions."""
     began = time.perf_counter()
-    folders = WAYS[way](planned)
+    folders = WAYS[way](runs)
     seconds = time.perf_counter() - began
-    predictions = b"".join(
-        (folder / "mobilenet" / "predictions.csv").read_bytes() for folder in folders
-    )
-    digest = hashlib.sha256(predictions).hexdigest()[:16]
+    files = [folder / "mobilenet" / "predictions.csv" for folder in folders]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     return {"way": way, "runs": len(folders), "seconds": seconds, "predictions_sha256": digest}
 
 
-def keep(row):
+def keep(row: dict[str, Any]) -> None:
     """Write a row, in the place of the same way's earlier one."""
     path = tables.FOLDER / "sweep.csv"
-    kept = [found for found in _read(path) if found["way"] != row["way"]]
-    write_csv(
-        path, pd.DataFrame(sorted([*kept, row], key=lambda found: list(WAYS).index(found["way"])))
-    )
+    table = pd.DataFrame([row])
+    if path.is_file():
+        earlier = pd.read_csv(path)
+        table = pd.concat([earlier[earlier["way"] != row["way"]], table])
+    write_csv(path, table.sort_values("way", key=lambda way: way.map(list(WAYS).index)))
 
 
-def _read(path):
-    return pd.read_csv(path).to_dict("records") if path.is_file() else []
-
-
-def main():
+def main() -> None:
     """Measure, keep, print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -188,9 +131,14 @@ def main():
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     args = parser.parse_args()
     values = {
-        "architectures": "mobilenet", "images": str(args.images.absolute()), "weights": str(args.weights.absolute()),
-        "allow_subset": True, "unfreeze": "none", "epochs": 100, "deterministic": True,
-    }  # fmt: skip
+        "architectures": "mobilenet",
+        "images": str(args.images.absolute()),
+        "weights": str(args.weights.absolute()),
+        "allow_subset": True,
+        "unfreeze": "none",
+        "epochs": 100,
+        "deterministic": True,
+    }
     for way in args.ways:
         with tempfile.TemporaryDirectory() as folder:
             row = measure(way, Runs(values, args.seeds, Path(folder)))

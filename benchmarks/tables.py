@@ -1,4 +1,4 @@
-"""The README's tables of speed, made from results/speed/."""
+"""The tables of speed in docs/speed.md and the README, made from results/speed/."""
 
 import pandas as pd
 
@@ -16,10 +16,12 @@ RATIOS = {
     "epoch, as today's guide": "epoch_of_today's guide",
 }
 PARTS = {"none": "head only", "default": "default part"}
+PAGES = {"docs/speed.md": lambda: block(), "README.md": lambda: short()}
+ROWS = (("mobilenet", "none"), ("mobilenet", "default"), ("resnet50", "none"), ("vgg16", "none"))
 
 
 def block():
-    """All tables as they stand in the README; a part that has not been measured has none."""
+    """All tables as they stand in docs/speed.md; a part that has not been measured has none."""
     kinds = {
         "stacks": stacks,
         "engines": engines,
@@ -31,6 +33,17 @@ def block():
         make(pd.read_csv(FOLDER / f"{kind}.csv")) for kind, make in kinds.items() if _is_kept(kind)
     ]
     return "\n\n".join([BEGIN, machine(), *made, END])
+
+
+def short():
+    """The README's four rows."""
+    table = pd.read_csv(FOLDER / "stacks.csv").set_index(["architecture", "part", "stack"])
+    stacks = table.index.get_level_values("stack").unique()
+    lines = [_line(("", "trained", *stacks)), _line(["---"] * (2 + len(stacks)))]
+    for name, part in ROWS:
+        times = [duration(table.loc[(name, part, stack), "seconds"]) for stack in stacks]
+        lines.append(_line([words.method_title(name), PARTS[part], *times]))
+    return "\n\n".join([BEGIN, "\n".join(lines), END])
 
 
 def _is_kept(kind):
@@ -141,8 +154,9 @@ def _line(texts):
     return "| " + " | ".join(texts) + " |"
 
 
-def rewrite_readme():
-    """Replace the README's tables of speed."""
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")
+def rewrite_pages():
+    """Replace the tables of speed."""
+    for name, made in PAGES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        text = text.split(BEGIN)[0] + made() + text.split(END)[1]
+        (ROOT / name).write_text(text, encoding="utf-8")

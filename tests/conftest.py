@@ -1,6 +1,8 @@
 """Fixtures that all tests share."""
 
 import os
+from dataclasses import dataclass
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -8,6 +10,7 @@ import pytest
 
 from allhelpers.data import loading
 from allhelpers.settings import TrainingSettings
+from tests.commands import Done, command, lay_out_stubs, options, use_stubs
 from tests.helpers import ten_cells, write_run
 
 
@@ -47,6 +50,43 @@ def predictions():
 def run_folder(tmp_path, predictions):
     """A finished run of one architecture."""
     return write_run(tmp_path, predictions)
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    """Runs take notebooks that stand for the real ones, in this process; gives their folder."""
+    folder = tmp_path / "stubs"
+    folder.mkdir()
+    use_stubs(monkeypatch, lay_out_stubs(folder))
+    return folder
+
+
+@dataclass(frozen=True)
+class RealRun:
+    """A run of the real notebooks, and what its command has printed."""
+
+    folder: Path
+    values: dict
+    done: Done
+
+
+@pytest.fixture(scope="session")
+def real_run(tmp_path_factory, cache):
+    """MobileNet and a classifier on the sample, by the command line: once for all tests."""
+    values = {
+        "architectures": "mobilenet,svm",
+        "weights": "random",
+        "unfreeze": "none",
+        "epochs": 2,
+        "learning_rate": 0.01,
+        "sample_cells": 160,
+        "input_size": 96,
+        "cache_folder": str(cache),
+    }
+    folder = tmp_path_factory.mktemp("real") / "run"
+    done = command("run", *options(**values), "--output", folder)
+    assert done.status == 0, done.err[-3000:]
+    return RealRun(folder, values, done)
 
 
 @pytest.fixture(scope="session")

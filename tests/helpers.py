@@ -1,5 +1,8 @@
-"""What tests share beside fixtures. Real cells and weights (../shared) are skipped, saying so, where they are missing."""
+"""What tests share beside fixtures. Real cells and weights (../shared) are skipped, saying so,
+where they are missing.
+"""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -11,12 +14,12 @@ import pandas as pd
 import pytest
 
 from allhelpers._core.files import sha256, write_csv, write_json
-from allhelpers.data.loading import Cells
 from allhelpers.data.synthetic import SYNTHETIC_NOTE
 from allhelpers.evaluation import metrics
-from allhelpers.evaluation.baselines import FOLDER, METHODS
+from allhelpers.evaluation.baselines import METHODS
 from allhelpers.networks import building, registry
 from allhelpers.networks.pretrained import Weights
+from allhelpers.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +34,9 @@ needs_shared = pytest.mark.skipif(
 
 
 def ten_cells():
-    """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of validation."""
+    """Ten test cells: 6 ALL, of which 5 are found; 4 HEM, of which 2 are recognised. And two of
+    validation.
+    """
     labels = ["all"] * 6 + ["hem"] * 4
     p_all = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.2, 0.4, 0.6, 0.9]
     patients = list("1112223344")
@@ -79,7 +84,7 @@ def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     )
     write_csv(result / "predictions.csv", predictions)
     for method in METHODS:
-        write_csv(folder / FOLDER / f"{method}.csv", with_p_all(predictions, 0.5))
+        write_csv(Run(folder).baseline(method), with_p_all(predictions, 0.5))
     write_json(result / "metrics.json", metrics.evaluate(predictions, list(notes)))
     settings = {"unfreeze": "none", "batch_norm": "tail", "split": "paper", "seed": 1, "epochs": 2}
     record = {
@@ -97,14 +102,8 @@ def few(cells, count=24, valid=8):
         : count + valid
     ]
     split = ["train"] * count + ["valid"] * valid
-    pixels = np.asarray(cells.pixels[table.index])
-    return Cells(
-        table.assign(split=split).reset_index(drop=True),
-        pixels,
-        cells.notes,
-        f"few-{count}",
-        cells.classes,
-    )
+    some = cells.take(table.index)
+    return dataclasses.replace(some, table=some.table.assign(split=split), key=f"few-{count}")
 
 
 def hash_free_order(file):

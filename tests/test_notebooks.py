@@ -14,29 +14,22 @@ import pytest
 
 from allhelpers.networks import registry
 from allhelpers.networks.registry import NAMES
+from allhelpers.segmentation.parameters import SmearSettings
 from allhelpers.settings import (
-    ChoicesSettings,
-    ClassicalSettings,
     CollapseSettings,
     ComparisonSettings,
-    DataSettings,
-    OwnCellsSettings,
     TrainingSettings,
 )
 from tests.helpers import ROOT
+from tools.notebooks import kind_of as kind_of_stem
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-KINDS = {
-    "1": DataSettings, "2": TrainingSettings, "3": ComparisonSettings,
-    "4": CollapseSettings, "5": OwnCellsSettings,
-}  # fmt: skip
 MOST_LINES, MEDIAN_LINES = 12, 6
 
 
 def kind_of(path):
     """The settings class of a notebook's parameters."""
-    own = {"2_classical": ClassicalSettings, "4_optimisers_and_activations": ChoicesSettings}
-    return own.get(path.stem) or KINDS[path.stem[0]]
+    return kind_of_stem(path.stem)
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -68,7 +61,7 @@ def headings(path):
 def test_every_stage_has_its_notebooks():
     studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
     assert {path.stem for path in PATHS} == {
-        "1_data_split", "3_comparison", "5_your_own_cells", *studies, *map(registry.notebook_of, NAMES),
+        "0_cells_from_a_smear", "1_data_split", "3_comparison", "5_your_own_cells", *studies, *map(registry.notebook_of, NAMES),
     }  # fmt: skip
 
 
@@ -116,9 +109,7 @@ def test_papermill_puts_its_values_behind_all_forms(path):
 
 
 def test_cells_that_all_notebooks_share_are_up_to_date():
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "notebooks.py", "--check"], check=False
-    )
+    done = subprocess.run([sys.executable, ROOT / "tools" / "notebooks.py", "--check"], check=False)
     assert done.returncode == 0, "run: python tools/notebooks.py"
 
 
@@ -178,6 +169,8 @@ def test_notebook_runs_under_nbval(notebook, run_folder, cache):
         "cache_folder": str(cache),
         "sample_cells": 160,
     }
+    if kind_of(notebook) is SmearSettings:
+        values = {"output": str(run_folder / "cells_of_smears")}
     if issubclass(kind_of(notebook), TrainingSettings):
         values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01, "input_size": 112}
     if notebook.stem.startswith("5_"):

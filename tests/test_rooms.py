@@ -10,6 +10,7 @@ import pytest
 from tests.helpers import ROOT
 
 ROOMS = (
+    "segmentation",
     "data",
     "networks",
     "training",

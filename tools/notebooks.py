@@ -2,9 +2,9 @@
 
     python tools/notebooks.py [--check]
 
-What several notebooks share stands once: the forms come from the settings classes, the cells that fetch the project,
-train, evaluate and save from the templates that are included. Papermill puts its values behind the last form, so that
-they count.
+What several notebooks share stands once: the forms come from the settings classes, the cells that
+fetch the project, train, evaluate and save from the templates that are included. Papermill puts its
+values behind the last form, so that they count.
 """
 
 import ast
@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from allhelpers import __version__  # noqa: E402
 from allhelpers.networks.registry import ARCHITECTURES  # noqa: E402
+from allhelpers.segmentation.parameters import SmearSettings  # noqa: E402
 from allhelpers.settings import (  # noqa: E402
     ChoicesSettings,
     ClassicalSettings,
@@ -50,32 +51,33 @@ FURTHER = {
     ),
     "steps and head": (
         "unfreeze",
-        "optimiser",
+        "optimizer",
         "batch_norm",
         "batch_size",
         "momentum",
         "schedule",
-        "hidden",
+        "hidden_units",
         "activation",
         "dropout",
         "label_smoothing",
     ),
     "what the network sees, and the machine": (
         "orientations",
-        "average",
+        "tta",
         "balance",
-        "norm_momentum",
+        "batch_norm_momentum",
         "refit",
         "patience",
-        "features",
+        "feature_dtype",
         "engine",
         "deterministic",
     ),
 }
 DATA = ("images", "split", "allow_subset", "seed", "run_folder")
 MAIN = {
+    SmearSettings: tuple(SmearSettings.model_fields),
     DataSettings: DATA,
-    TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimiser", "learning_rate"),
+    TrainingSettings: (*DATA, "weights", "unfreeze", "epochs", "optimizer", "learning_rate"),
     OwnCellsSettings: (
         "images",
         "manifest",
@@ -101,10 +103,11 @@ MAIN = {
         "epochs",
         "learning_rates",
         "seeds",
-        "hidden",
+        "hidden_units",
     ),
 }
 KINDS = {
+    "0": SmearSettings,
     "1": DataSettings,
     "2": TrainingSettings,
     "3": ComparisonSettings,
@@ -116,6 +119,7 @@ KINDS = {
 # Values that a text may take, where it is no Literal; others can be typed in.
 SUGGESTED = {
     "images": ["sample", "kaggle"],
+    "fields": ["sample"],
     "manifest": ["", "folders"],
     "split": ["paper", "patient", "patient:1/5", "fold_0:fold_1"],
     "weights": ["default", "imagenet", "random"],
@@ -138,7 +142,8 @@ def kind_of(stem):
 
 
 def field_line(kind, name):
-    """One setting as a line that is Python, a field in Colab, and a typed parameter with its help for papermill.
+    """One setting as a line that is Python, a field in Colab, and a typed parameter with its help
+    for papermill.
 
     Parameters
     ----------
@@ -215,7 +220,9 @@ def badge(stem: str) -> str:
 
 
 def cells_of(text: str) -> list:
-    """The cells of a template's text; each begins with a line ``# %%``, ``# %% [markdown]`` or ``# %% [parameters]``."""
+    """The cells of a template's text; each begins with a line ``# %%``, ``# %% [markdown]`` or ``#
+    %% [parameters]``.
+    """
     cells = []
     for kind, source in re.findall(r"^# %%(.*)\n((?:(?!# %%).*\n?)*)", text, re.MULTILINE):
         make = nbformat.v4.new_markdown_cell if "markdown" in kind else nbformat.v4.new_code_cell
@@ -267,7 +274,9 @@ def notebooks() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write all notebooks, or with ``--check`` only say which are not up to date; returns the exit status."""
+    """Write all notebooks, or with ``--check`` only say which are not up to date; returns the exit
+    status.
+    """
     check, stale = "--check" in arguments, []
     for stem, text in sorted(notebooks().items()):
         path = ROOT / "notebooks" / f"{stem}.ipynb"

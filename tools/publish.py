@@ -1,4 +1,4 @@
-"""Write the repository's address into every notebook, its badge, and the README.
+"""Write the repository's address into notebooks, badges, README, documentation and package.
 
 python tools/publish.py owner/name
 """
@@ -8,40 +8,46 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+FILES = (
+    "notebooks/*.ipynb",
+    "README.md",
+    "docs/**/*.md",
+    "mkdocs.yml",
+    "pyproject.toml",
+    "tools/shared_cells.py",
+)
+NAME = r"[\w.-]+/[\w.-]+"
 
 
-def rewrite(text, repository):
-    """Replace the address in a notebook's or README's text.
+def current():
+    """The address that stands in the README's first badge."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(rf"colab\.research\.google\.com/github/({NAME})/blob", text)[1]
 
-    Parameters
-    ----------
-    text : str
-    repository : str
-        ``"owner/name"``.
 
-    Returns
-    -------
-    str
-    """
-    text = re.sub(r'(REPOSITORY = \\?")[^"\\]+', rf"\g<1>{repository}", text)
-    return re.sub(
-        r"(colab\.research\.google\.com/github/)[^/]+/[^/]+(/blob/)",
-        rf"\g<1>{repository}\g<2>",
-        text,
+def rewrite(text, old, new):
+    """Replace the address after ``REPOSITORY =``, in links, and as GitHub Pages have it."""
+    text = re.sub(rf'(REPOSITORY = \\?"){NAME}', rf"\g<1>{new}", text)
+    text = re.sub(
+        rf"(github(?:\.com)?/|repo_name: ){re.escape(old)}(?![\w-])", rf"\g<1>{new}", text
     )
+    pages = ["{}.github.io/{}".format(*name.split("/")) for name in (old, new)]
+    return text.replace(*pages)
 
 
 def main(arguments):
     """Rewrite all files; returns the exit status."""
-    if len(arguments) != 1 or not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments[0]):
+    if len(arguments) != 1 or not re.fullmatch(NAME, arguments[0]):
         print(
             "error: give the repository as owner/name: make publish REPOSITORY=owner/name",
             file=sys.stderr,
         )
         return 1
-    for path in [*sorted(ROOT.glob("notebooks/*.ipynb")), ROOT / "README.md"]:
-        path.write_text(rewrite(path.read_text(encoding="utf-8"), arguments[0]), encoding="utf-8")
-    print(f"notebooks and README now point to {arguments[0]}")
+    old = current()
+    for path in sorted(path for pattern in FILES for path in ROOT.glob(pattern)):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(rewrite(text, old, arguments[0]), encoding="utf-8")
+    print(f"notebooks, README and documentation now point to {arguments[0]}")
     return 0
 
 

@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def find(version):
     """An interpreter of that version, from the path or from pyenv; ``None`` where there is none."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [
+    candidates = [
         shutil.which(f"python{version}"),
         *sorted(pyenv.glob(f"{version}.*/bin/python{version}")),
     ]
-    return next(filter(_works, filter(None, found)), None)
+    return next(filter(_works, filter(None, candidates)), None)
 
 
 def _works(python):
@@ -24,22 +24,7 @@ def _works(python):
 
 
 def environment(listed, python, *arguments):
-    """The environment ``.venv-<name of the list>``, made once and again when the list changes.
-
-    Parameters
-    ----------
-    listed : Path
-        File with the versions of packages.
-    python : str
-        Interpreter to make it with.
-    *arguments
-        Of pip's install.
-
-    Returns
-    -------
-    Path
-        The environment's interpreter.
-    """
+    """The interpreter of ``.venv-<name of the list>``, made again when the list changes."""
     folder = ROOT / f".venv-{listed.stem}"
     done = folder / ".installed"
     if not done.is_file() or done.stat().st_mtime < listed.stat().st_mtime:

@@ -1,11 +1,13 @@
-"""Keep finished runs as data, and make the README's tables and figure from what is kept.
+"""Keep finished runs as data, and make the tables of docs/results.md and the README from what is
+kept.
 
-    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv, then rewrite
-    python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER    keep a sweep's variants.csv likewise
-    python tools/results.py                                         rewrite the README's tables and results/*.png only
+    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv,
+    then rewrite python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER    keep a sweep's
+    variants.csv likewise python tools/results.py                                         rewrite
+    the tables and the figure only
 
-One row per network (or baseline), split and seed. Rows on random weights keep their times and sizes but claim nothing:
-they are "not measured".
+Each rewrites the README's tables and results/*.png. One row per network (or baseline), split and
+seed. Rows on random weights keep their times and sizes but claim nothing: they are "not measured".
 """
 
 import sys
@@ -17,13 +19,24 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
 from allhelpers import plotting
-from allhelpers._core.files import read_json, write_csv
+from allhelpers._core.files import write_csv
 from allhelpers.evaluation import comparison, gathering, published, words
 from allhelpers.evaluation.baselines import METHODS
-from allhelpers.evaluation.resampling import METRICS
+from allhelpers.evaluation.definitions import METRICS
 from allhelpers.networks.registry import ARCHITECTURES
+from allhelpers.runs import Run
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
+PAGES = {"docs/results.md": lambda: block(), "README.md": lambda: short()}
+# The README's rows: a method, what of it is trained, and the kept tables by picture and by patient
+ROWS = (
+    ("mobilenet", "every layer", "recipe_paper", "recipe_patient"),
+    ("mobilenet", "the upper two blocks", None, "recipe_tail_patient"),
+    ("resnet50", "stages 4 and 5; by picture the head", "head_only", "recipe_resnet50_patient"),
+    ("svm", "on measured shape, colour and texture", None, "classical_patient"),
+    ("area", "logistic regression on one number", "recipe_paper", "recipe_patient"),
+)
+DIRECTIONS = ("fold_0:fold_1", "fold_1:fold_0")
 FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
 TESTED = ["test_correct", "test_accuracy", "low", "high"]
 
@@ -41,24 +54,19 @@ def rows_of(folder):
     """Networks of a run, then the baselines on the same cells."""
     names = gathering.finished_in(folder)
     table = gathering.compare(folder, names)
-    records = [read_json(folder / name / "parameters.json") for name in names]
+    records = [Run(folder).result(name).record() for name in names]
+    versions = [record["versions"].items() for record in records]
     table["device"] = [record["device"] for record in records]
-    table["versions"] = [
-        ", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records
-    ]
-    methods = comparison.compare_methods(gathering.predictions_of(folder, names)).rename(
-        columns={"method": "architecture"}
-    )
+    table["versions"] = [", ".join(f"{name} {v}" for name, v in items) for items in versions]
+    methods = comparison.compare_methods(gathering.predictions_of(folder, names))
+    methods = methods.rename(columns={"method": "architecture"})
     table = table.merge(methods[["architecture", "beats_area"]])
-    trivial = methods[methods["architecture"].isin(METHODS)].assign(
-        split=table["split"].iloc[0], seed=table["seed"].iloc[0],
-        test_cells=table["test_cells"].iloc[0], test_patients=table["test_patients"].iloc[0],
-    )  # fmt: skip
+    same = table.loc[0, ["split", "seed", "test_cells", "test_patients"]]
+    trivial = methods[methods["architecture"].isin(METHODS)].assign(**same)
     metrics = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     table.loc[table["weights"] == "random", FINAL + TESTED + metrics + ["beats_area"]] = None
-    partial = table["weights"].str.contains(
-        "_neutral_", na=False
-    )  # all but the last block: see the README
+    # all but the last block: see docs/results.md
+    partial = table["weights"].str.contains("_neutral_", na=False)
     table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
     return pd.concat([table, trivial], ignore_index=True)
 
@@ -69,25 +77,17 @@ def value(row, metric):
     return "" if pd.isna(number) else f"{number:.3f} ({low:.3f} to {high:.3f})"
 
 
-def text(found, form=""):
+def text(value, form=""):
     """A value in words, or nothing."""
-    return "" if pd.isna(found) else format(found, form)
+    return "" if pd.isna(value) else format(value, form)
 
 
-COLUMNS = (
-    "",
-    "weights",
-    "split",
-    "epochs",
-    "accuracy (Wilson)",
-    "weighted F1 (patients)",
-    "AUROC (patients)",
-    "min",
-)
+COLUMNS = ("", "weights", "split", "epochs", "accuracy (Wilson)")
+COLUMNS += ("weighted F1 (patients)", "AUROC (patients)", "min")
 
 
 def markdown(table, summary):
-    """One README table, with the command that made it."""
+    """One table, with the command that made it."""
     by_picture = (table["split"] == "paper").all()
     columns = [*COLUMNS, "paper"] if by_picture else COLUMNS
     lines = [
@@ -101,8 +101,9 @@ def markdown(table, summary):
         lines += [
             "",
             f"{words.method_title(row['architecture'])}, {row['runs']} runs: weighted F1 "
-            f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test cells together "
-            f"{value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on average, together {value(row, 'auroc')}; "
+            f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test "
+            f"cells together {value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on "
+            f"average, together {value(row, 'auroc')}; "
             f"{row['patients']} patients.",
         ]
     return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
@@ -136,8 +137,8 @@ def missing():
     lines += ["", "```"]
     for kind, (recipe, split) in RECIPES.items():
         lines.append(
-            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures {','.join(lacking[kind])} "
-            f"--images FOLDER --split {split}"
+            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures "
+            f"{','.join(lacking[kind])} --images FOLDER --split {split}"
         )
     return "\n".join([*lines, "```"])
 
@@ -184,14 +185,36 @@ def method_row(row):
             title += "" if row["beats_area"] in (True, "True") else " *(no better than the area)*"
     paper = published.paper_results().set_index("architecture")["test_accuracy"]
     return [
-        title, text(row["weights"]), row["split"], text(row["epochs"], ".0f"), accuracy,
-        value(row, "weighted_f1"), value(row, "auroc"), f"{row['seconds'] / 60:.1f}" if trained else "",
+        title,
+        text(row["weights"]),
+        row["split"],
+        text(row["epochs"], ".0f"),
+        accuracy,
+        value(row, "weighted_f1"),
+        value(row, "auroc"),
+        f"{row['seconds'] / 60:.1f}" if trained else "",
         f"{paper[name]:.1%}" if name in paper else "",
-    ]  # fmt: skip
+    ]
+
+
+def short():
+    """The README's five rows."""
+    heads = ("", "trained", "by picture", *(f"{way.replace(':', ' to ')}" for way in DIRECTIONS))
+    lines = [line(heads), line(["---"] * len(heads))]
+    for name, trained, by_picture, by_patient in ROWS:
+        picture = f"{_kept(by_picture, name, 'paper')['accuracy']:.1%}" if by_picture else ""
+        ways = [value(_kept(by_patient, name, way), "weighted_f1") for way in DIRECTIONS]
+        lines.append(line([words.method_title(name), trained, picture, *ways]))
+    return "\n\n".join([BEGIN, "\n".join(lines), END])
+
+
+def _kept(stem, name, split):
+    table = pd.read_csv(RESULTS / f"{stem}.csv")
+    return table[(table["architecture"] == name) & (table["split"] == split)].iloc[0]
 
 
 def block():
-    """All tables as they stand in the README."""
+    """All tables as they stand in docs/results.md."""
     tables = []
     for path in published.kept_results():
         summary = path.with_name(f"{path.stem}_summary.csv")
@@ -203,14 +226,15 @@ def block():
     )
 
 
-def rewrite_readme():
-    """Replace the README's tables by those of all kept runs, and draw the gap between the splits."""
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.split(BEGIN)[0] + block() + text.split(END)[1], encoding="utf-8")
+def rewrite_pages():
+    """Replace the tables by those of all kept runs, and draw the gap between the splits."""
+    for name, made in PAGES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        text = text.split(BEGIN)[0] + made() + text.split(END)[1]
+        (ROOT / name).write_text(text, encoding="utf-8")
     measured = published.measured()
     if measured["split"].nunique() > 1:
-        plotting.split_gap(measured).savefig(RESULTS / "split_gap.png", dpi=110)
+        plotting.split_gap(measured).savefig(ROOT / "docs" / "assets" / "split_gap.png", dpi=110)
 
 
 def keep_sweep(name, title, command, folder):
@@ -220,7 +244,7 @@ def keep_sweep(name, title, command, folder):
 
 
 def main(arguments):
-    """Keep runs if some are given; then rewrite the README."""
+    """Keep runs if some are given; then rewrite the pages."""
     of_sweep = arguments[:1] == ["--sweep"]
     given = arguments[1:] if of_sweep else arguments
     if given and len(given) < 4:
@@ -233,7 +257,7 @@ def main(arguments):
         keep_sweep(*given)
     elif given:
         keep(*given[:3], given[3:])
-    rewrite_readme()
+    rewrite_pages()
     return 0
 
 

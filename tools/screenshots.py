@@ -1,8 +1,9 @@
-"""Open a run's report and the page of `serve` in headless Chromium, check them, and take their pictures into docs/.
+"""Check a run's report and the page of `serve` in headless Chromium, and photograph them.
 
 python tools/screenshots.py RUN MODEL --pictures FOLDER
 
-Fails if a page writes an error to the console, asks for anything outside this machine, or does not show a picture.
+The screenshots go to docs/assets. Fails if a page writes an error to the console, asks for anything
+outside this machine, or does not show a picture.
 """
 
 import argparse
@@ -23,62 +24,40 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOCAL = ("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1")
 WIDTH, HEIGHT = 1100, 1400  # pixels
 PORT = 7861
+NOT_SHOWN = """[...document.images].filter(i => !i.complete || !i.naturalWidth)
+    .map(i => i.alt || i.src.slice(0, 80))"""
 
 
 @contextlib.contextmanager
 def opened(address):
-    """Open an address; what is wrong with it afterwards is an error.
-
-    Parameters
-    ----------
-    address : str
-
-    Yields
-    ------
-    playwright.sync_api.Page
-    """
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    """Open an address as a playwright page; what is wrong with it afterwards is an error."""
+    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         wrong = []
         tab.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         tab.on(
             "console",
-            lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None,
+            lambda line: wrong.append(f"console: {line.text}") if line.type == "error" else None,
         )
         tab.on(
             "request",
-            lambda asked: asked.url.startswith(LOCAL) or wrong.append(f"asked for {asked.url}"),
+            lambda request: (
+                request.url.startswith(LOCAL) or wrong.append(f"asked for {request.url}")
+            ),
         )
         tab.goto(address)
         tab.wait_for_load_state("load")
         yield tab
-        wrong += [
-            f"not shown: {alt}"
-            for alt in tab.evaluate(
-                "[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt || i.src.slice(0, 80))"
-            )
-        ]
+        wrong += [f"not shown: {alt}" for alt in tab.evaluate(NOT_SHOWN)]
         browser.close()
     if wrong:
         raise InputError(f"{address}: {'; '.join(wrong)}.")
 
 
 def report(run, target=None):
-    """Check a report, as a file without a network, and take its picture.
-
-    Parameters
-    ----------
-    run : Path
-    target : Path, optional
-        PNG file; without it nothing is taken.
-
-    Returns
-    -------
-    int
-        How many pictures it shows.
-    """
+    """Check a report, as a file without a network; returns how many images it shows."""
     with opened((run / "report.html").absolute().as_uri()) as tab:
         if target:
             tab.screenshot(path=target)
@@ -86,30 +65,19 @@ def report(run, target=None):
 
 
 def served(model, pictures, target):
-    """Check the page of `serve` with some pictures, and take its picture.
-
-    Parameters
-    ----------
-    model : Path
-    pictures : Path
-        Folder; three are uploaded.
-    target : Path
-        PNG file.
-    """
+    """Check the page of `serve` with three images of a folder, and take its screenshot."""
     network = saved.load(model)
     known = similar.reference_cells(network, similar.cells_of(model))
     address = page.launch_page(page.build_page(network, page.page_heading(model), known), port=PORT)
     with opened(address) as tab:
-        tab.set_input_files("input[type=file]", some(sources.find_images([pictures])))
+        files = sources.find_images([pictures])
+        tab.set_input_files(
+            "input[type=file]", [str(file) for file in files[:: len(files) // 3][:3]]
+        )
         tab.get_by_role("button", name="Classify").click()
         tab.wait_for_selector("[data-testid=matplotlib] img", timeout=120_000)
         tab.wait_for_timeout(1000)  # until it has been laid out
         tab.screenshot(path=target, full_page=True)
-
-
-def some(files, number=3):
-    """A few files from the whole list, as texts."""
-    return [str(file) for file in files[:: len(files) // number][:number]]
 
 
 def main():
@@ -118,7 +86,7 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("model", type=Path, help="folder of a network in it")
     parser.add_argument("--pictures", type=Path, required=True)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "assets")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"report: {report(options.run, options.output / 'report.png')} pictures, all shown")

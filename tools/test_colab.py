@@ -2,8 +2,8 @@
 
     python tools/test_colab.py [PYTEST ARGUMENTS]
 
-Each file of constraints/ names its Python in the first line; where that Python is not installed, the runtime is
-skipped and said to be so. Environments are kept in .venv-<name>/.
+Each file of constraints/ names its Python in the first line; where that Python is not installed,
+the runtime is skipped and said to be so. Environments are kept in .venv-<name>/.
 """
 
 import subprocess
@@ -23,9 +23,10 @@ def main(arguments):
             continue
         print(f"{constraints.stem}: Python {version}", flush=True)
         python = pythons.environment(
-            constraints, python, "-c", constraints, "-r", "requirements.txt"
+            constraints, python, "-c", constraints, "--editable", ".[test]"
         )
-        command = [python, "-m", "pytest", *(arguments or ["tests/test_notebooks.py"])]
+        tests = arguments or list(pythons.ROOT.glob("tests/**/test_notebooks.py"))
+        command = [python, "-m", "pytest", "-m", "slow or not slow", *tests]
         worst = max(worst, subprocess.run(command, cwd=pythons.ROOT, check=False).returncode)
     return worst
 

@@ -1,1 +1,1 @@
-"""Foundations that every room stands on: errors, files written whole, cached arrays, the machine."""
+"""Foundations of every room: errors, files written whole, cached arrays, the machine."""

@@ -1,21 +1,26 @@
-"""Large arrays on disk: filled chunk by chunk, continued after a stop, checked when they are opened.
+"""Large arrays on disk: filled chunk by chunk, continued after a stop, checked when opened.
 
-Beside ``NAME.npy`` lies ``NAME.json`` with the array's key, shape and the CRC-32 of every chunk. While it is being
-filled the array is called ``NAME.partial``; what is done of it is kept by ``NAME.progress.json``, so that a process
-that is killed costs the chunk in hand and no more. A file under its own name is whole.
+Beside ``NAME.npy`` lies ``NAME.json`` with the array's key, shape and the CRC-32 of every chunk.
+While it is being filled the array is called ``NAME.partial``; what is done of it is kept by
+``NAME.progress.json``, so that a process that is killed costs the chunk in hand and no more. A file
+under its own name is whole.
+
+Neither joblib.Memory nor diskcache goes on inside of an array, and zarr, which would, cannot be
+memory-mapped, on which drawing random rows of gigabytes in every epoch rests.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import math
 import os
 import shutil
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from json import JSONDecodeError
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
@@ -24,133 +29,51 @@ from tqdm.auto import tqdm
 from .errors import InputError
 from .files import read_json, write_json
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
 CHUNK = 256  # rows
+
+log = logging.getLogger(__name__)
 
 
 def filled(
     path: str | Path,
     key: str,
     shape: tuple[int, ...],
-    dtype: Any,
-    compute: Callable,
+    dtype: DTypeLike,
+    compute: Callable[[int, int], ArrayLike],
     title: str,
     chunk: int = CHUNK,
 ) -> np.ndarray:
-    """Open an array, after computing what is missing of it.
+    """Open an array, memory-mapped and read-only, after computing what is missing of it.
 
-    Several processes may ask for the same array at once: one fills it, the others wait and open it.
-
-    Parameters
-    ----------
-    path : str or Path
-        ``NAME.npy``.
-    key : str
-        Identifies the content; a file with another key is computed anew.
-    shape : tuple of int
-        The first axis is divided into chunks.
-    dtype : str or numpy.dtype
-    compute : callable
-        ``compute(start, stop)`` gives the rows from ``start`` to ``stop``, as an array.
-    title : str
-        For the bar.
-    chunk : int
-        Rows that are computed, written and recorded at a time.
-
-    Returns
-    -------
-    ndarray of ``shape``
-        Memory-mapped, read-only.
-
-    Raises
-    ------
-    InputError
-        If the disk has no room for the array.
-
-    Examples
-    --------
-    >>> def squares(start, stop):
-    ...     return np.arange(start, stop) ** 2
-    >>> filled("squares.npy", "squares", (5,), "int64", squares, title="squares").tolist()
-    [0, 1, 4, 9, 16]
+    ``compute(start, stop)`` gives the rows from ``start`` to ``stop``. A file with another key is
+    computed anew. Of several processes that ask at once one fills, and the others wait.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    wanted = {"key": key, "shape": list(shape), "dtype": np.dtype(dtype).str, "chunk": chunk}
+    facts = {"key": key, "shape": list(shape), "dtype": np.dtype(dtype).str, "chunk": chunk}
     with FileLock(f"{path}.lock"):
-        if not _is_whole(path, wanted):
-            _fill(path, wanted, compute, title)
+        if path.exists() and (problem := _problem(path, facts)):
+            log.warning("The cache %s cannot be used (%s): it is computed anew.", path, problem)
+            path.unlink()
+        if not path.exists():
+            _Filling(path, facts).run(compute, title)
     return np.load(path, mmap_mode="r")
 
 
-def _is_whole(path: Path, wanted: str) -> Any:
-    """Whether the array is there and what its record says it is; otherwise it is removed, and the user told why."""
-    if not path.exists():
-        return False
-    record = _read(path.with_suffix(".json"))
-    problem = (
-        "its record is missing or about another content" if not _fits(record, wanted) else None
-    )
-    if not problem:
-        header, row_bytes = _layout(wanted)
-        with open(path, "rb") as stream:
-            right = _checked_chunks(stream, wanted, record["crc32"], header, row_bytes)
-        whole = path.stat().st_size == header + wanted["shape"][0] * row_bytes
-        problem = None if whole and right == _chunks(wanted) else "it differs from its checksums"
-    if problem:
-        print(f"The cache {path} cannot be used ({problem}): it is computed anew.", flush=True)
-        path.unlink()
-    return not problem
-
-
-def _fill(path: Path, wanted: str, compute: Callable, title: str) -> None:
-    partial, progress = path.with_suffix(".partial"), path.with_suffix(".progress.json")
-    header, row_bytes = _layout(wanted)
-    rows, chunk = wanted["shape"][0], wanted["chunk"]
-    record = _read(progress)
-    sums = record["crc32"] if _fits(record, wanted) and partial.exists() else []
-    if not sums:
-        partial.unlink(missing_ok=True)
-    require_space(path.parent, header + rows * row_bytes - (partial.stat().st_size if sums else 0))
-    try:
-        with open(partial, "r+b" if sums else "w+b") as stream:
-            if not sums:
-                _write_header(stream, wanted)
-            del sums[_checked_chunks(stream, wanted, sums, header, row_bytes) :]
-            with tqdm(total=rows, initial=len(sums) * chunk, desc=title, unit="cell") as bar:
-
-                def keep(start: int, content: bytes) -> None:
-                    stream.seek(header + start * row_bytes)
-                    stream.write(content.data)
-                    stream.flush()
-                    sums.append(zlib.crc32(content.data))
-                    write_json(progress, {**wanted, "crc32": sums})
-                    bar.update(len(content))
-
-                # One chunk is written while the next is computed.
-                with ThreadPoolExecutor(1) as writer:
-                    written = None
-                    for start in range(len(sums) * chunk, rows, chunk):
-                        content = np.ascontiguousarray(
-                            compute(start, min(start + chunk, rows)), dtype=wanted["dtype"]
-                        )
-                        if written:
-                            written.result()
-                        written = writer.submit(keep, start, content)
-                if written:
-                    written.result()
-            stream.truncate(header + rows * row_bytes)
-    except OSError as error:
-        problem = (
-            f"{path} cannot be written ({error.strerror}): make room on the disk and run again."
-        )
-        raise InputError(problem) from error
-    except InputError:  # the content cannot be computed: nothing to go on with
-        partial.unlink(missing_ok=True)
-        progress.unlink(missing_ok=True)
-        raise
-    write_json(path.with_suffix(".json"), {**wanted, "crc32": sums})
-    os.replace(partial, path)
-    progress.unlink(missing_ok=True)
+def patch(path: Path, rows: Iterable[int], values: ArrayLike) -> None:
+    """Replace rows of a whole array; killed on the way, it no longer fits its checksums."""
+    rows = np.asarray(list(rows))
+    with FileLock(f"{path}.lock"):
+        facts, array = read_json(path.with_suffix(".json")), np.load(path, mmap_mode="r+")
+        array[rows] = values
+        array.flush()
+        chunk = facts["chunk"]
+        for number in set(rows // chunk):
+            facts["crc32"][number] = zlib.crc32(array[number * chunk : (number + 1) * chunk])
+        write_json(path.with_suffix(".json"), facts)
 
 
 def require_space(folder: str | Path, needed: int) -> None:
@@ -158,60 +81,117 @@ def require_space(folder: str | Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{needed / 1e9:,.1f} GB are needed in {folder} and {free / 1e9:,.1f} GB are free: make room, or choose "
-            "another cache_folder."
+            f"{needed / 1e9:,.1f} GB are needed in {folder} and {free / 1e9:,.1f} GB are free: "
+            "make room, or choose another cache_folder."
         )
 
 
-def _read(path: Path) -> Any:
-    """A record, or nothing where there is no readable one."""
+class _Filling:
+    """An array on its way to the disk."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path, self.facts = path, facts
+        self.partial, self.progress = (
+            path.with_suffix(".partial"),
+            path.with_suffix(".progress.json"),
+        )
+        self.sums = _checksums(self.progress, facts) if self.partial.exists() else []
+        self.sums = self.sums[: _agreeing(self.partial, facts, self.sums)]
+
+    def run(self, compute: Callable[[int, int], ArrayLike], title: str) -> None:
+        """Compute what is missing, and give the file its own name."""
+        done = len(self.sums) * self.facts["chunk"] * _row_bytes(self.facts)
+        require_space(self.path.parent, _file_bytes(self.facts) - done)
+        try:
+            if not self.sums:
+                self.partial.write_bytes(_header(self.facts))
+            with open(self.partial, "r+b") as stream:
+                self._write_missing(stream, compute, title)
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}): "
+                "make room on the disk and run again."
+            ) from error
+        except InputError:  # the content cannot be computed: nothing to go on with
+            self.partial.unlink(missing_ok=True)
+            self.progress.unlink(missing_ok=True)
+            raise
+        write_json(self.path.with_suffix(".json"), {**self.facts, "crc32": self.sums})
+        os.replace(self.partial, self.path)
+        self.progress.unlink(missing_ok=True)
+
+    def _write_missing(
+        self, stream: io.BufferedRandom, compute: Callable[[int, int], ArrayLike], title: str
+    ) -> None:
+        """Write each chunk while the next one is computed."""
+        rows, chunk, dtype = self.facts["shape"][0], self.facts["chunk"], self.facts["dtype"]
+        done = len(self.sums) * chunk
+        stream.seek(len(_header(self.facts)) + done * _row_bytes(self.facts))
+        bar = tqdm(total=rows, initial=done, desc=title, unit="cell")
+        with bar, ThreadPoolExecutor(1) as writer:
+            writing: Future[object] = writer.submit(bool)
+            for start in range(done, rows, chunk):
+                content = np.ascontiguousarray(compute(start, min(start + chunk, rows)), dtype)
+                writing.result()
+                writing = writer.submit(self._keep, stream, content, bar)
+            writing.result()
+        stream.truncate(_file_bytes(self.facts))
+
+    def _keep(self, stream: io.BufferedRandom, content: np.ndarray, bar: tqdm) -> None:
+        stream.write(content.data)
+        stream.flush()
+        self.sums.append(zlib.crc32(content.data))
+        write_json(self.progress, {**self.facts, "crc32": self.sums})
+        bar.update(len(content))
+
+
+def _problem(path: Path, facts: dict[str, Any]) -> str:
+    """Why a file is not the array that its record says it is; empty if it is."""
+    sums = _checksums(path.with_suffix(".json"), facts)
+    if not sums:
+        return "its record is missing or about another content"
+    chunks = -(-facts["shape"][0] // facts["chunk"])
+    whole = path.stat().st_size == _file_bytes(facts) and len(sums) == chunks
+    if whole and _agreeing(path, facts, sums) == chunks:
+        return ""
+    return "it differs from its checksums"
+
+
+def _checksums(record: Path, facts: dict[str, Any]) -> list[int]:
+    """CRC-32 of the chunks, if the record can be read and is about this content."""
     try:
-        return read_json(path)
-    except (OSError, JSONDecodeError, UnicodeDecodeError):
-        return {}
+        content = read_json(record)
+        sums = content.pop("crc32")
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        return []
+    return sums if content == facts and isinstance(sums, list) else []
 
 
-def _fits(record: dict[str, Any], wanted: str) -> Any:
-    return (
-        isinstance(record, dict)
-        and "crc32" in record
-        and {**wanted, "crc32": record["crc32"]} == record
-    )
-
-
-def _chunks(wanted: str) -> Any:
-    return -(-wanted["shape"][0] // wanted["chunk"])
-
-
-def _layout(wanted: str) -> Any:
-    """Length of the file's header and of a row, in bytes."""
-    header = _Counter()
-    _write_header(header, wanted)
-    return header.written, math.prod(wanted["shape"][1:]) * np.dtype(wanted["dtype"]).itemsize
-
-
-def _write_header(stream: Any, wanted: str) -> None:
-    """The header of NumPy's own format."""
-    facts = {"descr": wanted["dtype"], "fortran_order": False, "shape": tuple(wanted["shape"])}
-    np.lib.format.write_array_header_1_0(stream, facts)
-
-
-class _Counter:
-    """Counts what is written to it."""
-
-    written = 0
-
-    def write(self, content: bytes) -> None:
-        self.written += len(content)
-
-
-def _checked_chunks(stream: Any, wanted: str, sums: Any, header: Any, row_bytes: Any) -> Any:
-    """How many chunks from the first on agree with their checksums."""
-    chunk_bytes, end = wanted["chunk"] * row_bytes, header + wanted["shape"][0] * row_bytes
-    for number, expected in enumerate(sums):
-        begin = header + number * chunk_bytes
-        stream.seek(begin)
-        content = stream.read(min(chunk_bytes, end - begin))
-        if zlib.crc32(content) != expected:
-            return number
+def _agreeing(path: Path, facts: dict[str, Any], sums: list[int]) -> int:
+    """How many chunks, from the first one on, agree with their checksums."""
+    if not sums:
+        return 0
+    header, chunk_bytes = _header(facts), facts["chunk"] * _row_bytes(facts)
+    with open(path, "rb") as stream:
+        if stream.read(len(header)) != header:
+            return 0
+        for number, expected in enumerate(sums):
+            if zlib.crc32(stream.read(chunk_bytes)) != expected:
+                return number
     return len(sums)
+
+
+def _header(facts: dict[str, Any]) -> bytes:
+    """The header of NumPy's own format."""
+    stream = io.BytesIO()
+    layout = {"descr": facts["dtype"], "fortran_order": False, "shape": tuple(facts["shape"])}
+    np.lib.format.write_array_header_1_0(stream, layout)
+    return stream.getvalue()
+
+
+def _row_bytes(facts: dict[str, Any]) -> int:
+    return math.prod(facts["shape"][1:]) * np.dtype(facts["dtype"]).itemsize
+
+
+def _file_bytes(facts: dict[str, Any]) -> int:
+    return len(_header(facts)) + facts["shape"][0] * _row_bytes(facts)

@@ -1,4 +1,4 @@
-"""The one exception for everything that the user can put right."""
+"""The one exception for everything that the user can put right, and the lists in its sentences."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def listing(names: Iterable[str], shown: int = 5) -> str:
+def listing(names: Iterable[object], shown: int = 5) -> str:
     """Join the first few names of a long list for an error message."""
-    names = [str(name) for name in names]
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    words = [str(name) for name in names]
+    more = f" and {len(words) - shown:,} more" if len(words) > shown else ""
+    return ", ".join(words[:shown]) + more

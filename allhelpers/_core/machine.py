@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Any
 
 RECORDED_PACKAGES = (
     "tensorflow",
@@ -30,17 +29,17 @@ def versions() -> dict[str, str]:
     """Versions of Python, this project and the packages that shape a result."""
     from .. import __version__
 
-    found = {"python": platform.python_version(), "allhelpers": __version__}
+    known = {"python": platform.python_version(), "allhelpers": __version__}
     for package in RECORDED_PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            known[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return known
 
 
-def gpu() -> Any:
-    """Name of the NVIDIA GPU, or ``None`` (asked of its driver, so that TensorFlow need not be loaded)."""
+def gpu() -> str | None:
+    """Name of the NVIDIA GPU, asked of its driver, so that TensorFlow need not be loaded."""
     if not shutil.which("nvidia-smi"):
         return None
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
@@ -54,22 +53,28 @@ def machine() -> str:
     Returns
     -------
     str
+        Two lines.
 
     Examples
     --------
     >>> machine().splitlines()[-1].split(":")[0]
     'device'
     """
-    found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     device = gpu() or (
-        f"no GPU, {os.cpu_count()} CPU cores. Everything works, only slower; in Colab choose Runtime > Change runtime "
-        "type > T4 GPU"
+        f"no GPU, {os.cpu_count()} CPU cores. Everything works, only slower; in Colab choose "
+        "Runtime > Change runtime type > T4 GPU"
     )
-    return f"{found}\ndevice: {device}"
+    return f"{packages}\ndevice: {device}"
 
 
 class Clock:
     """Seconds spent in each stage of a run.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        By stage, in the order in which they began.
 
     Examples
     --------
@@ -81,10 +86,10 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self.seconds = {}
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def __call__(self, stage: Any) -> Iterator[Any]:
+    def __call__(self, stage: str) -> Iterator[None]:
         """Add the time of a ``with`` block to a stage."""
         began = time.perf_counter()
         yield

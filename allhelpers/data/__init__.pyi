@@ -7,7 +7,6 @@ __all__ = [
     "describe_splits",
     "draw_sample",
     "find_images",
-    "near_duplicates",
     "open_images",
     "prepare",
     "read_manifest",
@@ -18,7 +17,6 @@ __all__ = [
 
 from .auditing import Audit as Audit
 from .auditing import audit as audit
-from .auditing import near_duplicates as near_duplicates
 from .auditing import record_audit as record_audit
 from .decoding import decode_file as decode_file
 from .loading import Cells as Cells

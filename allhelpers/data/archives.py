@@ -10,7 +10,6 @@ import tarfile
 import tempfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from filelock import FileLock
 
@@ -18,21 +17,15 @@ from .._core.errors import InputError
 from .images import SUFFIXES
 
 UNPACKED_SUFFIXES = (*SUFFIXES, ".csv")
-
-
-# C-NMC 2019 has 15,114 pictures, 9.2 GB, which zip packs about 15 times.
+# C-NMC 2019 has 15,114 images, 9.2 GB, which zip packs about 15 times.
 MOST_MEMBERS = 1_000_000
-
 MOST_UNPACKED = 200 * 10**9  # bytes
-
 MOST_RATIO = 200  # of all unpacked bytes to the archive's own, ...
-
 SMALL = 10**6  # ... which counts as so many bytes at least
-
 COPY = 1024**2  # bytes that are copied at a time
 
 
-class _Limits:
+class Limits:
     """What the members of an archive may be; the archive is refused as a whole."""
 
     def __init__(self, path: Path) -> None:
@@ -43,26 +36,26 @@ class _Limits:
         self.members, self.bytes = self.members + 1, self.bytes + size
         most = min(MOST_UNPACKED, MOST_RATIO * max(self.packed, SMALL))
         problem = None
-        if (
-            name.startswith(("/", "\\"))
-            or re.match(r"[A-Za-z]:", name)
-            or ".." in re.split(r"[/\\]", name)
-        ):
+        if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
             problem = f"its member {name!r} points outside of it"
         elif not plain:
             problem = f"its member {name!r} is a link or a device"
         elif self.members > MOST_MEMBERS:
             problem = f"it has more than {MOST_MEMBERS:,} members"
         elif self.bytes > most:
-            problem = f"it unpacks to more than {most / 1e9:,.1f} GB, which its {self.packed / 1e6:,.1f} MB cannot hold"
+            problem = (
+                f"it unpacks to more than {most / 1e9:,.1f} GB, which its "
+                f"{self.packed / 1e6:,.1f} MB cannot hold"
+            )
         if problem:
             raise InputError(
-                f"The archive {self.path} is refused ({problem}): use one from a source that you trust."
+                f"The archive {self.path} is refused ({problem}): "
+                "use one from a source that you trust."
             )
 
 
 def unpack_tar(path: str | Path, folder: str | Path) -> Path:
-    """Unpack the pictures and tables of a tar archive, all or nothing."""
+    """Unpack the images and tables of a tar archive, all or nothing."""
     path, folder = Path(path), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
@@ -74,21 +67,22 @@ def unpack_tar(path: str | Path, folder: str | Path) -> Path:
                     _unpack_members(archive, path, Path(scratch) / "all")
             except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
                 reason = str(error).partition("\n")[0].rstrip(":")
-                problem = (
+                raise InputError(
                     f"The archive {path} cannot be unpacked ({reason}): copy or download it again."
-                )
-                raise InputError(problem) from error
+                ) from error
             os.replace(Path(scratch) / "all", folder)
     return folder
 
 
-def _unpack_members(archive: Any, path: Path, folder: Path) -> None:
-    limits = _Limits(path)
+def _unpack_members(archive: tarfile.TarFile, path: Path, folder: Path) -> None:
+    limits = Limits(path)
     folder.mkdir()
     for member in archive:
         limits.check(member.name, member.isfile() or member.isdir(), member.size)
         if member.isfile() and member.name.lower().endswith(UNPACKED_SUFFIXES):
             target = folder / PurePosixPath(member.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.extractfile(member) as stream, open(target, "xb") as file:
+            content = archive.extractfile(member)
+            assert content is not None  # as it is a file
+            with content as stream, open(target, "xb") as file:
                 shutil.copyfileobj(stream, file, COPY)

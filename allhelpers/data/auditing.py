@@ -1,16 +1,16 @@
 """The audit: what in the data could make a network look better than it is.
 
-Leaks (identical or nearly identical pictures, patients on both sides of a split) and shortcuts (the size of the cell)
-are found before any network is trained. Identical pictures are found from the manifest alone; near-duplicates and
-areas need the pictures.
+Leaks (identical or nearly identical images, patients on both sides of a split) and shortcuts (the
+size of the cell) are found before any network is trained. Identical images are found from the
+manifest alone; near-duplicates and areas need the images.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,19 +19,21 @@ from sklearn.metrics import roc_auc_score
 
 from .._core.errors import listing
 from .._core.files import write_json
-from ..runs import folder
+from ..runs import Run
 from . import images, splitting
 from . import manifest as manifests
+from .manifest import SPLITS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .loading import Cells
 
 HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 
-# Two pictures are called nearly identical up to this many different bits and this mean difference of colour values.
-# Among 4,586 real cells at 160 pixels 142 pairs of one patient are so close, and none of two patients.
+# Two images are nearly identical up to this many different bits and this mean difference of values.
+# Among 4,586 real cells at 160 pixels 142 pairs of one patient are so close, and none of two.
 MOST_BITS = 4
-
 MOST_GREY_VALUES = 3.0
 
 
@@ -48,22 +50,27 @@ class Audit:
     folds : DataFrame
         For every two official folds: identical pairs, and patients involved.
     sides : DataFrame
-        For every two sides of the split: patients and pictures in common.
+        For every two sides of the split: patients and images in common.
     areas : DataFrame or None
-        Area of each cell with its label, where the pictures are there.
+        Area of each cell with its label, where the images are there.
     near : DataFrame or None
-        Pairs of nearly identical pictures, where the pictures are there.
+        Pairs of nearly identical images, where the images are there.
     sentences : list of str
         One consequence each.
+
+    Examples
+    --------
+    >>> audit(cells).sides[["side_1", "side_2", "pictures"]].values.tolist()
+    [['train', 'valid', 0], ['train', 'test', 0], ['valid', 'test', 0]]
     """
 
     counts: pd.DataFrame
     identical: pd.DataFrame
     folds: pd.DataFrame
     sides: pd.DataFrame
-    areas: pd.DataFrame = None
-    near: pd.DataFrame = None
-    sentences: list = field(default_factory=list)
+    areas: pd.DataFrame | None = None
+    near: pd.DataFrame | None = None
+    sentences: list[str] = field(default_factory=list)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table that was made.
@@ -72,22 +79,16 @@ class Audit:
         -------
         dict of str to DataFrame
         """
-        found = {
-            name: getattr(self, name)
-            for name in ("counts", "identical", "folds", "sides", "areas", "near")
-        }
-        return {name: table for name, table in found.items() if table is not None}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, pd.DataFrame)}
 
 
-def audit(table: pd.DataFrame, cells: Cells | None = None) -> Audit:
-    """Audit a manifest, and the pictures where they are there.
+def audit(cells: Cells) -> Audit:
+    """Audit the cells of a run, and the whole manifest that they come from.
 
     Parameters
     ----------
-    table : DataFrame
-        A manifest, whole; with a column ``split`` if a split is to be audited.
-    cells : loading.Cells, optional
-        The cells in use.
+    cells : Cells
 
     Returns
     -------
@@ -95,19 +96,35 @@ def audit(table: pd.DataFrame, cells: Cells | None = None) -> Audit:
 
     Examples
     --------
-    >>> audit(table, cells).sentences[0]
+    >>> audit(cells).sentences[0]
     'No two files are byte-identical.'
     """
-    identical = identical_files(table)
-    split = cells.table if cells else table
-    sides = common_to_sides(split) if "split" in split else pd.DataFrame()
-    areas = near = None
-    if cells:
-        areas = cells.table[["file", "subject", "label"]].assign(area=images.areas(cells.pixels))
-        near = near_duplicates(cells)
-    found = Audit(count(table), identical, across_folds(identical), sides, areas, near)
-    found.sentences.extend(_sentences(found, table))
-    return found
+    areas = cells.table[["file", "subject", "label"]].assign(area=images.areas(cells.pixels))
+    return _audit(cells.manifest, cells.table, areas, near_duplicates(cells))
+
+
+def audit_manifest(table: pd.DataFrame) -> Audit:
+    """Audit a manifest without its images, and the split in its column ``split``."""
+    return _audit(table, table)
+
+
+def _audit(
+    manifest: pd.DataFrame,
+    used: pd.DataFrame,
+    areas: pd.DataFrame | None = None,
+    near: pd.DataFrame | None = None,
+) -> Audit:
+    identical, sides = identical_files(manifest), common_to_sides(used)
+    sentences = [
+        _sentence_of_identical(identical, manifest),
+        _sentence_of_labels(identical),
+        _sentence_of_sides(sides),
+        _sentence_of_areas(areas),
+        _sentence_of_near(near),
+    ]
+    sentences = [sentence for sentence in sentences if sentence]
+    counts, folds = count(manifest), across_folds(identical)
+    return Audit(counts, identical, folds, sides, areas, near, sentences)
 
 
 def record_audit(found: Audit, run_folder: str | Path) -> None:
@@ -120,20 +137,19 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
 
     Examples
     --------
-    >>> record_audit(audit(table), "first")
-    >>> read_json("first/audit.json")["sentences"][0]
-    'No two files are byte-identical.'
+    >>> record_audit(audit(cells), "first")
+    >>> Path("first/audit.json").is_file()
+    True
     """
-    write_json(folder(run_folder) / "audit.json", {"sentences": found.sentences})
+    write_json(Run(run_folder).audit_path, {"sentences": found.sentences})
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
     """Cells and patients per part, fold and class."""
-    per_patient = (
-        table.groupby(["part", "fold", "label", "subject"]).size().rename("cells").reset_index()
-    )
-    grouped = per_patient.groupby(["part", "fold", "label"])["cells"]
-    return grouped.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
+    groups = ["part", "fold", "label"]
+    per_patient = table.groupby([*groups, "subject"]).size().rename("cells").reset_index()
+    per_group = per_patient.groupby(groups)["cells"]
+    return per_group.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
 
 
 def identical_files(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +159,8 @@ def identical_files(table: pd.DataFrame) -> pd.DataFrame:
     return _pairs(table, pairs)
 
 
-def _pairs(table: pd.DataFrame, pairs: pd.DataFrame) -> Any:
+def _pairs(table: pd.DataFrame, pairs: Sequence[tuple]) -> pd.DataFrame:
+    """File, patient, fold and label of both rows of each pair."""
     columns = ["file", "subject", "fold", "label"]
     first, second = (
         table.loc[[pair[k] for pair in pairs], columns].reset_index(drop=True) for k in (0, 1)
@@ -158,103 +175,72 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(two=table["subject_1"] != table["subject_2"])
     rows = [
         {
-            "fold_1": one,
-            "fold_2": two,
+            "fold_1": fold_1,
+            "fold_2": fold_2,
             "pairs": len(rows),
             "under_two_names": int(rows["two"].sum()),
             "patients": ", ".join(sorted({*rows["subject_1"], *rows["subject_2"]})),
         }
-        for (one, two), rows in table.groupby(["fold_1", "fold_2"])
+        for (fold_1, fold_2), rows in table.groupby(["fold_1", "fold_2"])
     ]
     return pd.DataFrame(rows, columns=["fold_1", "fold_2", "pairs", "under_two_names", "patients"])
 
 
 def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
-    """Patients and pictures that stand on two sides of the split."""
+    """Patients and images that stand on two sides of the split, if there is one."""
     rows = []
-    for one, two in (("train", "valid"), ("train", "test"), ("valid", "test")):
-        first, second = (table[table["split"] == side] for side in (one, two))
-        shared = {
-            column: set(first[column]) & set(second[column]) for column in ("subject", "sha256")
-        }
+    for side_1, side_2 in combinations(SPLITS, 2) if "split" in table else ():
+        first, second = (table[table["split"] == side] for side in (side_1, side_2))
+        patients = set(first["subject"]) & set(second["subject"])
         rows.append(
             {
-                "side_1": one,
-                "side_2": two,
-                "patients": len(shared["subject"]),
-                "pictures": len(shared["sha256"]),
-                "cells_2": int(second["subject"].isin(shared["subject"]).sum()),
+                "side_1": side_1,
+                "side_2": side_2,
+                "patients": len(patients),
+                "pictures": len(set(first["sha256"]) & set(second["sha256"])),
+                "cells_2": int(second["subject"].isin(patients).sum()),
             }
         )
     return pd.DataFrame(rows)
 
 
 def perceptual_hashes(pixels: np.ndarray) -> np.ndarray:
-    """Hash each picture so that pictures that look alike have hashes that differ in few bits."""
+    """Hash each image so that images that look alike have hashes that differ in few bits."""
     bits = np.empty((len(pixels), HASH_SIDE**2), bool)
-    for row, picture in enumerate(pixels):
-        grey = cv2.resize(
-            cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2GRAY),
-            (32, 32),
-            interpolation=cv2.INTER_AREA,
-        )
-        low = cv2.dct(grey.astype(np.float32))[:HASH_SIDE, :HASH_SIDE].ravel()
+    for row, image in enumerate(pixels):
+        grey = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+        low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE].ravel()
         bits[row] = low > np.median(low)
     return np.packbits(bits, axis=1).view(np.uint64).ravel()
 
 
-def near_duplicates(cells: Cells, chunk: int = 512) -> pd.DataFrame:
-    """Pairs of pictures that are not the same file and yet look the same.
+def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
+    """Pairs of images that are not the same file and yet look the same.
 
-    Candidates have perceptual hashes that differ in at most ``MOST_BITS`` bits; of these, pairs count whose grey
-    values differ by at most ``MOST_GREY_VALUES`` on average over the pixels that are not black.
+    Candidates have perceptual hashes that differ in at most ``MOST_BITS`` bits; of these, pairs
+    count whose values differ by at most ``MOST_GREY_VALUES`` on average over the pixels that are
+    not black.
 
-    Parameters
-    ----------
-    cells : loading.Cells
-    chunk : int
-        Rows that are compared with all others at a time.
-
-    Returns
-    -------
-    DataFrame
-        As `identical_files`, with bits and grey_values.
-
-    Examples
-    --------
-    >>> from dataclasses import replace
-    >>> pixels = np.array(cells.pixels)
-    >>> pixels[1] = pixels[0]  # as if it were saved twice, in files that differ
-    >>> near_duplicates(replace(cells, pixels=pixels))[["bits", "grey_values"]].values.tolist()
-    [[0.0, 0.0]]
+    ``chunk`` rows are compared with all others at a time.
     """
     hashes, digests = perceptual_hashes(cells.pixels), cells.table["sha256"].to_numpy()
     pairs = []
     for start in range(0, len(hashes), chunk):
-        bits = np.bitwise_count(
-            hashes[start : start + chunk, np.newaxis] ^ hashes[np.newaxis, start:]
-        )
+        bits = np.bitwise_count(hashes[start : start + chunk, np.newaxis] ^ hashes[start:])
         for k, j in np.argwhere(bits <= MOST_BITS):
-            one, two = start + k, start + j
-            if one < two and digests[one] != digests[two]:
-                pairs.append(
-                    (
-                        one,
-                        two,
-                        int(bits[k, j]),
-                        _grey_values_apart(cells.pixels[one], cells.pixels[two]),
-                    )
-                )
-    pairs = [pair for pair in pairs if pair[3] <= MOST_GREY_VALUES]
+            first, second = start + k, start + j
+            if first < second and digests[first] != digests[second]:
+                apart = _grey_values_apart(cells.pixels[first], cells.pixels[second])
+                if apart <= MOST_GREY_VALUES:
+                    pairs.append((first, second, int(bits[k, j]), round(apart, 2)))
     table = _pairs(cells.table, pairs)
-    return table.assign(
-        bits=[pair[2] for pair in pairs], grey_values=[round(pair[3], 2) for pair in pairs]
-    )
+    return table.assign(bits=[pair[2] for pair in pairs], grey_values=[pair[3] for pair in pairs])
 
 
-def _grey_values_apart(one: pd.DataFrame, two: pd.DataFrame) -> Any:
-    cell = (one | two).any(axis=-1)
-    return float(np.abs(one[cell].astype(int) - two[cell]).mean()) if cell.any() else 0.0
+def _grey_values_apart(first: np.ndarray, second: np.ndarray) -> float:
+    cell = (first | second).any(axis=-1)
+    return float(np.abs(first[cell].astype(int) - second[cell]).mean()) if cell.any() else 0.0
 
 
 def area_auroc(areas: pd.DataFrame, positive: str) -> float:
@@ -262,57 +248,68 @@ def area_auroc(areas: pd.DataFrame, positive: str) -> float:
     return float(roc_auc_score(areas["label"] == positive, areas["area"]))
 
 
-def _sentences(found: Any, table: pd.DataFrame) -> Any:
-    identical, sentences = found.identical, []
-    two_names = int((identical["subject_1"] != identical["subject_2"]).sum())
-    across = int((identical["fold_1"] != identical["fold_2"]).sum())
-    if len(identical):
-        sentences.append(
-            f"{len(identical)} pairs of files are byte-identical, {two_names} of them under two patient names and "
-            f"{across} across two official folds: the official folds leak, and a patient's name does not make a "
-            f"patient. Patients who share a picture are kept together in every split by patient: {_groups(table)}."
-        )
-    else:
-        sentences.append("No two files are byte-identical.")
-    other_label = identical[identical["label_1"] != identical["label_2"]]
-    if len(other_label):
-        sentences.append(
-            f"{len(other_label)} identical pairs carry two labels: one of each pair is wrong."
-        )
-    if len(found.sides):
-        row = found.sides.set_index(["side_1", "side_2"]).loc[("train", "test")]
-        sentences.append(
-            f"{row['patients']} patients stand on the training and the test side, with {row['cells_2']} of the test "
-            "cells: a network can score by recognising them, so expect lower figures on new patients."
-            if row["patients"]
-            else "No patient and no picture stands on both the training and the test side."
-            if not row["pictures"]
-            else f"{row['pictures']} pictures stand on both the training and the test side."
-        )
-    if found.areas is not None:
-        means = found.areas.groupby("label")["area"].mean()
-        larger = means.idxmax()
-        sentences.append(
-            f"The area of the cell alone ranks {manifests.class_title(larger, short=True)} above other cells with AUROC "
-            f"{area_auroc(found.areas, larger):.3f} (mean "
-            + ", ".join(
-                f"{manifests.class_title(label, short=True)} {means[label]:,.0f}"
-                for label in manifests.classes(found.areas)
-            )
-            + " pixels): a network has to beat that, and changing the size of cells in training would destroy a cue."
-            if found.areas["area"].nunique() > 1
-            else "All pictures are filled to their borders: the area of the cell tells nothing."
-        )
-        crossing = found.near[found.near["subject_1"] != found.near["subject_2"]]
-        sentences.append(
-            f"{len(found.near)} further pairs look the same without being the same file, {len(crossing)} of them under "
-            "two patient names."
-        )
-    return sentences
+def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame) -> str:
+    if identical.empty:
+        return "No two files are byte-identical."
+    two_names = (identical["subject_1"] != identical["subject_2"]).sum()
+    two_folds = (identical["fold_1"] != identical["fold_2"]).sum()
+    return (
+        f"{len(identical)} pairs of files are byte-identical, {two_names} of them under two "
+        f"patient names and {two_folds} across two official folds: the official folds leak, and a "
+        "patient's name does not make a patient. Patients who share a picture are kept together "
+        f"in every split by patient: {_patients_with_one_image(manifest)}."
+    )
 
 
-def _groups(table: pd.DataFrame) -> Any:
-    groups = splitting.patient_groups(table)
-    members = table["subject"].groupby(groups).unique()
-    joined = [" with ".join(sorted(names)) for names in members if len(names) > 1]
+def _patients_with_one_image(manifest: pd.DataFrame) -> str:
+    groups = manifest["subject"].groupby(splitting.patient_groups(manifest)).unique()
+    joined = [" with ".join(sorted(patients)) for patients in groups if len(patients) > 1]
     return listing(joined, len(joined)) or "none"
+
+
+def _sentence_of_labels(identical: pd.DataFrame) -> str:
+    contradictions = (identical["label_1"] != identical["label_2"]).sum()
+    if not contradictions:
+        return ""
+    return f"{contradictions} identical pairs carry two labels: one of each pair is wrong."
+
+
+def _sentence_of_sides(sides: pd.DataFrame) -> str:
+    if sides.empty:
+        return ""
+    shared = sides[(sides["side_1"] == "train") & (sides["side_2"] == "test")].iloc[0]
+    if shared["patients"]:
+        return (
+            f"{shared['patients']} patients stand on the training and the test side, with "
+            f"{shared['cells_2']} of the test cells: a network can score by recognising them, so "
+            "expect lower figures on new patients."
+        )
+    if shared["pictures"]:
+        return f"{shared['pictures']} pictures stand on both the training and the test side."
+    return "No patient and no picture stands on both the training and the test side."
+
+
+def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
+    if areas is None:
+        return ""
+    if areas["area"].nunique() == 1:
+        return "All pictures are filled to their borders: the area of the cell tells nothing."
+    means = areas.groupby("label")["area"].mean()
+    larger = str(means.idxmax())
+    titles = {label: manifests.class_title(label, short=True) for label in means.index}
+    listed = ", ".join(f"{titles[label]} {mean:,.0f}" for label, mean in means.items())
+    return (
+        f"The area of the cell alone ranks {titles[larger]} above other cells with AUROC "
+        f"{area_auroc(areas, larger):.3f} (mean {listed} pixels): a network has to beat that, and "
+        "changing the size of cells in training would destroy a cue."
+    )
+
+
+def _sentence_of_near(near: pd.DataFrame | None) -> str:
+    if near is None:
+        return ""
+    two_names = (near["subject_1"] != near["subject_2"]).sum()
+    return (
+        f"{len(near)} further pairs look the same without being the same file, {two_names} of them "
+        "under two patient names."
+    )

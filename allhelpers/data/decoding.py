@@ -1,89 +1,148 @@
-"""Picture files become pixels, in parallel and once; what cannot be used is listed with its reason."""
+"""Image files become pixels, in parallel and in one pass; what cannot be used is left out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
-from .._core.caching import filled
+from .._core.caching import filled, patch
 from .._core.errors import InputError
 from .._core.files import write_csv
+from ..runs import Run
 from . import images
 from .images import UnusableError
 
 if TYPE_CHECKING:
-    from ..settings import DataSettings, TrainingSettings
+    from ..settings import DataSettings
     from .sources import Source
 
 
-def decode(
+def decode_usable(
     table: pd.DataFrame, members: pd.Series, source: Source, settings: DataSettings
+) -> tuple[pd.DataFrame, np.ndarray, str, list[str]]:
+    """Decode the cells whose images pass the gate: their table, pixels, key, and notes on others.
+
+    Those are listed in rejected.csv; more than ``settings.max_rejected`` are an `InputError`.
+    """
+    decoding = _Decoding(table["sha256"], members, source, settings)
+    pixels, reasons = decoding.run()
+    listed = Run(settings.run_folder).rejected_path
+    if not reasons:
+        listed.unlink(missing_ok=True)
+        return table, pixels, decoding.key, []
+    rejected = table.iloc[list(reasons)][["file", "split", "label", "subject"]]
+    write_csv(listed, rejected.assign(reason=list(reasons.values())))
+    if len(reasons) > settings.max_rejected or len(reasons) == len(table):
+        raise InputError(
+            f"{len(reasons):,} of {len(table):,} pictures cannot be used "
+            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them, or allow so many to "
+            f"be left out (max_rejected = {len(reasons)})."
+        )
+    usable = np.delete(np.arange(len(table)), list(reasons))
+    table = table.iloc[usable]
+    note = f"{len(reasons):,} pictures cannot be used and are left out: see rejected.csv"
+    return table, *_without(pixels, usable, table["sha256"], settings), [note]
+
+
+def _without(
+    pixels: np.ndarray, usable: np.ndarray, sha256: pd.Series, settings: DataSettings
 ) -> tuple[np.ndarray, str]:
-    """Decode cells in parallel into a memory-mapped file, or open the file that is there."""
-    key = pixels_key(table["sha256"], settings)
-    size = settings.size
-    listed, workers = list(zip(members, table["sha256"], strict=True)), os.cpu_count()
-    with ThreadPoolExecutor(workers) as pool:
+    """Copy the usable rows, as if the others had never been listed."""
+    key, shape = pixels_key(sha256, settings), (len(usable), *pixels.shape[1:])
 
-        def compute(start: int, stop: int) -> Any:
-            decoded = np.empty((stop - start, size, size, 3), np.uint8)
+    def copy(start: int, stop: int) -> np.ndarray:
+        return pixels[usable[start:stop]]
 
-            def place(rows: np.ndarray) -> None:
-                for row in rows:
-                    member, sha256 = listed[row]
-                    decoded[row - start] = decode_content(
-                        source.read(member), member, settings, sha256
-                    )
-
-            list(pool.map(place, [range(start + k, stop, workers) for k in range(workers)]))
-            return decoded
-
-        shape = (len(table), size, size, 3)
-        pixels = filled(pixels_path(key, settings), key, shape, np.uint8, compute, "decoding cells")
-    return pixels, key
+    return filled(pixels_path(key, settings), key, shape, np.uint8, copy, "leaving out"), key
 
 
-def pixels_key(sha256: str, settings: TrainingSettings) -> Any:
+class _Decoding:
+    """One pass over images; the row of one that cannot be used stays empty.
+
+    So an array says by itself which of its images are to be looked at again: after a stop, and when
+    the user has mended some.
+    """
+
+    def __init__(
+        self, sha256: pd.Series, members: pd.Series, source: Source, settings: DataSettings
+    ) -> None:
+        self.listed = list(zip(members, sha256, strict=True))
+        self.source, self.settings = source, settings
+        self.key = pixels_key(sha256, settings)
+        self.shape = (len(self.listed), settings.size, settings.size, 3)
+        self.seen: set[int] = set()
+        self.reasons: dict[int, str] = {}
+
+    def run(self) -> tuple[np.ndarray, dict[int, str]]:
+        """Pixels of all rows, and the reason for each row that is empty."""
+        path = pixels_path(self.key, self.settings)
+        with ThreadPoolExecutor(os.cpu_count()) as self.pool:
+            pixels = filled(
+                path, self.key, self.shape, np.uint8, self._decode_chunk, "decoding cells"
+            )
+            suspects = [row for row in _empty_rows(pixels) if row not in self.seen]
+            content = self._decode(suspects)
+        mended = content.any(axis=(1, 2, 3))
+        if mended.any():
+            patch(path, np.array(suspects)[mended], content[mended])
+        return pixels, dict(sorted(self.reasons.items()))
+
+    def _decode_chunk(self, start: int, stop: int) -> np.ndarray:
+        return self._decode(range(start, stop))
+
+    def _decode(self, rows: Sequence[int]) -> np.ndarray:
+        pixels = np.zeros((len(rows), *self.shape[1:]), np.uint8)
+
+        def place(k: int) -> None:
+            member, sha256 = self.listed[rows[k]]
+            try:
+                content = self.source.read(member)
+                pixels[k] = decode_content(content, member, self.settings, sha256)
+            except UnusableError as error:
+                self.reasons[rows[k]] = str(error)
+
+        list(self.pool.map(place, range(len(rows))))
+        self.seen.update(rows)
+        return pixels
+
+
+def _empty_rows(pixels: np.ndarray) -> list[int]:
+    """Rows that are black throughout; most cells are told from them by one pixel."""
+    centre = pixels.shape[1] // 2
+    dark = np.flatnonzero(~pixels[:, centre, centre].any(axis=-1))
+    return [int(row) for row in dark if not pixels[row].any()]
+
+
+def pixels_key(sha256: Iterable[str], settings: DataSettings) -> str:
     """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits."""
     recipe = {"size": settings.size, "crop": settings.crop, "interpolation": "area"}
     recipe |= {"picture_size": settings.picture_size, "cells": list(sha256)}
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 
-def pixels_path(key: str, settings: TrainingSettings) -> Any:
+def pixels_path(key: str, settings: DataSettings) -> Path:
     """Where the pixels of a key are kept."""
     return Path(settings.cache_folder) / "pixels" / f"{key[:32]}.npy"
 
 
-def _decode_row(
-    row: pd.Series,
-    table: pd.DataFrame,
-    members: pd.Series,
-    source: Source,
-    settings: TrainingSettings,
-) -> Any:
-    member = members.iloc[row]
-    return decode_content(source.read(member), member, settings, table["sha256"].iloc[row])
-
-
 def decode_content(
-    content: bytes, name: str | Path, settings: DataSettings, sha256: str | None = None
+    content: bytes, name: object, settings: DataSettings, sha256: str | None = None
 ) -> np.ndarray:
-    """Decode the bytes of one picture file as a run with these settings does."""
-    geometry = {"size": settings.size, "crop": settings.crop, "picture_size": settings.picture_size}
-    return images.decode(content, name, **geometry, sha256=sha256)
+    """Decode the bytes of one image file as a run with these settings does."""
+    size, crop, whole = settings.size, settings.crop, settings.picture_size
+    return images.decode(content, name, size=size, crop=crop, picture_size=whole, sha256=sha256)
 
 
 def decode_file(path: Path, settings: DataSettings) -> np.ndarray:
-    """Decode one picture file as a run with these settings does.
+    """Decode one image file as a run with these settings does.
 
     Parameters
     ----------
@@ -93,66 +152,18 @@ def decode_file(path: Path, settings: DataSettings) -> np.ndarray:
     Returns
     -------
     ndarray of shape (size, size, 3), uint8
+        RGB, 0..255.
+
+    Raises
+    ------
+    InputError
+        If the image does not pass the gate.
 
     Examples
     --------
-    >>> decode_file(sources.open_images(training_settings).members[0], training_settings).shape
+    >>> from allhelpers import data
+    >>> source = data.open_images(training_settings)
+    >>> decode_file(source.members[0], training_settings).shape
     (64, 64, 3)
     """
     return decode_content(images.read(path), path, settings)
-
-
-def decode_usable(
-    table: pd.DataFrame, members: pd.Series, source: Source, settings: DataSettings
-) -> Any:
-    """Decode the cells whose pictures pass the gate; list the others."""
-    listed = Path(settings.run_folder) / "rejected.csv"
-    known = pixels_path(pixels_key(table["sha256"], settings), settings).with_suffix(
-        ".rejected.csv"
-    )
-    if not known.exists():
-        try:
-            pixels, key = decode(table, members, source, settings)
-        except UnusableError:
-            write_csv(known, _rejected(table, members, source, settings))
-        else:
-            listed.unlink(missing_ok=True)
-            return table, pixels, key, []
-    earlier = pd.read_csv(known, dtype=str, keep_default_na=False)["file"]
-    suspects = table[table["file"].isin(earlier)]
-    rejected = _rejected(suspects, members[suspects.index], source, settings)
-    if len(rejected) < len(earlier):  # some have been mended since
-        known.unlink(missing_ok=True)
-        return decode_usable(table, members, source, settings)
-    write_csv(listed, rejected)
-    if len(rejected) > settings.max_rejected:
-        raise InputError(
-            f"{len(rejected):,} of {len(table):,} pictures cannot be used ({rejected['reason'].iloc[0]} All are in "
-            f"{listed}.) Mend them, or allow so many to be left out (max_rejected = {len(rejected)})."
-        )
-    table = table.drop(suspects.index)
-    note = f"{len(rejected):,} pictures cannot be used and are left out: see rejected.csv"
-    return table, *decode(table, members[table.index], source, settings), [note]
-
-
-def _rejected(
-    table: pd.DataFrame, members: pd.Series, source: Source, settings: TrainingSettings
-) -> Any:
-    """Rows whose pictures do not pass the gate, with the reason."""
-
-    def reason(row: pd.Series) -> Any:
-        try:
-            _decode_row(row, table, members, source, settings)
-        except UnusableError as error:
-            return str(error)
-        return ""
-
-    with ThreadPoolExecutor() as pool:
-        found = tqdm(
-            pool.map(reason, range(len(table))),
-            total=len(table),
-            desc="checking cells",
-            unit="cell",
-        )
-        checked = table[["file", "split", "label", "subject"]].assign(reason=list(found))
-    return checked[checked["reason"] != ""]

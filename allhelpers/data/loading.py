@@ -1,20 +1,17 @@
-"""From picture files to pixels: each cell is read, checked, resized and kept on disk, once.
-
-Cells are matched to the manifest by path, or by file name (and SHA-256 where a name occurs twice), so that any
-official folder layout will do.
-"""
+"""The cells of a run: found, checked, split and decoded, once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from .._core.errors import InputError, listing
 from .._core.files import sha256, write_csv, write_json, write_text
+from ..runs import Run
 from . import decoding, matching, own_cells, sources, splitting
 from . import manifest as manifests
 from .manifest import SPLITS
@@ -23,7 +20,12 @@ from .splitting import DEFAULT_SEED
 from .synthetic import SYNTHETIC_NOTE
 
 if TYPE_CHECKING:
-    from ..settings import DataSettings, TrainingSettings
+    from ..settings import DataSettings
+
+OWN_CELLS_HELP = (
+    ", or give another folder; for cells of your own, give a table of them (--manifest cells.csv), "
+    "or --manifest folders where each class has its folder."
+)
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,28 @@ class Cells:
         Identifies the pixels.
     classes : tuple of str
         Of the whole manifest, the positive one first.
+    manifest : DataFrame
+        The whole manifest, also of cells that the split does not use; by default ``table``.
+
+    Examples
+    --------
+    >>> cells.classes, len(cells.rows("test")), cells.kind
+    (('all', 'hem'), 70, 'synthetic sample')
     """
 
     table: pd.DataFrame
     pixels: np.ndarray
-    notes: list
+    notes: list[str]
     key: str
-    classes: tuple
+    classes: tuple[str, ...]
+    manifest: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        if self.manifest.empty:
+            object.__setattr__(self, "manifest", self.table)
 
     def rows(self, split: str) -> np.ndarray:
-        """Row numbers of one side of the split.
+        """Row numbers of one split.
 
         Parameters
         ----------
@@ -63,8 +77,25 @@ class Cells:
         """
         return np.flatnonzero(self.table["split"] == split)
 
+    def take(self, rows: np.ndarray) -> Cells:
+        """Some of the cells, in the order of their row numbers.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+
+        Returns
+        -------
+        Cells
+            With pixels in memory and a key of their own.
+        """
+        rows = np.asarray(rows, int)
+        key = hashlib.sha256(f"{self.key} {rows.tolist()}".encode()).hexdigest()
+        table = self.table.iloc[rows].reset_index(drop=True)
+        return replace(self, table=table, pixels=self.pixels[rows], key=key)
+
     @property
-    def kind(self) -> Any:
+    def kind(self) -> str:
         """What the cells are, for titles of figures."""
         if SYNTHETIC_NOTE in self.notes:
             return "synthetic sample"
@@ -77,9 +108,8 @@ class Cells:
         -------
         ndarray of shape (cells, classes), float32
         """
-        return np.stack([self.table["label"] == label for label in self.classes], axis=1).astype(
-            np.float32
-        )
+        labels = self.table["label"].to_numpy()
+        return (labels[:, np.newaxis] == np.array(self.classes, object)).astype(np.float32)
 
 
 def prepare(settings: DataSettings) -> Cells:
@@ -96,7 +126,7 @@ def prepare(settings: DataSettings) -> Cells:
     Raises
     ------
     InputError
-        If pictures are missing and no subset is allowed, or if more are rejected than may be.
+        If images are missing and no subset is allowed, or if more are refused than may be.
 
     Examples
     --------
@@ -104,13 +134,15 @@ def prepare(settings: DataSettings) -> Cells:
     (160, 64, 64, 3)
     """
     source = sources.open_images(settings)
-    table = matching.read_manifest(settings, source)
-    members, classes = matching.match(table, source), manifests.classes(table, settings.positive)
-    table, notes = choose_cells(table, members.notna(), settings)
+    manifest = matching.read_manifest(settings, source)
+    members = matching.match(manifest, source)
+    classes = manifests.classes(manifest, settings.positive)
+    table, notes = choose_cells(manifest, members.notna(), settings)
     table, pixels, key, more_notes = decoding.decode_usable(
         table, members[table.index], source, settings
     )
-    return Cells(table.reset_index(drop=True), pixels, notes + more_notes, key, classes)
+    table = table.reset_index(drop=True)
+    return Cells(table, pixels, notes + more_notes, key, classes, manifest)
 
 
 def record_cells(cells: Cells, settings: DataSettings) -> str:
@@ -136,29 +168,27 @@ def record_cells(cells: Cells, settings: DataSettings) -> str:
     >>> settings = training_settings.model_copy(update={"run_folder": "runs/first"})
     >>> len(record_cells(cells, settings))
     64
-    >>> sorted(path.name for path in Path("runs/first").iterdir())
-    ['data.json', 'manifest.csv']
+    >>> Run("runs/first").data()["classes"]
+    ['all', 'hem']
     """
-    path = Path(settings.run_folder) / "manifest.csv"
-    content = cells.table.to_csv(index=False)
+    run, content = Run(settings.run_folder), cells.table.to_csv(index=False)
+    path = run.manifest_path
     if path.exists() and path.read_text(encoding="utf-8") != content and not settings.overwrite:
         raise InputError(
-            f"{path} holds other cells or another split than these settings give: choose another run_folder, or set "
-            "overwrite = True."
+            f"{path} holds other cells or another split than these settings give: "
+            "choose another run_folder, or set overwrite = True."
         )
     write_text(path, content)
-    chosen = {name: getattr(settings, name) for name in ("images", "manifest", "split", "seed")}
-    chosen["classes"] = cells.classes
-    write_json(
-        path.with_name("data.json"), {**chosen, "cells": len(cells.table), "notes": cells.notes}
-    )
+    origin = {name: getattr(settings, name) for name in ("images", "manifest", "split", "seed")}
+    facts = {"classes": cells.classes, "cells": len(cells.table), "notes": cells.notes}
+    write_json(run.data_path, {**origin, **facts})
     return sha256(path)
 
 
 def choose_cells(
     table: pd.DataFrame, there: pd.Series, settings: DataSettings
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the rows that the split uses, and draw the split where the manifest does not hold it."""
+    """Keep the rows that the split uses, and draw it where the manifest does not hold it."""
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     notes += [PATIENTS_UNKNOWN] if own_cells.patients_unknown(table) else []
     column = f"{settings.split}_split"
@@ -167,9 +197,9 @@ def choose_cells(
     else:
         split = splitting.draw(table, settings.split, settings.seed)
     missing = table[(split != "") & ~there]
-    (Path(settings.run_folder) / "missing.csv").unlink(missing_ok=True)  # of an earlier attempt
+    Run(settings.run_folder).missing_path.unlink(missing_ok=True)  # of an earlier attempt
     if len(missing):
-        _report_missing(missing, (split != "").sum(), settings)
+        _report_missing(missing, int((split != "").sum()), settings)
         table = table[there]
         split = splitting.draw(table, settings.split, settings.seed)
         notes.append(_subset_note(there, split, settings))
@@ -177,31 +207,25 @@ def choose_cells(
     return table[table["split"] != ""], notes
 
 
-_OTHER_PICTURES = (
-    ", or give another folder; for cells of your own, give a table of them (--manifest cells.csv), or --manifest "
-    "folders where each class has its folder."
-)
-
-
-def _report_missing(missing: Any, needed: int, settings: TrainingSettings) -> None:
-    path = Path(settings.run_folder) / "missing.csv"
+def _report_missing(missing: pd.DataFrame, needed: int, settings: DataSettings) -> None:
+    path = Run(settings.run_folder).missing_path
     write_csv(path, missing)
-    if not settings.allow_subset or len(missing) == needed:
-        raise InputError(
-            f"{len(missing):,} of the {needed:,} pictures that the split needs are not in {settings.images} "
-            f"({listing(missing['file'].map(manifests.base_name), 3)}; all in {path}): complete them"
-            + (
-                ", or allow a subset (--allow-subset)."
-                if len(missing) < needed
-                else _OTHER_PICTURES
-            )
-        )
+    some_are_there = len(missing) < needed
+    if settings.allow_subset and some_are_there:
+        return
+    remedy = ", or allow a subset (--allow-subset)." if some_are_there else OWN_CELLS_HELP
+    raise InputError(
+        f"{len(missing):,} of the {needed:,} pictures that the split needs are not in "
+        f"{settings.images} ({listing(missing['file'].map(manifests.base_name), 3)}; all in "
+        f"{path}): complete them{remedy}"
+    )
 
 
-def _subset_note(there: pd.Series, split: str, settings: TrainingSettings) -> Any:
+def _subset_note(there: pd.Series, split: pd.Series, settings: DataSettings) -> str:
     counts = split.value_counts()
-    sides = " / ".join(f"{counts.get(side, 0):,}" for side in SPLITS)
+    sizes = " / ".join(f"{counts.get(name, 0):,}" for name in SPLITS)
     return (
-        f"subset: {there.sum():,} of the manifest's {len(there):,} pictures are there, and the rule of the "
-        f"{settings.split} split was drawn on them ({sides} cells for training, validation and test)"
+        f"subset: {there.sum():,} of the manifest's {len(there):,} pictures are there, and the "
+        f"rule of the {settings.split} split was drawn on them ({sizes} cells for training, "
+        "validation and test)"
     )

@@ -1,71 +1,41 @@
-"""The table of cells: one row per picture, with its label, patient, official fold and SHA-256.
+"""The table of cells: one row per image, with its label, patient, official fold and SHA-256.
 
-The manifest is the only way in: labels, patients and splits are read from it, never from folder order. Two traps of
-C-NMC 2019 are dealt with here. One healthy patient is written in lower case (``h3``, 36 pictures), and the table of
-the preliminary test codes ALL as 1 and HEM as 0, the reverse of the folders' alphabetical order.
+The manifest is the only way in: labels, patients and splits are read from it, never from folder
+order. Two traps of C-NMC 2019 are dealt with here. One healthy patient is written in lower case
+(``h3``, 36 images), and the table of the preliminary test codes ALL as 1 and HEM as 0, the reverse
+of the folders' alphabetical order.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from .._core.errors import InputError, listing
 from .._core.files import sha256
+from .._core.packaged import packaged
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
-
 MOST_LETTERS = 50  # of the name of a class
-
 TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
-
 SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
-
 COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
-
 SPLITS = ("train", "valid", "test")
-
-
-PROJECT_MANIFEST = Path(__file__).resolve().parents[2] / "data_manifest.csv"
-
+PROJECT_MANIFEST = packaged("data_manifest.csv")
 
 # Official names: UID_<subject>_<image>_<cell>_<label>.bmp. IGNORECASE keeps subject h3.
 OFFICIAL_NAME = re.compile(r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.bmp", re.IGNORECASE)
-
 PRELIMINARY_TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
-
 PRELIMINARY_LABELS = {1: "all", 0: "hem"}
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read and check a manifest.
-
-    Parameters
-    ----------
-    path : str or Path
-        A CSV file with at least the columns ``COLUMNS``.
-
-    Returns
-    -------
-    DataFrame
-        All columns as text; empty where there is no value.
-
-    Raises
-    ------
-    InputError
-        If the file or a column is missing, a label is impossible, or a file stands twice.
-
-    Examples
-    --------
-    >>> read(PROJECT_MANIFEST)["label"].value_counts().to_dict()
-    {'all': 8491, 'hem': 4037}
-    """
+    """Read and check a manifest: all columns as text, empty where there is no value."""
     return check(read_table(path), path)
 
 
@@ -91,7 +61,8 @@ def classes(table: pd.DataFrame, positive: str = "") -> tuple[str, ...]:
         )
     if positive and positive not in names:
         raise InputError(
-            f"positive = {positive!r} is not a class of the manifest: choose from {', '.join(names)}."
+            f"positive = {positive!r} is not a class of the manifest: "
+            f"choose from {', '.join(names)}."
         )
     return tuple(sorted(names, key=lambda name: name != positive))
 
@@ -101,30 +72,23 @@ def class_title(label: str, short: bool = False) -> str:
     return (SHORT_TITLES if short else TITLES).get(label, label)
 
 
-def check(table: pd.DataFrame, where: str | Path = "the manifest") -> Any:
+def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFrame:
     """Check a manifest and return it unchanged."""
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
+    if missing := [column for column in COLUMNS if column not in table]:
         raise InputError(
-            f"{where} lacks the column {listing(missing)}: its columns must include {', '.join(COLUMNS)}."
+            f"{where} lacks the column {listing(missing)}: "
+            f"its columns must include {', '.join(COLUMNS)}."
         )
     if table.empty:
         raise InputError(f"{where} lists no cells: add one row per picture.")
-    odd = table[
-        [
-            not _possible(label, file)
-            for label, file in zip(table["label"], table["file"], strict=True)
-        ]
-    ]
-    if len(odd):
-        raise InputError(
-            f"{where} holds the impossible label {odd['label'].iloc[0]!r} (file {odd['file'].iloc[0]}): a label is the "
-            "name of a class, and official files carry theirs in their names."
-        )
-    names = table["file"].str.replace("\\", "/")
-    official = names.map(base_name).map(lambda name: OFFICIAL_NAME.fullmatch(name) is not None)
-    twice = names.where(~official, names.map(base_name))
-    twice = twice[twice.duplicated()]
+    for file, label in zip(table["file"], table["label"], strict=True):
+        if not _possible(label, file):
+            raise InputError(
+                f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
+                "of a class, and official files carry theirs in their names."
+            )
+    names = table["file"].map(_unique_name)
+    twice = names[names.duplicated()]
     if len(twice):
         raise InputError(
             f"{where} lists {listing(twice.unique())} more than once: keep one row per file name."
@@ -137,11 +101,17 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> Any:
     return table
 
 
-def _possible(label: str, file: Any) -> Any:
-    """Whether a label can be a class, and does not contradict an official name: a slip must not make a new class."""
+def _possible(label: str, file: str) -> bool:
+    """Whether a label can be a class: a slip, or one against an official name, makes no new one."""
     official = OFFICIAL_NAME.fullmatch(base_name(file))
     plain = label.isprintable() and label == label.strip() and 0 < len(label) <= MOST_LETTERS
     return plain and (official is None or official["label"].lower() == label)
+
+
+def _unique_name(file: str) -> str:
+    """What may stand once in a manifest: an official name in any folder, another file's path."""
+    name = base_name(file)
+    return name if OFFICIAL_NAME.fullmatch(name) else file.replace("\\", "/")
 
 
 def is_official(table: pd.DataFrame) -> bool:
@@ -149,78 +119,81 @@ def is_official(table: pd.DataFrame) -> bool:
     return any(OFFICIAL_NAME.fullmatch(base_name(file)) for file in table["file"])
 
 
-def base_name(file: Any) -> Any:
+def base_name(file: str) -> str:
     """Name of a file without its folders, whichever slash was used."""
     return file.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def from_folder(folder: str | Path) -> pd.DataFrame:
-    """Make a manifest of official files that lie under a folder, hashing each of them."""
+def from_folder(
+    folder: str | Path, digests: Callable[[list[Path]], list[str]] | None = None
+) -> pd.DataFrame:
+    """Make a manifest of official files that lie under a folder; ``digests`` may know SHA-256s."""
     folder = Path(folder)
-    rows = [
-        _training_row(path, folder)
-        for path in sorted(folder.rglob("*.bmp"))
-        if OFFICIAL_NAME.fullmatch(path.name)
-    ]
+    paths = sorted(folder.rglob("*.bmp"))
+    official = [path for path in paths if OFFICIAL_NAME.fullmatch(path.name)]
+    rows = [_training_row(path, folder) for path in official]
     for table in sorted(folder.rglob(PRELIMINARY_TABLE)):
-        rows += _preliminary_rows(table, folder)
+        rows += _preliminary_rows(table, {path.name: path for path in paths}, folder)
     if not rows:
         raise InputError(
-            f"There are no official files (UID_*.bmp) under {folder}: give the folder that holds them."
+            f"There are no official files (UID_*.bmp) under {folder}: "
+            "give the folder that holds them."
         )
+    files = [folder / row["file"] for row in rows]
+    return _tidy(pd.DataFrame(rows).assign(sha256=(digests or _digests)(files)), folder)
+
+
+def _digests(files: list[Path]) -> list[str]:
     with ThreadPoolExecutor() as pool:
-        hashes = pool.map(sha256, [folder / row["file"] for row in rows])
-        rows = [{**row, "sha256": digest} for row, digest in zip(rows, hashes, strict=True)]
-    return _tidy(pd.DataFrame(rows), folder)
+        return list(pool.map(sha256, files))
 
 
 def left_out(folder: str | Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Pictures under a folder that its manifest does not list."""
+    """Images under a folder that its manifest does not list."""
     folder, listed = Path(folder), set(table["file"])
-    files = [
-        path.relative_to(folder).as_posix()
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() == ".bmp"
-    ]
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".bmp"]
+    files = [path.relative_to(folder).as_posix() for path in paths]
     reason = (
         f"neither an official name (UID_*_all.bmp, UID_*_hem.bmp) nor a row of {PRELIMINARY_TABLE}"
     )
     return pd.DataFrame([{"file": file, "reason": reason} for file in files if file not in listed])
 
 
-def _training_row(path: Path, folder: Path) -> Any:
+def _training_row(path: Path, folder: Path) -> dict[str, str]:
     name = OFFICIAL_NAME.fullmatch(path.name)
+    assert name  # the caller takes official names only
     label, parent = name["label"].lower(), path.parent.name.lower()
     if parent in OFFICIAL_CLASSES and parent != label:
         raise InputError(
             f"{path} lies in the folder of {parent} but is named {label}: move or rename it."
         )
-    fold = next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), "")
     return {
         "file": path.relative_to(folder).as_posix(),
         "part": "training",
-        "fold": fold,
+        "fold": next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), ""),
         "label": label,
         "subject": name["subject"],
     }
 
 
-def _preliminary_rows(table: pd.DataFrame, folder: Path) -> Iterator[Any]:
-    """Rows of the preliminary test: pictures are called 1.bmp and so on, patient and label stand in the table."""
-    rows, pictures = pd.read_csv(table), {path.name: path for path in sorted(folder.rglob("*.bmp"))}
-    for row in rows.itertuples():
-        original = OFFICIAL_NAME.fullmatch(row.Patient_ID)
-        label = PRELIMINARY_LABELS.get(row.labels)
-        if original is None or original["label"].lower() != label:
+def _preliminary_rows(
+    table: Path, images: dict[str, Path], folder: Path
+) -> Iterator[dict[str, str]]:
+    """Rows of the preliminary test: files are called 1.bmp; patient and label are in the table."""
+    columns = ["Patient_ID", "new_names", "labels"]
+    for official, file, code in pd.read_csv(table)[columns].to_numpy(object).tolist():
+        original = OFFICIAL_NAME.fullmatch(official)
+        label = PRELIMINARY_LABELS.get(code)
+        if label is None or original is None or original["label"].lower() != label:
             raise InputError(
-                f"{table} codes {row.Patient_ID} as {row.labels}: expected 1 for all and 0 for hem."
+                f"{table} codes {official} as {code}: expected 1 for all and 0 for hem."
             )
-        if row.new_names not in pictures:
+        if file not in images:
             raise InputError(
-                f"{table} names {row.new_names}, which is not under {folder}: complete the download."
+                f"{table} names {file}, which is not under {folder}: complete the download."
             )
         yield {
-            "file": pictures[row.new_names].relative_to(folder).as_posix(),
+            "file": images[file].relative_to(folder).as_posix(),
             "part": "preliminary_test",
             "fold": "",
             "label": label,
@@ -229,12 +202,12 @@ def _preliminary_rows(table: pd.DataFrame, folder: Path) -> Iterator[Any]:
 
 
 def from_listing(path: str | Path) -> pd.DataFrame:
-    """Make a manifest of a CSV list that already holds file, part, fold, label, subject and SHA-256."""
+    """Make a manifest of a CSV list that already holds all of its columns."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 
-def _tidy(table: pd.DataFrame, where: str | Path) -> Any:
+def _tidy(table: pd.DataFrame, where: str | Path) -> pd.DataFrame:
     table = check(table, where)[list(COLUMNS)]
     # The training part first, then alphabetical: stable whatever the order of the source.
     return table.sort_values(["part", "file"], ascending=[False, True], ignore_index=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .._core.errors import InputError, listing
+from . import hashing, own_cells
 from . import manifest as manifests
-from . import own_cells
 from .manifest import PROJECT_MANIFEST
 from .own_cells import FOLDERS
 
@@ -19,62 +20,74 @@ if TYPE_CHECKING:
 
 
 def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
-    """Read the manifest that belongs to the pictures, or make it from their folders or a short table.
+    """Read the manifest that belongs to the images, or make it from their folders or a short table.
 
     Parameters
     ----------
     settings : DataSettings
-    source : sources.Folder or sources.ZipArchive
+    source : Source
+        From `open_images`.
 
     Returns
     -------
     DataFrame
+        With at least the columns file, part, fold, label, subject and sha256; all text.
+
+    Raises
+    ------
+    InputError
+        If there is no manifest, or it cannot be used.
 
     Examples
     --------
-    >>> len(read_manifest(training_settings, sources.open_images(training_settings)))
+    >>> from allhelpers import data
+    >>> len(read_manifest(training_settings, data.open_images(training_settings)))
     160
     """
+    cache = settings.cache_folder
     if settings.synthetic and settings.manifest in ("", FOLDERS):
-        return manifests.from_folder(source.path)
-    where = settings.manifest or PROJECT_MANIFEST
+        return manifests.from_folder(
+            source.path, lambda files: hashing.digests(source, files, cache)
+        )
+    where: str | Path = settings.manifest or PROJECT_MANIFEST
     if settings.manifest == FOLDERS:
         where, table = f"the folder structure of {source.path}", own_cells.from_folders(source)
     else:
         table = manifests.read_table(where)
     if own_cells.is_short(table):
-        table = own_cells.complete(table, match(table, source), source, settings.cache_folder)
+        table = own_cells.complete(table, match(table, source), source, cache)
     return manifests.check(table, where)
 
 
 def match(table: pd.DataFrame, source: Source) -> pd.Series:
-    """Find each row's picture by its path, else by its file name."""
+    """Find each row's image by its path, else by its file name; ``None`` where there is none."""
     by_path = {source.name(member): member for member in source.members}
-    by_name = (
-        pd.Series(source.members, dtype=object).groupby([m.name for m in source.members]).agg(list)
-    )
-    found = table["file"].map(manifests.base_name).map(by_name)
-    chosen = [
-        by_path.get(row.file.replace("\\", "/")) or _choose(row, members, source)
-        for row, members in zip(table.itertuples(), found, strict=True)
-    ]
-    return pd.Series(chosen, index=table.index, dtype=object)
+    by_name = defaultdict(list)
+    for member in source.members:
+        by_name[member.name].append(member)
+    digests = table["sha256"] if "sha256" in table else [None] * len(table)
+    members = []
+    for file, digest in zip(table["file"], digests, strict=True):
+        path = file.replace("\\", "/")
+        namesakes = by_name.get(manifests.base_name(file), [])
+        members.append(by_path.get(path) or _choose(file, digest, namesakes, source))
+    return pd.Series(members, index=table.index, dtype=object)
 
 
-def _choose(row: pd.Series, members: pd.Series, source: Source) -> Any:
-    """The one member of that name, or the one with the right content: the official tests share names like 1.bmp."""
-    if not isinstance(members, list):
-        return None
-    if len(members) == 1:
-        return members[0]
-    if not hasattr(row, "sha256"):
+def _choose(
+    file: str, digest: str | None, namesakes: list[PurePath], source: Source
+) -> PurePath | None:
+    """The one file of that name, or that with the right content: official tests share names."""
+    if len(namesakes) < 2:
+        return namesakes[0] if namesakes else None
+    if digest is None:
         raise InputError(
-            f"{row.file} can be any of {listing(members, 3)} in {source.path}: write its path inside of the images' "
-            "folder or archive into the column file."
+            f"{file} can be any of {listing(namesakes, 3)} in {source.path}: write its path inside "
+            "of the images' folder or archive into the column file."
         )
-    right = [m for m in members if hashlib.sha256(source.read(m)).hexdigest() == row.sha256]
-    if len(right) > 1:
+    same = [member for member in namesakes if source.sha256(member) == digest]
+    if len(same) > 1:
         raise InputError(
-            f"The picture {row.file} lies twice in {source.path} ({listing(right)}): remove one copy."
+            f"The picture {file} lies twice in {source.path} ({listing(same)}): remove one copy."
         )
-    return right[0] if right else members[0]
+    return same[0] if same else namesakes[0]

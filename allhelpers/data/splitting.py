@@ -1,7 +1,9 @@
-"""Who trains and who tests: the paper's split by picture, and honest splits by patient.
+"""Who trains and who tests: the paper's split by image, and honest splits by patient.
 
-Cells, or patients, are drawn in the order of ``SHA-256(seed, name)``. That is as good as shuffling, and it gives the
-same split on every machine, with every version of NumPy, and whatever the order of the rows.
+Cells, or patients, are drawn in the order of ``SHA-256(seed, name)``. That is as good as shuffling,
+and it gives the same split on every machine, with every version of NumPy, and whatever the order of
+the rows. By patient this is scikit-learn's StratifiedGroupKFold or GroupShuffleSplit, drawn by
+hash: published splits and the project's manifest rest on it.
 """
 
 from __future__ import annotations
@@ -9,8 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,16 +19,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .._core.errors import InputError, listing
+from .manifest import SPLITS
 
 DEFAULT_SEED = 2019
-
-
-# The paper: 6,176 cells, 3,088 per class; 35 per class for validation, 35 for the test, the rest for training.
+# The paper: 6,176 cells, 3,088 per class; of each, 35 for validation, 35 for the test.
 PAPER_CELLS = 3088
-
 PAPER_HELD_BACK = 35
-
-
 # Shares of each class's cells in the split by patient.
 PATIENT_SHARES = {"test": 0.20, "valid": 0.15}
 
@@ -38,15 +35,15 @@ def drawing_order(names: Iterable[str], seed: int) -> list[str]:
 
 
 def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
-    """Draw the paper's split: by picture, balanced, 35 cells per class for validation and 35 for the test."""
+    """The paper's split: by image, balanced, 35 cells per class for validation, 35 for the test."""
     split = pd.Series("", index=table.index)
     training = table[table["part"] == "training"]
     smallest = training["label"].value_counts().reindex(table["label"].unique(), fill_value=0).min()
     per_class = min(PAPER_CELLS, smallest)
     if per_class <= 2 * PAPER_HELD_BACK:
         raise InputError(
-            f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, but there are only "
-            f"{smallest} of one: add cells, or choose split = patient."
+            f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each "
+            f"class, but there are only {smallest} of one: add cells, or choose split = patient."
         )
     for label in sorted(set(training["label"])):
         rows = training[training["label"] == label]
@@ -59,30 +56,26 @@ def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
 
 
 def patient_groups(table: pd.DataFrame) -> pd.Series:
-    """Group patients who share a byte-identical picture, directly or through others."""
+    """Group patients who share a byte-identical image, directly or through others."""
     # Codes come as the smallest integers that hold them; their sums need more.
-    subjects, pictures = (
+    subjects, images = (
         table[name].astype("category").cat.codes.astype(int) for name in ("subject", "sha256")
     )
-    # A graph with a node per patient and per picture, and an edge per row: its components are the groups.
-    nodes = subjects.max() + pictures.max() + 2
-    edges = coo_array(
-        (np.ones(len(table)), (subjects, subjects.max() + 1 + pictures)), shape=(nodes, nodes)
-    )
+    # A graph with a node per patient and per image, and an edge per row: its components are groups.
+    images += subjects.max() + 1
+    nodes = images.max() + 1
+    edges = coo_array((np.ones(len(table)), (subjects, images)), shape=(nodes, nodes))
     components = connected_components(edges, directed=False)[1][subjects]
     return table["subject"].groupby(components).transform("min")
 
 
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
-    """Draw a split in which no patient, and no two patients who share a picture, stand on two sides."""
+    """Draw a split in which no patient, and no two who share an image, stand on two sides."""
     groups, split = patient_groups(table), pd.Series("train", index=table.index)
-    official = table["part"] == "preliminary_test"
+    official, shares = table["part"] == "preliminary_test", dict(PATIENT_SHARES)
     split[official] = "test"
-    shares = {
-        side: share
-        for side, share in PATIENT_SHARES.items()
-        if side != "test" or not official.any()
-    }
+    if official.any():
+        del shares["test"]
     # A group of the test stays there, even where one of its patients also has training cells.
     split[groups.isin(groups[official])] = "test"
     _fill_sides(table, split, groups, shares, seed)
@@ -94,6 +87,7 @@ def patient_folds(
     table: pd.DataFrame,
     number: int,
     folds: int,
+    *,
     seed: int = DEFAULT_SEED,
     inside: str | None = None,
 ) -> pd.Series:
@@ -103,21 +97,21 @@ def patient_folds(
         _check_fold(table, inside)
         training = table[table["fold"] == inside]
     groups = patient_groups(training)
-    part = pd.Series(0, index=training.index)
+    part = pd.Series(0, index=training.index)  # 0: none yet
     for label in sorted(set(training["label"])):
         rows = training.index[training["label"] == label]
         sizes = groups[rows].value_counts()
         if len(sizes) < folds:
             raise InputError(
-                f"{folds} folds need as many patients (after joining those who share a picture) of class {label}, but "
-                f"there are {len(sizes)}: choose fewer folds."
+                f"{folds} folds need as many patients (after joining those who share a picture) of "
+                f"class {label}, but there are {len(sizes)}: choose fewer folds."
             )
-        # The largest first, each into the part that holds least: parts of about equal size. The seed breaks ties.
+        # The largest first, each into the part that holds least: parts of about equal size. The
+        # seed breaks ties. A patient with cells of an earlier class has its part already.
         order = pd.Series(range(len(sizes)), index=drawing_order(sizes.index, seed))
-        # A patient with cells of an earlier class has its part already.
-        filled = part[rows].value_counts().reindex(range(folds + 1), fill_value=0).tolist()[1:]
+        filled = part[rows].value_counts().reindex(range(1, folds + 1), fill_value=0).tolist()
         free = groups[rows[part[rows] == 0]].unique()
-        for group in sorted(free, key=lambda g: (-sizes[g], order[g])):
+        for group in sorted(free, key=lambda g: (-sizes[g], order[g])):  # noqa: B023
             smallest = filled.index(min(filled))
             part[groups.index[groups == group]] = smallest + 1
             filled[smallest] += sizes[group]
@@ -125,7 +119,7 @@ def patient_folds(
 
 
 def official_folds(
-    table: pd.DataFrame, train_fold: str, test_fold: str, seed: int = DEFAULT_SEED
+    table: pd.DataFrame, train_fold: str, test_fold: str, *, seed: int = DEFAULT_SEED
 ) -> pd.Series:
     """Train on one official fold and test on another."""
     for fold in (train_fold, test_fold):
@@ -136,7 +130,7 @@ def official_folds(
     return _hold_out(table, test, train, seed)
 
 
-def _check_fold(table: pd.DataFrame, fold: Any) -> None:
+def _check_fold(table: pd.DataFrame, fold: str) -> None:
     if fold not in set(table["fold"]):
         there = sorted(set(table["fold"]) - {""})
         raise InputError(
@@ -144,43 +138,44 @@ def _check_fold(table: pd.DataFrame, fold: Any) -> None:
         )
 
 
-def _hold_out(table: pd.DataFrame, test: pd.DataFrame, train: Any, seed: int) -> Any:
-    """Split of given test and training rows, the latter less a share of its patients for validation."""
+def _hold_out(table: pd.DataFrame, test: pd.Index, train: pd.Index, seed: int) -> pd.Series:
+    """Split of given test and training rows, the latter less some patients for validation."""
     split = pd.Series("", index=table.index)
     split[test], split[train] = "test", "train"
-    _fill_sides(
-        table, split, patient_groups(table.loc[train]), {"valid": PATIENT_SHARES["valid"]}, seed
-    )
+    shares = {"valid": PATIENT_SHARES["valid"]}
+    _fill_sides(table, split, patient_groups(table.loc[train]), shares, seed)
     check_patient_split(table, split)
     return split
 
 
 def _fill_sides(
-    table: pd.DataFrame, split: str, groups: Any, shares: np.ndarray, seed: int
+    table: pd.DataFrame, split: pd.Series, groups: pd.Series, shares: Mapping[str, float], seed: int
 ) -> None:
-    """Hand patient groups out to the sides until each has its share of each class's training cells, in place."""
+    """Hand groups out until each side has its share of each class's training cells, in place."""
     training = groups[split[groups.index] == "train"]
     labels = table.loc[training.index, "label"]
     for label in sorted(set(table["label"])):
-        _fill_class(split, training, labels == label, shares, seed, label)
+        patients = training[labels == label].nunique()
+        if patients < len(shares) + 1:
+            raise InputError(
+                f"The split by patient needs at least {len(shares) + 1} patients (after joining "
+                f"those who share a picture) of class {label}, but there are {patients}: "
+                "add patients, or choose split = paper."
+            )
+        _fill_class(split, training, labels == label, shares, seed)
 
 
 def _fill_class(
-    split: str, groups: Any, rows: np.ndarray, shares: np.ndarray, seed: int, label: str
+    split: pd.Series, groups: pd.Series, rows: pd.Series, shares: Mapping[str, float], seed: int
 ) -> None:
     """Hand out the groups that have cells of one class and no side yet."""
     sizes, sides = groups[rows].value_counts(), split[groups.index[rows]]
-    if len(sizes) < len(shares) + 1:
-        raise InputError(
-            f"The split by patient needs at least {len(shares) + 1} patients (after joining those who share a picture) "
-            f"of class {label}, but there are {len(sizes)}: add patients, or choose split = paper."
-        )
     taken = sides.value_counts()
     room = {side: share * len(sides) - taken.get(side, 0) for side, share in shares.items()}
     empty = {side for side in room if side not in taken}
     free = groups[rows][sides == "train"].unique()
     for group in drawing_order(free, seed):
-        # An empty side takes the next patient whatever the size, so that none stays without the class.
+        # An empty side takes the next patient whatever the size: none stays without the class.
         side = next((s for s in room if s in empty or sizes[group] <= room[s]), None)
         if side is not None:
             split[groups.index[groups == group]] = side
@@ -188,8 +183,8 @@ def _fill_class(
             empty.discard(side)
 
 
-def check_patient_split(table: pd.DataFrame, split: str) -> None:
-    """Make sure that no patient and no picture stands on two sides."""
+def check_patient_split(table: pd.DataFrame, split: pd.Series) -> None:
+    """Make sure that no patient and no image stands on two sides."""
     used = split != ""
     for column in ("subject", "sha256"):
         sides = split[used].groupby(table.loc[used, column]).nunique()
@@ -203,12 +198,12 @@ def check_patient_split(table: pd.DataFrame, split: str) -> None:
 RULES = {"paper": paper_split, "patient": patient_split}
 
 HELP = (
-    "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), fold_0:2/5 (the same in one fold), "
-    "or fold_0:fold_1 (train:test)"
+    "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), "
+    "fold_0:2/5 (the same in one fold), or fold_0:fold_1 (train:test)"
 )
 
 
-def parse(split: str) -> Callable:
+def parse(split: str) -> Callable[..., pd.Series]:
     """Find the rule that a setting names."""
     if split in RULES:
         return RULES[split]
@@ -223,31 +218,7 @@ def parse(split: str) -> Callable:
 
 
 def draw(table: pd.DataFrame, split: str, seed: int = DEFAULT_SEED) -> pd.Series:
-    """Draw a split by its name in the settings.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A manifest.
-    split : str
-        See ``HELP``.
-    seed : int
-
-    Returns
-    -------
-    Series of str
-        ``"train"``, ``"valid"``, ``"test"``, or empty; index of ``table``.
-
-    Raises
-    ------
-    InputError
-        If no rule has that name, or its rule cannot be followed.
-
-    Examples
-    --------
-    >>> draw(table, "patient:1/2").value_counts()[["train", "valid", "test"]].to_dict()
-    {'train': 60, 'valid': 20, 'test': 80}
-    """
+    """Draw a split by its name in the settings: train, valid, test or empty for each row."""
     return parse(split)(table, seed=seed)
 
 
@@ -274,7 +245,7 @@ def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
 
 
 def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
-    """Count cells and patients per class and side.
+    """Count cells and patients per class and split.
 
     Parameters
     ----------
@@ -284,7 +255,7 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per side and class: cells, patients.
+        One row per split and class: cells, patients.
 
     Examples
     --------
@@ -301,11 +272,11 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
     counts = used.groupby(["split", "label"]).agg(
         cells=("file", "size"), patients=("subject", "nunique")
     )
-    return counts.reindex(["train", "valid", "test"], level="split").reset_index()
+    return counts.reindex(SPLITS, level="split").reset_index()
 
 
 def shared_patients(table: pd.DataFrame) -> list[str]:
-    """Find the patients who stand on more than one side of the split.
+    """Find the patients who stand in more than one split.
 
     Parameters
     ----------
@@ -318,7 +289,8 @@ def shared_patients(table: pd.DataFrame) -> list[str]:
 
     Examples
     --------
-    >>> shared_patients(pd.DataFrame({"subject": ["1", "1", "2"], "split": ["train", "test", "test"]}))
+    >>> table = pd.DataFrame({"subject": ["1", "1", "2"], "split": ["train", "test", "test"]})
+    >>> shared_patients(table)
     ['1']
     """
     used = table[table["split"] != ""]

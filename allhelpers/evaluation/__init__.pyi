@@ -27,6 +27,7 @@ __all__ = [
 from .baselines import write_baselines as write_baselines
 from .comparison import compare_methods as compare_methods
 from .comparison import compare_pairs as compare_pairs
+from .definitions import METRICS as METRICS
 from .explaining import draw_rows as draw_rows
 from .explaining import embed as embed
 from .explaining import evidence as evidence
@@ -40,7 +41,6 @@ from .metrics import evaluate as evaluate
 from .metrics import measure as measure
 from .published import beside_paper as beside_paper
 from .published import measured as measured
-from .resampling import METRICS as METRICS
 from .resampling import bootstrap as bootstrap
 from .words import sentence_of_pair as sentence_of_pair
 from .words import sentence_of_patients as sentence_of_patients

@@ -1,8 +1,8 @@
-"""Two trivial methods that every network must beat: the majority class, and the size of the cell alone.
+"""Two trivial methods that every network must beat: the majority class, and the cell's size alone.
 
-ALL cells of C-NMC 2019 are about a third larger than normal ones, so that a threshold on the area is right in about
-three of four cells (J. Prellberg & O. Kramer 2019, notebooks to their entry). A network that does no better than
-the area has learnt nothing else.
+ALL cells of C-NMC 2019 are about a third larger than normal ones, so that a threshold on the area
+is right in about three of four cells (J. Prellberg & O. Kramer 2019, notebooks to their entry). A
+network that does no better than the area has learnt nothing else.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from sklearn.preprocessing import StandardScaler
 
 from .._core.files import write_csv
 from ..data import images, tables
+from ..runs import Run
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
 
 TITLES = {"majority": "majority class", "area": "cell area alone"}
-
-FOLDER = "baselines"
 
 
 def majority(cells: Cells) -> np.ndarray:
@@ -50,17 +49,18 @@ def write_baselines(cells: Cells, run_folder: str | Path) -> None:
 
     Parameters
     ----------
-    cells : loading.Cells
+    cells : Cells
     run_folder : str or Path
-        Gets ``baselines/majority.csv`` and ``baselines/area.csv``, with the columns of predictions.csv.
+        Gets ``baselines/majority.csv`` and ``baselines/area.csv``, with the columns of
+        predictions.csv.
 
     Examples
     --------
     >>> write_baselines(cells, "first")
-    >>> sorted(path.name for path in Path("first", FOLDER).iterdir())
+    >>> sorted(path.name for path in Path("first", "baselines").iterdir())
     ['area.csv', 'majority.csv']
     """
     rows = np.concatenate([cells.rows("valid"), cells.rows("test")])
     for name, method in METHODS.items():
         table = tables.tabulate(cells, rows, method(cells)[rows])
-        write_csv(Path(run_folder) / FOLDER / f"{name}.csv", table)
+        write_csv(Run(run_folder).baseline(name), table)

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .._core.errors import InputError
-from .._core.files import read_json, sha256
+from .._core.files import sha256
 from ..data.tables import patients_of
 from ..networks import registry
 from ..networks.registry import NAMES
+from ..runs import AS_TEXT, Run
 from ..training import checkpoints
 from . import words
-from .baselines import FOLDER, METHODS
+from .baselines import METHODS
+from .comparison import Compared, metric_columns
+from .definitions import METRICS
 from .metrics import measure
-from .resampling import METRICS
+
+if TYPE_CHECKING:
+    from ..runs import Result
 
 
-def compare(run_folder: str | Path, names: list[str]) -> pd.DataFrame:
+def compare(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     """Gather the results of several architectures from a run's files.
 
     Parameters
     ----------
     run_folder : str or Path
-    names : list of str
+    names : iterable of str
 
     Returns
     -------
     DataFrame
-        One row per architecture: how it was trained, on which classes, training and validation figures at the chosen
-        epoch, every test metric with its intervals (``low`` and ``high`` belong to test_accuracy, by Wilson;
-        ``<metric>_low`` and ``<metric>_high`` are from the bootstrap of patients), seconds, parameters, size.
+        One row per architecture: how it was trained, on which classes, training and validation
+        figures at the chosen epoch, every test metric with its intervals (``low`` and ``high``
+        belong to test_accuracy, by Wilson; ``<metric>_low`` and ``<metric>_high`` are from the
+        bootstrap of patients), seconds, parameters, size.
 
     Raises
     ------
@@ -41,82 +48,86 @@ def compare(run_folder: str | Path, names: list[str]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> compare(run, ["mobilenet"])[["architecture", "test_correct", "test_cells", "chosen_epoch"]].values.tolist()
+    >>> table = compare(run, ["mobilenet"])
+    >>> table[["architecture", "test_correct", "test_cells", "chosen_epoch"]].values.tolist()
     [['mobilenet', 7, 10, 2]]
     """
-    return pd.DataFrame([_row(Path(run_folder), name) for name in names])
+    run = Run(run_folder)
+    return pd.DataFrame([_row(run, run.result(name)) for name in names])
 
 
-def stages(run_folder: str | Path, names: list[str]) -> pd.DataFrame:
-    """Where the time of each method went."""
-    seconds = {
-        name: read_json(Path(run_folder) / name / "parameters.json")["seconds"] for name in names
-    }
+def stages(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
+    """Where the time of each method went.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    names : iterable of str
+
+    Returns
+    -------
+    DataFrame
+        Seconds, one row per method and one column per stage.
+
+    Examples
+    --------
+    >>> float(stages(run, ["mobilenet"]).loc["mobilenet", "training"])
+    2.0
+    """
+    run = Run(run_folder)
+    seconds = {name: run.result(name).record()["seconds"] for name in names}
     return pd.DataFrame(seconds).T.fillna(0)
 
 
-def _row(run_folder: str | Path, name: str) -> Any:
-    folder, notebook = run_folder / name, registry.notebook_of(name)
-    if not (folder / "metrics.json").is_file():
+def _row(run: Run, result: Result) -> dict:
+    notebook = registry.notebook_of(result.name)
+    if not result.metrics_path.is_file():
         raise InputError(
-            f"{folder} holds no finished result of {words.method_title(name)}: run notebook {notebook} first."
+            f"{result.folder} holds no finished result of {words.method_title(result.name)}: "
+            f"run notebook {notebook} first."
         )
-    record, metrics = (read_json(folder / f) for f in ("parameters.json", "metrics.json"))
-    if record["manifest_sha256"] != sha256(run_folder / "manifest.csv"):
+    record, metrics = result.record(), result.metrics()
+    if record["manifest_sha256"] != sha256(run.manifest_path):
         raise InputError(
-            f"{folder} was computed on other cells than {run_folder}/manifest.csv: run {notebook} again."
+            f"{result.folder} was computed on other cells than {run.manifest_path}: "
+            f"run {notebook} again."
         )
-    test, settings = metrics["test"]["accuracy"], record["settings"]
+    test, settings = metrics["test"], record["settings"]
+    accuracy, parameters = test["accuracy"], record.get("parameters", {})
     return {
-        "architecture": name,
+        "architecture": result.name,
         "weights": record.get("weights", {}).get("label"),
         "unfreeze": settings.get("unfreeze"),
         "batch_norm": settings.get("batch_norm"),
         "split": settings["split"],
         "seed": settings["seed"],
-        "classes": ",".join(metrics["test"]["patients"]),
-        **_chosen_epoch(folder, settings.get("patience", 0)),
-        "test_correct": test["correct"],
-        "test_cells": test["cells"],
-        "test_accuracy": test["value"],
-        "low": test["low"],
-        "high": test["high"],
-        **_metric_columns(metrics["test"]),
-        "test_patients": sum(metrics["test"]["patients"].values()),
+        "classes": ",".join(test["patients"]),
+        **_chosen_epoch(result, settings.get("patience", 0)),
+        "test_correct": accuracy["correct"],
+        "test_cells": accuracy["cells"],
+        "test_accuracy": accuracy["value"],
+        "low": accuracy["low"],
+        "high": accuracy["high"],
+        **metric_columns(test),
+        "test_patients": sum(test["patients"].values()),
         "seconds": sum(record["seconds"].values()),
-        "parameters": record.get("parameters", {}).get("total"),
-        "trained": record.get("parameters", {}).get("trained"),
+        "parameters": parameters.get("total"),
+        "trained": parameters.get("trained"),
         "megabytes": record.get("model", {}).get("megabytes"),
         "notes": "; ".join(metrics["notes"]),
     }
 
 
-def _chosen_epoch(folder: Path, patience: int) -> Any:
-    """How the training of the network that was kept stood; nothing for methods that are not trained in epochs."""
+def _chosen_epoch(result: Result, patience: int) -> dict:
+    """How the training of the kept network stood; nothing for methods without epochs."""
     columns = {"accuracy": "train_accuracy", "val_accuracy": "valid_accuracy"}
     columns |= {"loss": "train_loss", "val_loss": "valid_loss"}
-    if not (folder / "history.csv").is_file():
+    if not result.history_path.is_file():
         return dict.fromkeys(["epochs", "chosen_epoch", *columns.values()])
-    history = pd.read_csv(folder / "history.csv")
-    chosen = checkpoints.chosen_epoch(history, patience)
-    row = history.set_index("epoch").loc[chosen]
-    return {
-        "epochs": len(history),
-        "chosen_epoch": chosen,
-        **{ours: row[its] for its, ours in columns.items()},
-    }
-
-
-def _metric_columns(metrics: dict) -> Any:
-    columns = {}
-    for name in METRICS:
-        entry = metrics[name]
-        columns[name] = entry["value"]
-        columns[f"{name}_low"], columns[f"{name}_high"] = (
-            entry["patients_low"],
-            entry["patients_high"],
-        )
-    return columns
+    history = result.history()
+    epoch = checkpoints.chosen_epoch(history, patience)
+    row = history.set_index("epoch").loc[epoch, list(columns)].rename(columns)
+    return {"epochs": len(history), "chosen_epoch": epoch, **row}
 
 
 def notes_of(comparison: pd.DataFrame) -> list[str]:
@@ -136,25 +147,23 @@ def notes_of(comparison: pd.DataFrame) -> list[str]:
     >>> notes_of(pd.DataFrame({"notes": ["subset; random weights", "subset", None]}))
     ['subset', 'random weights']
     """
-    return list(
-        dict.fromkeys(
-            note for notes in comparison["notes"].fillna("") for note in notes.split("; ") if note
-        )
-    )
+    notes = comparison["notes"].fillna("").str.split("; ").explode()
+    return [note for note in dict.fromkeys(notes) if note]
 
 
-def predictions_of(run_folder: str | Path, names: list[str]) -> dict[str, pd.DataFrame]:
+def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
     """Test predictions of several architectures and of the baselines.
 
     Parameters
     ----------
     run_folder : str or Path
-    names : list of str
+    names : iterable of str
         Architectures.
 
     Returns
     -------
-    dict of str to DataFrame
+    Compared
+        A dict of str to DataFrame that resamples each table once, whoever compares them.
 
     Raises
     ------
@@ -166,32 +175,31 @@ def predictions_of(run_folder: str | Path, names: list[str]) -> dict[str, pd.Dat
     >>> {name: len(table) for name, table in predictions_of(run, ["mobilenet"]).items()}
     {'mobilenet': 10, 'majority': 10, 'area': 10}
     """
-    run_folder = Path(run_folder)
-    paths = {name: run_folder / name / "predictions.csv" for name in names}
-    paths |= {name: run_folder / FOLDER / f"{name}.csv" for name in METHODS}
-    found = {}
+    run = Run(run_folder)
+    paths = {name: run.result(name).predictions_path for name in names}
+    paths |= {name: run.baseline(name) for name in METHODS}
     for name, path in paths.items():
         if not path.is_file():
             notebook = "1_data_split" if name in METHODS else registry.notebook_of(name)
             raise InputError(f"{path} does not exist: run notebook {notebook} first.")
-        found[name] = _test_rows(path)
-    return found
+    return Compared({name: _test_rows(path) for name, path in paths.items()})
 
 
-def summarize(run_folders: list[str | Path]) -> pd.DataFrame:
-    """Several runs, of other splits or seeds, as one: mean, spread, and metrics over all their test cells.
+def summarize(run_folders: Iterable[str | Path]) -> pd.DataFrame:
+    """Several runs, of other splits or seeds, as one.
 
     Parameters
     ----------
-    run_folders : list of str or Path
+    run_folders : iterable of str or Path
         Finished runs.
 
     Returns
     -------
     DataFrame
-        One row per architecture: runs, cells, patients; for each metric the mean over the runs (``<metric>_mean``),
-        their standard deviation (``<metric>_sd``), and the value over the test cells of all runs together
-        (``<metric>``) with its interval from the bootstrap of patients (``<metric>_low``, ``<metric>_high``).
+        One row per architecture: runs, cells, patients; for each metric the mean over the runs
+        (``<metric>_mean``), their standard deviation (``<metric>_sd``), and the value over the
+        test cells of all runs together (``<metric>``) with its interval from the bootstrap of
+        patients (``<metric>_low``, ``<metric>_high``).
 
     Raises
     ------
@@ -200,30 +208,32 @@ def summarize(run_folders: list[str | Path]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> summarize([run, run])[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()
+    >>> table = summarize([run, run])
+    >>> table[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()
     [['mobilenet', 2, 20, 0.7]]
     """
     return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
 
 
 def finished_in(run_folder: str | Path) -> list[str]:
-    """Methods whose results lie in a run folder, in the order of `methods.NAMES`."""
-    names = [name for name in NAMES if (Path(run_folder) / name / "metrics.json").is_file()]
+    """Methods whose results lie in a run folder, in the order of `registry.NAMES`."""
+    names = Run(run_folder).finished(NAMES)
     if not names:
         raise InputError(f"{run_folder} holds no finished result: give folders of finished runs.")
     return names
 
 
-def tested(run_folders: list[str | Path]) -> dict[str, list[pd.DataFrame]]:
-    """Test predictions of several runs."""
-    found = {}
-    for folder in map(Path, run_folders):
+def tested(run_folders: Iterable[str | Path]) -> dict[str, list[pd.DataFrame]]:
+    """Test predictions of several runs, by method."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    # One run by two spellings of its path is one run.
+    for folder in dict.fromkeys(Path(folder).resolve() for folder in run_folders):
         for name in finished_in(folder):
-            found.setdefault(name, []).append(_test_rows(folder / name / "predictions.csv"))
-    return found
+            tables.setdefault(name, []).append(Run(folder).result(name).predictions("test"))
+    return tables
 
 
-def _summary(name: str, tables: Any) -> Any:
+def _summary(name: str, tables: list[pd.DataFrame]) -> dict:
     each = [measure(table, resamples=0) for table in tables]
     together = pd.concat(tables, ignore_index=True)
     row = {
@@ -233,13 +243,11 @@ def _summary(name: str, tables: Any) -> Any:
         "patients": patients_of(together).nunique(),
     }
     for metric in METRICS:
-        values = pd.Series([found[metric]["value"] for found in each], dtype=float)
-        row[f"{metric}_mean"], row[f"{metric}_sd"] = values.mean(), values.std()
-    return {**row, **_metric_columns(measure(together))}
+        values = pd.Series([entries[metric]["value"] for entries in each], dtype=float)
+        row |= {f"{metric}_mean": values.mean(), f"{metric}_sd": values.std()}
+    return {**row, **metric_columns(measure(together))}
 
 
-def _test_rows(path: Path) -> Any:
-    table = pd.read_csv(
-        path, dtype={"subject": str, "file": str, "label": str}, keep_default_na=False
-    )
+def _test_rows(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False)
     return table[table["split"] == "test"]

@@ -6,46 +6,39 @@ from pathlib import Path
 
 import pandas as pd
 
+from .._core.packaged import packaged
 from ..data.manifest import OFFICIAL_CLASSES
 from . import metrics
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+RESULTS = packaged("results")
 
-PAPER_RESULTS = RESULTS / "paper.csv"
-
-OTHER_TABLES = (
-    "paper",
-    "ablation",
-    "collapse",
-    "optimisers",
-    "activations",
-)  # in the same folder, with other columns
+# In the same folder, with other columns.
+OTHER_TABLES = ("paper", "ablation", "collapse", "optimisers", "activations")
 
 
 def is_official(compared: pd.DataFrame) -> bool:
-    """Whether methods were tested on the classes of C-NMC 2019, so that the paper's figures can stand beside them."""
+    """Whether the paper's figures can stand beside: all were tested on C-NMC 2019's classes."""
     return all(set(classes.split(",")) == set(OFFICIAL_CLASSES) for classes in compared["classes"])
 
 
 def paper_results() -> pd.DataFrame:
     """The paper's own table, with Wilson intervals computed from its counts."""
-    table = pd.read_csv(PAPER_RESULTS)
-    intervals = [metrics.proportion(row.test_correct, row.test_cells) for row in table.itertuples()]
+    table = pd.read_csv(RESULTS / "paper.csv")
+    counts = zip(table["test_correct"], table["test_cells"], strict=True)
+    intervals = pd.DataFrame([metrics.proportion(*count) for count in counts])
     return table.assign(
-        test_accuracy=[i["value"] for i in intervals],
-        low=[i["low"] for i in intervals],
-        high=[i["high"] for i in intervals],
+        test_accuracy=intervals["value"], low=intervals["low"], high=intervals["high"]
     )
 
 
 def paper_rows(compared: pd.DataFrame) -> pd.DataFrame:
-    """The paper's results of the methods that are compared; none where the classes are others than the paper's."""
+    """The paper's results of the compared methods; none for other classes than the paper's."""
     table = paper_results()
     return table[table["architecture"].isin(compared["architecture"]) & is_official(compared)]
 
 
 def beside_paper(comparison: pd.DataFrame) -> pd.DataFrame:
-    """The paper's table and ours, one under the other for each architecture; ours alone for other classes.
+    """The paper's table and ours, one under the other; ours alone for other classes.
 
     Parameters
     ----------
@@ -59,39 +52,26 @@ def beside_paper(comparison: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
+    >>> from allhelpers.evaluation import compare
     >>> beside_paper(compare(run, ["mobilenet"]))["right"].to_dict()
     {('mobilenet', 'paper'): '64 of 70', ('mobilenet', 'this run'): '7 of 10'}
     """
-    columns = [
-        "train_accuracy",
-        "valid_accuracy",
-        "train_loss",
-        "valid_loss",
-        "test_accuracy",
-        "low",
-        "high",
-        "right",
-    ]
-    tables = {"paper": paper_rows(comparison), "this run": comparison}
-    both = pd.concat(
-        {source: table for source, table in tables.items() if len(table)}, names=["source"]
-    )
+    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
+    columns += ["test_accuracy", "low", "high", "right"]
+    sources = {"paper": paper_rows(comparison), "this run": comparison}
+    known = {source: table for source, table in sources.items() if len(table)}
+    both = pd.concat(known, names=["source"]).reset_index("source")
     both["right"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
-    order = {name: k for k, name in enumerate(comparison["architecture"])}
-    both = both.reset_index("source").sort_values(
-        ["architecture", "source"], key=lambda s: s.replace(order)
-    )
+    order = {name: place for place, name in enumerate(comparison["architecture"])}
+    both = both.sort_values(["architecture", "source"], key=lambda names: names.replace(order))
     return both.set_index(["architecture", "source"])[columns]
 
 
 def kept_results() -> list[Path]:
     """Files of the results that the project keeps, as ``tools/results.py`` writes them."""
-    paths = sorted(RESULTS.glob("*.csv"))
-    return [
-        path
-        for path in paths
-        if path.stem not in OTHER_TABLES and not path.stem.endswith("_summary")
-    ]
+    paths = {path.stem: path for path in sorted(RESULTS.glob("*.csv"))}
+    other = {*OTHER_TABLES, *(name for name in paths if name.endswith("_summary"))}
+    return [path for name, path in paths.items() if name not in other]
 
 
 def measured() -> pd.DataFrame:
@@ -100,7 +80,8 @@ def measured() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per recipe (title), network or baseline, split and seed, with metrics, intervals, versions and command.
+        One row per recipe (title), network or baseline, split and seed, with metrics, intervals,
+        versions and command.
 
     Examples
     --------

@@ -9,26 +9,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import pandas as pd
 
 from .._core import files
 from .._core.errors import InputError
-from .._core.files import read_json
 from ..networks import building, hdf5, registry
+from ..runs import Result
 from ..settings import TrainingSettings, validate
 
 if TYPE_CHECKING:
     from ..networks.building import Network
-MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}  # of a file that Keras has saved
 
+# Of a file that Keras has saved.
+MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MOST_RATIO = 20  # weights can hardly be packed
+REMEDY = "give a model.keras of a finished run"
+
+
+def result_of(model: str | Path) -> Result:
+    """The result that a model, or its folder, belongs to."""
+    path = Path(model)
+    return Result(path if path.is_dir() else path.parent)
 
 
 def load(path: str | Path) -> Network:
     """Load a model of this project without running code from the file.
 
-    The network is rebuilt from the recorded settings by the project's own code; of the file only the weights are
-    read, after its SHA-256 has been compared with the run's record.
+    The network is rebuilt from the recorded settings by the project's own code; of the file only
+    the weights are read, after its SHA-256 has been compared with the run's record.
 
     Parameters
     ----------
@@ -37,7 +44,7 @@ def load(path: str | Path) -> Network:
 
     Returns
     -------
-    networks.Network
+    Network
 
     Raises
     ------
@@ -46,39 +53,24 @@ def load(path: str | Path) -> Network:
 
     Examples
     --------
-    >>> recorded = describe(network, cells, ["synthetic cells"], "ab12", Clock())
-    >>> finish(network, "mobilenet", predictions, {}, recorded)
+    >>> from allhelpers import training
+    >>> record = training.describe(network, cells, ["synthetic cells"], "ab12", Clock())
+    >>> training.finish(network, "mobilenet", predictions, {}, record)
     >>> load("mobilenet").classes
     ('all', 'hem')
     """
-    path = Path(path)
-    path = path / "model.keras" if path.is_dir() else path
-    record = path.parent / "parameters.json"
-    if not path.is_file() or not record.is_file():
+    result = result_of(path)
+    path = result.model_path if Path(path).is_dir() else Path(path)
+    record = _record(result, path)
+    if record["model"]["sha256"] != files.sha256(path):
         raise InputError(
-            f"{path} with parameters.json beside it does not exist: give a model.keras of a finished run."
-        )
-    try:
-        recorded = read_json(record)
-        sha256, name, chosen = (
-            recorded["model"]["sha256"],
-            recorded["architecture"],
-            recorded["settings"],
-        )
-        classes = tuple(map(str, recorded["classes"]))
-    except (ValueError, KeyError, TypeError) as error:
-        problem = (
-            f"{record} is not the record of a finished run: give a model.keras of a finished run."
-        )
-        raise InputError(problem) from error
-    if sha256 != files.sha256(path):
-        raise InputError(
-            f"{path} is not the model that {record} records (SHA-256 differs): use an unchanged run."
+            f"{path} is not the model that {result.record_path} records (SHA-256 differs): "
+            "use an unchanged run."
         )
     _check_members(path)
-    network = building.build(
-        registry.get(name), validate(TrainingSettings, chosen), None, classes=classes
-    )
+    name, classes = record["architecture"], tuple(map(str, record["classes"]))
+    settings = validate(TrainingSettings, record["settings"])
+    network = building.build(registry.get(name), settings, None, classes=classes)
     try:
         network.full.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
@@ -88,8 +80,23 @@ def load(path: str | Path) -> Network:
     return network
 
 
+def _record(result: Result, path: Path) -> dict[str, Any]:
+    """What was recorded of a model, as far as it is needed; the keys are there."""
+    if not path.is_file() or not result.record_path.is_file():
+        raise InputError(f"{path} with parameters.json beside it does not exist: {REMEDY}.")
+    try:
+        record = result.record()
+        record["model"]["sha256"], record["architecture"], record["settings"]
+        tuple(record["classes"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{result.record_path} is not the record of a finished run: {REMEDY}."
+        ) from error
+    return record
+
+
 def _check_members(path: Path) -> None:
-    """A forged record fits a forged file; so the file must also look like one that this project writes."""
+    """A forged record fits a forged file; so it must also look like one of this project."""
     try:
         with zipfile.ZipFile(path) as archive:
             problem = _problem_of(archive.infolist(), path)
@@ -99,10 +106,10 @@ def _check_members(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, zlib.error):
         problem = "it is no Keras file"
     if problem:
-        raise InputError(f"{path} is refused ({problem}): give a model.keras of a finished run.")
+        raise InputError(f"{path} is refused ({problem}): {REMEDY}.")
 
 
-def _problem_of(members: pd.Series, path: Path) -> Any:
+def _problem_of(members: list[zipfile.ZipInfo], path: Path) -> str | None:
     if len(members) != len(MEMBERS) or {member.filename for member in members} != MEMBERS:
         return "it holds something else than weights and their description"
     if sum(member.file_size for member in members) > MOST_RATIO * path.stat().st_size:

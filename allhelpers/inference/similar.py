@@ -1,11 +1,12 @@
-"""A trained network on new pictures: probabilities, where the evidence lies, and the training cells most like each.
+"""A trained network on new images: probabilities, evidence, and the training cells most alike.
 
-A probability alone asks for belief. The evidence and the neighbours let a reader see whether the network looks at the
-cell, and which known cells it takes the new one for.
+A probability alone asks for belief. The evidence and the neighbours let a reader see whether the
+network looks at the cell, and which known cells it takes the new one for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +15,17 @@ import numpy as np
 import pandas as pd
 
 from .._core.errors import InputError
-from .._core.files import read_json
-from ..data import decoding, loading
+from ..data import loading
 from ..evaluation import explaining
-from ..networks import registry
+from ..runs import Run
 from ..settings import TrainingSettings, validate
-from . import predicting
+from . import predicting, saved
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
 
 NEIGHBOURS = 4
-
 MOST_COMPARED = 1000  # training cells among which the nearest are looked for: seconds on two cores
 
 
@@ -40,6 +39,11 @@ class ReferenceCells:
         Rows of the manifest.
     pixels : ndarray of shape (cells, size, size, 3), uint8
     features : ndarray of shape (cells, channels), float32
+
+    Examples
+    --------
+    >>> list(reference_cells(network, cells).table["split"].unique())
+    ['train']
     """
 
     table: pd.DataFrame
@@ -49,19 +53,25 @@ class ReferenceCells:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a network says of new pictures.
+    """What a network says of new images.
 
     Attributes
     ----------
     table : DataFrame
-        As from `models.classify`: file, ``p_<class>`` of each class, predicted.
-    pixels : ndarray of shape (pictures, size, size, 3), uint8
-    evidence : ndarray of shape (pictures, size, size), float32
+        As from `predict`: file, ``p_<class>`` of each class, predicted.
+    pixels : ndarray of shape (images, size, size, 3), uint8
+    evidence : ndarray of shape (images, size, size), float32
         Grad-CAM of the predicted class, 0 to 1.
-    neighbours : ndarray of shape (pictures, k), int, or None
-        Rows of the known cells, the nearest first.
-    distances : ndarray of shape (pictures, k), float, or None
+    neighbours : ndarray of shape (images, k), int, or None
+        Rows of the reference cells, the nearest first.
+    distances : ndarray of shape (images, k), float, or None
         Cosine distances to them, 0 to 2.
+
+    Examples
+    --------
+    >>> explained = explain_test_cells(network, cells, reference_cells(network, cells), most=2)
+    >>> len(explained.table), explained.evidence.shape
+    (2, (2, 64, 64))
     """
 
     table: pd.DataFrame
@@ -76,12 +86,12 @@ def reference_cells(network: Network, cells: Cells) -> ReferenceCells:
 
     Parameters
     ----------
-    network : networks.Network
-    cells : loading.Cells
+    network : Network
+    cells : Cells
 
     Returns
     -------
-    Known
+    ReferenceCells
 
     Examples
     --------
@@ -90,110 +100,100 @@ def reference_cells(network: Network, cells: Cells) -> ReferenceCells:
     """
     rows = explaining.draw_rows(cells.rows("train"), network.settings.seed, MOST_COMPARED)
     pixels = np.asarray(cells.pixels[rows])
-    return ReferenceCells(
-        cells.table.iloc[rows].reset_index(drop=True), pixels, explaining.embed(network, pixels)
-    )
+    features = explaining.embed(network, pixels)
+    return ReferenceCells(cells.table.iloc[rows].reset_index(drop=True), pixels, features)
 
 
 def cells_of(model: str | Path) -> Cells:
-    """The cells of a model that was trained earlier, where its pictures are still there."""
-    folder = Path(model) if Path(model).is_dir() else Path(model).parent
-    recorded = read_json(folder / "parameters.json")
-    settings = validate(
-        TrainingSettings, {**recorded["settings"], "run_folder": str(folder.parent)}
-    )
+    """The cells of a model that was trained earlier, where its images are still there."""
+    result = saved.result_of(model)
+    run = Run(result.folder.parent)
+    recorded = {**result.record()["settings"], "run_folder": str(run.folder)}
+    settings = validate(TrainingSettings, recorded)
     cells = loading.prepare(settings)
-    content = cells.table.to_csv(index=False)
-    if (folder.parent / "manifest.csv").read_text(encoding="utf-8") != content:
+    if run.manifest_path.read_text(encoding="utf-8") != cells.table.to_csv(index=False):
         raise InputError(
-            f"{settings.images} holds other cells than {folder} was trained on: bring back the old ones."
+            f"{settings.images} holds other cells than {result.folder} was trained on: "
+            "bring back the old ones."
         )
     return cells
 
 
 def explain(
-    network: Network, files: list[Path], training_cells: ReferenceCells | None = None
+    network: Network, files: Sequence[Path], known: ReferenceCells | None = None
 ) -> Explanation:
-    """Classify new pictures, and say what each verdict rests on.
+    """Classify new images, and say what each verdict rests on.
 
     Parameters
     ----------
-    network : networks.Network
-        Trained, or from `models.load`.
-    files : list of Path
-        BMP, PNG or JPEG pictures of single cells, prepared as in the network's settings.
-    training_cells : Known, optional
+    network : Network
+        Trained, or from `load`.
+    files : sequence of Path
+        BMP, PNG or JPEG images of single cells, prepared as in the network's settings.
+    known : ReferenceCells, optional
         Where to look for the nearest cells.
 
     Returns
     -------
-    Seen
+    Explanation
 
     Raises
     ------
     UnusableError
-        If a picture does not pass the gate.
+        If an image does not pass the gate.
 
     Examples
     --------
-    >>> from allhelpers import sources
-    >>> files = sources.open_images(training_settings).members[:2]
-    >>> seen = explain(network, files)
-    >>> list(seen.table), seen.evidence.shape
+    >>> from allhelpers import data
+    >>> files = data.open_images(training_settings).members[:2]
+    >>> explained = explain(network, files)
+    >>> list(explained.table), explained.evidence.shape
     (['file', 'p_all', 'p_hem', 'predicted'], (2, 64, 64))
     """
-    pixels = registry.check_pixels(
-        np.stack([decoding.decode_file(path, network.settings) for path in files])
-    )
-    return explain_pixels(network, pixels, files, training_cells)
+    return _explain_pixels(network, predicting.decoded(network, files), list(files), known)
 
 
-def explain_pixels(
+def _explain_pixels(
     network: Network,
     pixels: np.ndarray,
-    names: list[str | Path],
-    training_cells: ReferenceCells | None = None,
+    names: Sequence[str | Path],
+    known: ReferenceCells | None,
 ) -> Explanation:
-    """As `look`, of cells that are decoded already."""
     table = predicting.table_of(network, names, predicting.probabilities(network, pixels))
     evidence = np.zeros(pixels.shape[:3], np.float32)
     for label in set(table["predicted"]):
         rows = np.flatnonzero(table["predicted"] == label)
         evidence[rows] = explaining.grad_cam(network, pixels[rows], label)
-    if training_cells is None:
+    if known is None:
         return Explanation(table, pixels, evidence)
-    k = min(NEIGHBOURS, len(training_cells.table))
     features = explaining.embed(network, pixels)
-    return Explanation(
-        table, pixels, evidence, *explaining.nearest(features, training_cells.features, k)
-    )
+    nearest = explaining.nearest(features, known.features, min(NEIGHBOURS, len(known.table)))
+    return Explanation(table, pixels, evidence, *nearest)
 
 
 def explain_test_cells(
-    network: Network, cells: Cells, training_cells: ReferenceCells, most: int = 4
+    network: Network, cells: Cells, known: ReferenceCells, *, most: int = 4
 ) -> Explanation:
-    """As `look`, of test cells drawn at random.
+    """As `explain`, of test cells drawn at random.
 
     Parameters
     ----------
-    network : networks.Network
-    cells : loading.Cells
-    training_cells : Known
+    network : Network
+    cells : Cells
+    known : ReferenceCells
     most : int
+        How many, at most.
 
     Returns
     -------
-    Seen
+    Explanation
 
     Examples
     --------
-    >>> explain_test_cells(network, cells, reference_cells(network, cells), most=2).neighbours.shape
+    >>> known = reference_cells(network, cells)
+    >>> explain_test_cells(network, cells, known, most=2).neighbours.shape
     (2, 4)
     """
     rows = explaining.draw_rows(cells.rows("test"), network.settings.seed, most)
-    return explain_pixels(
-        network,
-        np.asarray(cells.pixels[rows]),
-        list(cells.table["file"].iloc[rows]),
-        training_cells,
-    )
+    names = list(cells.table["file"].iloc[rows])
+    return _explain_pixels(network, np.asarray(cells.pixels[rows]), names, known)

@@ -252,8 +252,10 @@ def _head(settings: TrainingSettings, classes: tuple[str, ...]) -> Head:
     layers: list[keras.Layer] = []
     if settings.standardise:
         layers.append(standardiser())
-    if settings.hidden:
-        hidden = keras.layers.Dense(settings.hidden, activation=settings.activation, name="hidden")
+    if settings.hidden_units:
+        hidden = keras.layers.Dense(
+            settings.hidden_units, activation=settings.activation, name="hidden"
+        )
         layers.append(hidden)
     if settings.dropout:
         layers.append(keras.layers.Dropout(settings.dropout, name="dropout"))
@@ -334,7 +336,7 @@ def _freeze(
         if all_in_tail:
             layer.trainable = layer.name in above
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = settings.norm_momentum
+            layer.momentum = settings.batch_norm_momentum
             if settings.batch_norm != "tail":
                 layer.trainable = settings.batch_norm == "all"
 

@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, and how one is made.
+"""What all figures share: colours, sizes, how one is made, and how one is kept for the report.
 
 Colours are the colour-blind-safe Okabe-Ito set; figures are sized for the width of a notebook.
 """
@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib import pyplot as plt
 
-from .. import runs
 from .._core.files import atomic
 from ..data.synthetic import SYNTHETIC_NOTE
+from ..runs import Result
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
-
 PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
-
 WIDTH = 9.0  # inches
-
 DPI = 100  # of figures that are kept as files
 
 
@@ -37,8 +35,8 @@ def class_colours(labels: Iterable[str]) -> dict[str, str]:
 
 
 def new_figure(
-    height: float, columns: int = 1, rows: int = 1, width: float = WIDTH, **options: Any
-) -> Any:
+    height: float, columns: int = 1, rows: int = 1, *, width: float = WIDTH, **options: Any
+) -> tuple[Figure, Any]:
     """A figure that is shown once, where a notebook's cell ends with it."""
     figure, axes = plt.subplots(
         rows, columns, figsize=(width, height), layout="constrained", **options
@@ -47,13 +45,33 @@ def new_figure(
     return figure, axes
 
 
+def new_gallery(height: float, columns: int, rows: int) -> tuple[Figure, np.ndarray]:
+    """A figure of images: rows and columns of places without axes."""
+    figure, axes = new_figure(height, columns, rows, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    return figure, axes
+
+
+def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
+    """One legend for all axes, under them."""
+    entries = ax.get_legend_handles_labels()
+    figure.legend(*entries, fontsize=8, loc="outside lower center", ncols=columns)
+
+
+def arms(table: pd.DataFrame | Mapping, metric: str) -> np.ndarray:
+    """Lengths of an interval's two arms; resampling may leave the value outside of it."""
+    value, low, high = (np.atleast_1d(table[f"{metric}{end}"]) for end in ("", "_low", "_high"))
+    return np.clip(np.array([value - low, high - value], float), 0, None)
+
+
 def sample_note(compared: pd.DataFrame) -> str:
     """What the title of a comparison says of synthetic cells."""
     synthetic = compared["notes"].str.contains(SYNTHETIC_NOTE, regex=False).any()
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
 
 
-def show_picture(ax: Any, pixels: np.ndarray, title: str = "") -> None:
+def show_image(ax: Axes, pixels: np.ndarray, title: str = "") -> None:
     """Show one cell without axes."""
     ax.imshow(pixels)
     ax.set_title(title, fontsize=8)
@@ -61,14 +79,50 @@ def show_picture(ax: Any, pixels: np.ndarray, title: str = "") -> None:
 
 
 def encoded(figure: Figure) -> bytes:
-    """A figure as the bytes of a WebP picture, which every browser reads and which is half as large as PNG."""
+    """A figure as a WebP image, which every browser reads and which is half as large as PNG.
+
+    Parameters
+    ----------
+    figure : Figure
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> from allhelpers import plotting
+    >>> encoded(plotting.cells_per_side(table))[8:12]
+    b'WEBP'
+    """
     stream = io.BytesIO()
     figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 85, "method": 6})
     return stream.getvalue()
 
 
-def keep(figure: Figure, folder: Path, name: str) -> Figure:
-    """Leave a figure in the folder of an architecture's results, for the report."""
-    with atomic(runs.folder(folder, "figures") / f"{name}.webp") as partial:
+def keep(figure: Figure, folder: str | Path, name: str) -> Figure:
+    """Leave a figure in the folder of a run, or of a method's results, for the report.
+
+    Parameters
+    ----------
+    figure : Figure
+    folder : str or Path
+        Gets ``figures/<name>.webp``.
+    name : str
+        The report shows those that it knows, by the name of the function that draws them.
+
+    Returns
+    -------
+    Figure
+        The same, so that a notebook shows it.
+
+    Examples
+    --------
+    >>> from allhelpers import plotting
+    >>> _ = keep(plotting.cells_per_side(table), "first", "cells_per_side")
+    >>> Path("first/figures/cells_per_side.webp").is_file()
+    True
+    """
+    with atomic(Result(folder).figure_path(name)) as partial:
         partial.write_bytes(encoded(figure))
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import seaborn as sns
 
-from ..data import manifest as manifests
+from ..data.manifest import class_title
 from . import base
 
 if TYPE_CHECKING:
@@ -17,81 +17,101 @@ if TYPE_CHECKING:
     from ..data.loading import Cells
 
 SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
-
 SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
 
 
 def cells_per_side(table: pd.DataFrame) -> Figure:
-    """Cells and patients of each class on each side of the split."""
+    """Cells and patients of each class on each side of the split.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Cells with split, label and subject.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = cells_per_side(table)
+    """
     figure, axes = base.new_figure(3.0, columns=2)
     colours = {
-        manifests.class_title(label): colour
-        for label, colour in base.class_colours(table["label"]).items()
+        class_title(label): colour for label, colour in base.class_colours(table["label"]).items()
     }
-    used = table.assign(
-        split=table["split"].map(SPLIT_TITLES), label=table["label"].map(manifests.class_title)
+    named = table.assign(
+        split=table["split"].map(SPLIT_TITLES), label=table["label"].map(class_title)
     )
-    counts = {"cells": used.groupby(["split", "label"]).size()}
-    counts["patients"] = used.groupby(["split", "label"])["subject"].nunique()
+    groups = named.groupby(["split", "label"])
+    counts = {"cells": groups.size(), "patients": groups["subject"].nunique()}
+    style = {"order": SPLIT_TITLES.values(), "hue_order": list(colours), "palette": colours}
     for ax, (unit, count) in zip(axes, counts.items(), strict=True):
-        sns.barplot(
-            count.rename(unit).reset_index(),
-            y="split",
-            x=unit,
-            hue="label",
-            order=SPLIT_TITLES.values(),
-            hue_order=list(colours),
-            palette=colours,
-            ax=ax,
-        )
-        for bars in ax.containers:
-            ax.bar_label(bars, padding=2, fontsize=8)
-        ax.set(
-            title=f"{unit.capitalize()} on each side of the split",
-            ylabel="",
-            xlabel=f"number of {unit}",
-        )
+        bars = count.rename(unit).reset_index()
+        sns.barplot(bars, y="split", x=unit, hue="label", ax=ax, **style)
+        for container in ax.containers:
+            ax.bar_label(container, padding=2, fontsize=8)
+        ax.set(title=f"{unit.capitalize()} on each side of the split", ylabel="")
+        ax.set_xlabel(f"number of {unit}")
         ax.margins(x=0.15)
         ax.get_legend().remove()
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        fontsize=8,
-        loc="outside lower center",
-        ncols=len(colours),
-    )
+    base.legend_below(figure, axes[0], len(colours))
     return figure
 
 
 def cells_per_patient(table: pd.DataFrame) -> Figure:
-    """Cells of every patient: few patients hold many of the cells."""
+    """Cells of every patient: few patients hold many of the cells.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Cells with label and subject.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = cells_per_patient(table)
+    """
     colours = base.class_colours(table["label"])
     figure, (axes,) = base.new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
-    for ax, label in zip(axes, colours, strict=True):
+    for ax, (label, colour) in zip(axes, colours.items(), strict=True):
         counts = table[table["label"] == label]["subject"].value_counts()
-        ax.bar(range(len(counts)), counts, color=colours[label])
-        ax.set_xticks(
-            range(len(counts)), counts.index, rotation=90, fontsize=5 if len(counts) > 30 else 7
-        )
-        ax.set(title=f"{manifests.class_title(label)}: {len(counts)} patients", xlabel="patient")
+        ax.bar(range(len(counts)), counts, color=colour)
+        fontsize = 5 if len(counts) > 30 else 7
+        ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=fontsize)
+        ax.set(title=f"{class_title(label)}: {len(counts)} patients", xlabel="patient")
     axes[0].set_ylabel("cells")
     return figure
 
 
 def areas(table: pd.DataFrame, note: str = "") -> Figure:
-    """Area of the cells of each class: a shortcut, and a floor for every network."""
+    """Area of the cells of each class: a shortcut, and a floor for every network.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Cells with label and area, as in `Audit.areas`.
+    note : str
+        Title.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = areas(table.assign(area=range(len(table))))
+    """
     figure, ax = base.new_figure(3.0, width=6.5)
     bins = np.histogram_bin_edges(table["area"], 40)
     for label, colour in base.class_colours(table["label"]).items():
-        ax.hist(
-            table.loc[table["label"] == label, "area"],
-            bins,
-            color=colour,
-            alpha=0.6,
-            label=manifests.class_title(label),
-        )
-    ax.set(
-        xlabel="area of the cell (pixels of the decoded picture that are not black)", ylabel="cells"
-    )
+        values = table.loc[table["label"] == label, "area"]
+        ax.hist(values, bins, color=colour, alpha=0.6, label=class_title(label))
+    ax.set_xlabel("area of the cell (pixels of the decoded picture that are not black)")
+    ax.set_ylabel("cells")
     ax.legend(fontsize=8)
     figure.suptitle(note, fontsize=10)
     return figure
@@ -100,15 +120,32 @@ def areas(table: pd.DataFrame, note: str = "") -> Figure:
 def feature_distributions(
     measured: pd.DataFrame, cells: Cells, shown: tuple[str, ...] = SHOWN_FEATURES
 ) -> Figure:
-    """Distribution of some measured features in each class."""
+    """Distribution of some measured features in each class.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        One row per cell, one column per feature.
+    cells : Cells
+    shown : tuple of str
+        Six features.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> measured = dict.fromkeys(SHOWN_FEATURES, np.arange(len(cells.table)))
+    >>> figure = feature_distributions(cells.table.assign(**measured), cells)
+    """
     figure, axes = base.new_figure(4.4, columns=3, rows=2)
     for ax, name in zip(axes.ravel(), shown, strict=True):
         bins = np.histogram_bin_edges(measured[name], 40)
         for label, colour in base.class_colours(cells.classes).items():
             values = measured.loc[(cells.table["label"] == label).to_numpy(), name]
-            ax.hist(values, bins, color=colour, alpha=0.6, label=manifests.class_title(label))
+            ax.hist(values, bins, color=colour, alpha=0.6, label=class_title(label))
         ax.set(xlabel=name.replace("_", " "), ylabel="cells")
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, fontsize=8, loc="outside lower center", ncols=len(cells.classes))
+    base.legend_below(figure, axes[0, 0], len(cells.classes))
     figure.suptitle(cells.kind, fontsize=10)
     return figure

@@ -1,223 +1,331 @@
-"""Pictures of cells: which they are, and where a network looks."""
+"""Images of cells: which they are, and where a network looks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.cm import ScalarMappable
 
-from ..data import manifest as manifests
 from ..data import tables
+from ..data.manifest import class_title
 from . import base
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ..data.loading import Cells
     from ..evaluation.explaining import Evidence
 
 COLUMNS = 6  # of a gallery
-
 STRIP = 10  # cells of a patient's strip
 
 
 def cell_gallery(cells: Cells, per_class: int = 6, seed: int = 0) -> Figure:
-    """Cells of every class, drawn at random from the training side."""
+    """Cells of every class, drawn at random from the training cells.
+
+    Parameters
+    ----------
+    cells : Cells
+    per_class : int
+        Cells of each class.
+    seed : int
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = cell_gallery(cells, per_class=2)
+    """
     height = 0.2 + 1.6 * len(cells.classes)
-    figure, axes = base.new_figure(
-        height, columns=per_class, rows=len(cells.classes), squeeze=False
-    )
+    figure, axes = base.new_gallery(height, per_class, len(cells.classes))
     random = np.random.default_rng(seed)
     training = cells.table["split"] == "train"
     for label, line in zip(cells.classes, axes, strict=True):
         rows = np.flatnonzero(training & (cells.table["label"] == label))
-        for ax, row in zip(
-            line, random.choice(rows, per_class, replace=len(rows) < per_class), strict=True
-        ):
-            base.show_picture(ax, cells.pixels[row], f"patient {cells.table['subject'].iloc[row]}")
-        line[0].set_title(f"{manifests.class_title(label)}\n{line[0].get_title()}", fontsize=8)
+        drawn = random.choice(rows, per_class, replace=len(rows) < per_class)
+        for ax, row in zip(line, drawn, strict=True):
+            base.show_image(ax, cells.pixels[row], f"patient {cells.table['subject'].iloc[row]}")
+        line[0].set_title(f"{class_title(label)}\n{line[0].get_title()}", fontsize=8)
     figure.suptitle(f"Training cells, one row per class: {cells.kind}", fontsize=10)
     return figure
 
 
-def mistakes(cells: Cells, predictions: pd.DataFrame, most: int = 12, title: str = "") -> Figure:
-    """Gallery of wrongly classified cells, the most confident mistake first."""
+def mistakes(cells: Cells, predictions: pd.DataFrame, *, most: int = 12, title: str = "") -> Figure:
+    """Gallery of wrongly classified cells, the most confident mistake first.
+
+    Parameters
+    ----------
+    cells : Cells
+    predictions : DataFrame
+        Of one split, as in predictions.csv.
+    most : int
+        Cells that are shown.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from allhelpers.data import tables
+    >>> every = np.arange(len(cells.table))
+    >>> stated = np.tile([0.9, 0.1], (len(every), 1))
+    >>> figure = mistakes(cells, tables.tabulate(cells, every, stated))
+    """
     wrong = predictions[predictions["label"] != tables.predicted_labels(predictions)]
     order = np.argsort(-tables.stated(wrong).max(axis=1), kind="stable")[:most]
     return _gallery(cells, wrong.iloc[order], title, "no cell is wrong")
 
 
-def uncertain(cells: Cells, predictions: pd.DataFrame, most: int = 12, title: str = "") -> Figure:
-    """Gallery of the cells whose two most probable classes are closest together, right or wrong."""
+def uncertain(
+    cells: Cells, predictions: pd.DataFrame, *, most: int = 12, title: str = ""
+) -> Figure:
+    """Gallery of the cells whose two most probable classes are closest, right or wrong.
+
+    Parameters
+    ----------
+    cells : Cells
+    predictions : DataFrame
+        Of one split, as in predictions.csv.
+    most : int
+        Cells that are shown.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from allhelpers.data import tables
+    >>> every = np.arange(len(cells.table))
+    >>> stated = np.random.dirichlet([1, 1], len(every))
+    >>> figure = uncertain(cells, tables.tabulate(cells, every, stated))
+    """
     best = np.sort(tables.stated(predictions), axis=1)
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]
     return _gallery(cells, predictions.iloc[order], title, "there are no cells")
 
 
-def _gallery(cells: Cells, shown: Any, title: str, otherwise: Any) -> Any:
-    """Cells in the order given, each with its true class, its patient and what it was called."""
+def _gallery(cells: Cells, shown: pd.DataFrame, title: str, otherwise: str) -> Figure:
+    """Cells in the order given, each with its true class, its patient and its predicted class."""
     rows = max(1, -(-len(shown) // COLUMNS))
-    figure, axes = base.new_figure(0.6 + 1.8 * rows, columns=COLUMNS, rows=rows, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
+    figure, axes = base.new_gallery(0.6 + 1.8 * rows, COLUMNS, rows)
     for ax, row, text in zip(axes.flat, _rows_of(cells, shown), _captions(shown), strict=False):
-        base.show_picture(ax, cells.pixels[row], text)
+        base.show_image(ax, cells.pixels[row], text)
     if shown.empty:
         axes.flat[0].text(0, 0.5, otherwise, fontsize=10)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _rows_of(cells: Cells, predictions: pd.DataFrame) -> Any:
+def _rows_of(cells: Cells, predictions: pd.DataFrame) -> np.ndarray:
     """Row numbers in ``cells`` of the cells of a table of predictions."""
     return pd.Index(cells.table["file"]).get_indexer(predictions["file"])
 
 
-def _captions(predictions: pd.DataFrame) -> Any:
-    """Truth, patient, and the class that was called with its probability, of each cell."""
-    called, sure = (
-        tables.predicted_labels(predictions),
-        tables.stated(predictions).max(axis=1),
+def _captions(predictions: pd.DataFrame) -> list[str]:
+    """Truth, patient, and the predicted class with its probability, of each cell."""
+    predicted = tables.predicted_labels(predictions).map(
+        lambda label: class_title(label, short=True)
     )
+    columns = predictions["label"], predictions["subject"], predicted
     return [
-        f"true {manifests.class_title(true, short=True)}, patient {patient}\np({manifests.class_title(other, short=True)}) = {p:.2f}"
-        for true, patient, other, p in zip(
-            predictions["label"], predictions["subject"], called, sure, strict=True
+        f"true {class_title(label, short=True)}, patient {patient}\np({other}) = {p:.2f}"
+        for label, patient, other, p in zip(
+            *columns, tables.stated(predictions).max(axis=1), strict=True
         )
     ]
 
 
 def patient_cells(
-    cells: Cells, predictions: pd.DataFrame, patients: int = 3, title: str = ""
+    cells: Cells, predictions: pd.DataFrame, *, patients: int = 3, title: str = ""
 ) -> Figure:
-    """The worst and the best patient of each class, cell by cell, from the least to the most certainly right."""
+    """The worst and the best patient of each class, cell by cell, the least certain first.
+
+    Parameters
+    ----------
+    cells : Cells
+    predictions : DataFrame
+        Of one split, as in predictions.csv.
+    patients : int
+        Of each class, from the worst to the best.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from allhelpers.data import tables
+    >>> every = np.arange(len(cells.table))
+    >>> stated = np.random.dirichlet([1, 1], len(every))
+    >>> figure = patient_cells(cells, tables.tabulate(cells, every, stated))
+    """
     table = predictions.assign(
         subject=tables.patients_of(predictions),
-        stated=tables.stated_for_truth(predictions),
-        right=predictions["label"] == tables.predicted_labels(predictions),
+        probability=tables.stated_for_truth(predictions),
+        correct=predictions["label"] == tables.predicted_labels(predictions),
     )
-    strips = _strips(table, patients)
-    figure, axes = base.new_figure(
-        0.5 + 1.15 * len(strips), columns=STRIP, rows=len(strips), squeeze=False
-    )
-    for ax in axes.flat:
-        ax.set_axis_off()
+    strips = [
+        strip
+        for label in tables.classes_of(table)
+        for strip in _strips(table[table["label"] == label], patients)
+    ]
+    figure, axes = base.new_gallery(0.5 + 1.15 * len(strips), STRIP, len(strips))
     for line, strip in zip(axes, strips, strict=True):
-        order = strip.sort_values("stated")
-        places = np.unique(
-            np.linspace(0, len(order) - 1, min(STRIP, len(order))).round().astype(int)
-        )
-        shown = order.iloc[places]
-        for ax, row, p in zip(line, _rows_of(cells, shown), shown["stated"], strict=False):
-            base.show_picture(ax, cells.pixels[row], f"p = {p:.2f}")
-        first = strip.iloc[0]
-        name = f"{manifests.class_title(first['label'], short=True)} {first['subject']}\n{strip['right'].mean():.0%} right\n"
-        line[0].text(
-            -0.1,
-            0.5,
-            f"{name}of {len(strip)}",
-            transform=line[0].transAxes,
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
+        shown = strip.sort_values("probability").iloc[_spread(len(strip), STRIP)]
+        rows = _rows_of(cells, shown)
+        for ax, row, p in zip(line, rows, shown["probability"], strict=False):
+            base.show_image(ax, cells.pixels[row], f"p = {p:.2f}")
+        name = f"{class_title(strip['label'].iloc[0], short=True)} {strip['subject'].iloc[0]}"
+        text = f"{name}\n{strip['correct'].mean():.0%} right\nof {len(strip)}"
+        _beside(line[0], text, fontsize=8)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _strips(table: pd.DataFrame, patients: int) -> Any:
-    """Cells of some patients of each class, from the worst to the best."""
-    strips = []
-    for label in tables.classes_of(table):
-        groups = [group for _, group in table[table["label"] == label].groupby("subject")]
-        groups.sort(key=lambda group: (group["right"].mean(), group["stated"].median()))
-        places = np.unique(
-            np.linspace(0, len(groups) - 1, min(patients, len(groups))).round().astype(int)
-        )
-        strips += [groups[place] for place in places]
-    return strips
+def _strips(table: pd.DataFrame, patients: int) -> list[pd.DataFrame]:
+    """Cells of some patients of one class, from the worst to the best."""
+    groups = [group for _, group in table.groupby("subject")]
+    groups.sort(key=lambda group: (group["correct"].mean(), group["probability"].median()))
+    return [groups[place] for place in _spread(len(groups), patients)]
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most so many places of a list, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+
+
+def _beside(ax: Axes, text: str, **style: Any) -> None:
+    """Text to the left of a row of images, whose axes are off."""
+    ax.text(-0.1, 0.5, text, transform=ax.transAxes, ha="right", va="center", **style)
 
 
 def grad_cam(
     cells: Cells,
     predictions: pd.DataFrame,
-    evidence: dict[str, Evidence],
+    evidence: Mapping[str, Evidence],
+    *,
     title: str = "",
     per_class: int = 5,
 ) -> Figure:
-    """Cells of each class, and over each where the evidence for its true class lies."""
-    figure, axes = base.new_figure(
-        0.6 + 3.3 * len(evidence), columns=per_class, rows=2 * len(evidence), squeeze=False
-    )
-    for ax in axes.flat:
-        ax.set_axis_off()
+    """Cells of each class, and over each where the evidence for its true class lies.
+
+    Parameters
+    ----------
+    cells : Cells
+    predictions : DataFrame
+        Of one split, as in predictions.csv.
+    evidence : mapping of str to Evidence
+        From `evaluation.evidence`.
+    title : str
+    per_class : int
+        Cells of each class.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    In a network's notebook::
+
+        evidence = evaluation.evidence(network, cells, settings.seed)
+        plotting.grad_cam(cells, test, evidence, title=title)
+    """
+    figure, axes = base.new_gallery(0.6 + 3.3 * len(evidence), per_class, 2 * len(evidence))
     by_file = predictions.set_index("file", drop=False)
-    for (label, found), above, below in zip(evidence.items(), axes[::2], axes[1::2], strict=True):
-        shown = by_file.loc[cells.table["file"].iloc[found.rows[:per_class]]]
-        for k, text in enumerate(_captions(shown)):
-            pixels = cells.pixels[found.rows[k]]
-            base.show_picture(above[k], pixels, text)
-            image = overlay(below[k], pixels, found.heat[k])
-        above[0].text(
-            -0.05,
-            0.5,
-            manifests.class_title(label),
-            transform=above[0].transAxes,
-            rotation=90,
-            ha="right",
-            va="center",
-            fontsize=9,
-        )
-    figure.colorbar(
-        image,
-        ax=axes,
-        shrink=0.7,
-        label="evidence for the true class (share of the cell's strongest)",
-    )
+    for (label, seen), above, below in zip(evidence.items(), axes[::2], axes[1::2], strict=True):
+        shown = by_file.loc[cells.table["file"].iloc[seen.rows[:per_class]]]
+        for place, text in enumerate(_captions(shown)):
+            pixels = cells.pixels[seen.rows[place]]
+            base.show_image(above[place], pixels, text)
+            image = overlay(below[place], pixels, seen.heat[place])
+        _beside(above[0], class_title(label), rotation=90, fontsize=9)
+    label = "evidence for the true class (share of the cell's strongest)"
+    figure.colorbar(image, ax=axes, shrink=0.7, label=label)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def mean_grad_cam(cells: Cells, evidence: dict[str, Evidence], title: str = "") -> Figure:
-    """The mean cell of each class, and over it where the evidence for the class lies on average."""
+def mean_grad_cam(cells: Cells, evidence: Mapping[str, Evidence], *, title: str = "") -> Figure:
+    """The mean cell of each class, and where the evidence for the class lies on average.
+
+    Parameters
+    ----------
+    cells : Cells
+    evidence : mapping of str to Evidence
+        From `evaluation.evidence`.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from allhelpers import evaluation
+    >>> evidence = evaluation.evidence(network, cells, seed=1, most=2)
+    >>> figure = mean_grad_cam(cells, evidence)
+    """
     figure, axes = base.new_figure(2.9, columns=2 * len(evidence))
-    for (label, found), (left, right) in zip(evidence.items(), axes.reshape(-1, 2), strict=True):
-        mean = cells.pixels[np.sort(found.rows)].mean(axis=0)
-        base.show_picture(
-            left,
-            mean.astype(np.uint8),
-            f"mean of {len(found.rows)} cells\n{manifests.class_title(label)}",
-        )
-        image = overlay(right, mean, found.heat.mean(axis=0))
-        right.set_title(f"mean evidence for\n{manifests.class_title(label)}", fontsize=8)
+    for (label, seen), (left, right) in zip(evidence.items(), axes.reshape(-1, 2), strict=True):
+        mean, name = cells.pixels[np.sort(seen.rows)].mean(axis=0), class_title(label)
+        base.show_image(left, mean.astype(np.uint8), f"mean of {len(seen.rows)} cells\n{name}")
+        image = overlay(right, mean, seen.heat.mean(axis=0))
+        right.set_title(f"mean evidence for\n{name}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.8, label="mean evidence")
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def overlay(ax: Any, pixels: np.ndarray, heat: Any) -> Any:
+def overlay(ax: Axes, pixels: np.ndarray, heat: np.ndarray) -> ScalarMappable:
     """Evidence over a grey cell: the stronger, the less of the cell shows through."""
     grey = np.asarray(pixels, float).mean(axis=-1)
     ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
     image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
     ax.set_axis_off()
-    return plt.cm.ScalarMappable(image.norm, image.cmap)
+    return ScalarMappable(image.norm, image.cmap)
 
 
 def near_pairs(cells: Cells, near: pd.DataFrame, most: int = 6) -> Figure:
-    """Pairs of pictures that look the same, one above the other."""
-    figure, axes = base.new_figure(3.6, columns=most, rows=2, squeeze=False)
+    """Pairs of images that look the same, one above the other.
+
+    Parameters
+    ----------
+    cells : Cells
+    near : DataFrame
+        From `data.near_duplicates`: file_1, file_2, grey_values.
+    most : int
+        Pairs that are shown.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> files = table["file"]
+    >>> near = pd.DataFrame([{"file_1": files[0], "file_2": files[1], "grey_values": 2.0}])
+    >>> figure = near_pairs(cells, near)
+    """
+    figure, axes = base.new_gallery(3.6, most, 2)
     row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])
-    for ax in axes.flat:
-        ax.set_axis_off()
     closest = near.sort_values("grey_values").drop_duplicates("file_1").head(most)
-    for column, pair in zip(axes.T, closest.itertuples(), strict=False):
-        for ax, file in zip(column, (pair.file_1, pair.file_2), strict=True):
-            base.show_picture(
-                ax, cells.pixels[row_of[file]], file.rsplit("/", 1)[-1].removesuffix(".bmp")
-            )
+    files = closest[["file_1", "file_2"]].to_numpy()
+    for column, pair in zip(axes.T, files, strict=False):
+        for ax, file in zip(column, pair, strict=True):
+            name = file.rsplit("/", 1)[-1].removesuffix(".bmp")
+            base.show_image(ax, cells.pixels[row_of[file]], name)
             ax.title.set_fontsize(6)
     if near.empty:
         axes.flat[0].text(0, 0.5, "no two pictures look the same", fontsize=10)

@@ -1,120 +1,136 @@
-"""Figures of a sweep, one per question: does chance matter, do patients matter, does the architecture matter?"""
+"""Figures of a sweep: does chance matter, do patients matter, does the architecture matter?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from .. import RESEARCH_ONLY
 from .._core.errors import counted
-from ..evaluation import metrics, words
+from ..evaluation import words
 from ..evaluation.comparison import COMPARED
+from ..evaluation.metrics import metric_title
 from . import base
 from .base import GREY, PALETTE
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ROOM = 0.6  # of a row, for its dots
+QUESTIONS = {
+    "seed": "over seeds: how much is chance",
+    "split": "over splits: how much is the patients'",
+}
 
 
-def spread(table: pd.DataFrame, by: str, settings: list[str]) -> Figure:
-    """One dot per run, with its interval; runs that differ in one setting alone stand in one row."""
-    columns = [
-        "variant",
-        "architecture",
-        *(name for name in settings if name not in (by, "architectures")),
-    ]
+def spread(table: pd.DataFrame, by: str, settings: Sequence[str]) -> Figure:
+    """One dot per run, with its interval; runs that differ in one setting alone share a row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        sweep.csv: one row per run and network.
+    by : {"seed", "split"}
+        What gives a row its dots.
+    settings : sequence of str
+        Columns that hold the grid's settings.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> metrics = {f"{m}{end}": 0.5 for m in COMPARED for end in ("", "_low", "_high")}
+    >>> runs = {"variant": "all", "architecture": "mobilenet", "seed": [1, 2], "notes": ""}
+    >>> figure = spread(pd.DataFrame({**runs, **metrics}), "seed", ["seed"])
+    """
+    others = [name for name in settings if name not in (by, "architectures")]
+    columns = ["variant", "architecture", *others]
     rows = list(table.groupby(columns, sort=False, dropna=False))
-    values = list(dict.fromkeys(table[by]))
+    colours = {value: _colour(k) for k, value in enumerate(dict.fromkeys(table[by]))}
     figure, axes = base.new_figure(1.5 + 0.3 * len(rows) + 0.1 * len(table), columns=2, sharey=True)
     for ax, metric in zip(axes, COMPARED, strict=True):
         for y, (_, group) in enumerate(rows):
             shifts = np.linspace(-ROOM / 2, ROOM / 2, len(group)) if len(group) > 1 else [0]
             for shift, run in zip(shifts, group.to_dict("records"), strict=True):
-                colour = PALETTE[values.index(run[by]) % len(PALETTE)]
-                _dot(ax, run, metric, y + shift, colour)
-            label = f"SD {group[metric].std():.3f}"
-            ax.annotate(
-                label,
-                (1.01, y),
-                xycoords=("axes fraction", "data"),
-                fontsize=7,
-                va="center",
-                color=GREY,
-            )
+                _dot(ax, run, metric, y=y + shift, colour=colours[run[by]])
+            text = f"SD {group[metric].std():.3f}"
+            place = {"xycoords": ("axes fraction", "data"), "va": "center"}
+            ax.annotate(text, (1.01, y), fontsize=7, color=GREY, **place)
         _finish(ax, metric, len(rows))
     varied = [name for name in columns if table[name].nunique() > 1 or name == "architecture"]
-    labels = [
-        ", ".join(_named(name, dict(zip(columns, key, strict=True))[name]) for name in varied)
-        for key, _ in rows
-    ]
+    keys = [dict(zip(columns, key, strict=True)) for key, _ in rows]
+    labels = [", ".join(_named(name, key[name]) for name in varied) for key in keys]
     axes[0].set_yticks(range(len(rows)), labels, fontsize=8)
-    for value in values[: len(PALETTE)]:
-        axes[0].plot([], [], "o", color=PALETTE[values.index(value)], label=f"{by} {value}")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=5
-    )
-    what = {
-        "seed": "over seeds: how much is chance",
-        "split": "over splits: how much is the patients'",
-    }[by]
-    figure.suptitle(f"Spread {what}. {base.sample_note(table)}{RESEARCH_ONLY}", fontsize=9)
+    for value, colour in list(colours.items())[: len(PALETTE)]:
+        axes[0].plot([], [], "o", color=colour, label=f"{by} {value}")
+    base.legend_below(figure, axes[0], 5)
+    note = f"{base.sample_note(table)}{RESEARCH_ONLY}"
+    figure.suptitle(f"Spread {QUESTIONS[by]}. {note}", fontsize=9)
     return figure
 
 
 def between(variants: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Architectures and variants side by side, each over all its runs' test cells."""
+    """Architectures and variants side by side, each over all its runs' test cells.
+
+    Parameters
+    ----------
+    variants : DataFrame
+        variants.csv: one row per variant and network.
+    table : DataFrame
+        sweep.csv.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from allhelpers.evaluation import summarize
+    >>> variants = summarize([run, run]).assign(variant="all")
+    >>> figure = between(variants, pd.DataFrame({"notes": [""]}))
+    """
     figure, axes = base.new_figure(1.4 + 0.35 * len(variants), columns=2, sharey=True)
     names = list(dict.fromkeys(variants["architecture"]))
     for ax, metric in zip(axes, COMPARED, strict=True):
         for y, row in enumerate(variants.to_dict("records")):
-            _dot(ax, row, metric, y, PALETTE[names.index(row["architecture"]) % len(PALETTE)])
+            _dot(ax, row, metric, y=y, colour=_colour(names.index(row["architecture"])))
         _finish(ax, metric, len(variants))
-    several = variants["variant"].nunique() > 1
-    labels = [
-        ", ".join([row.variant] * several + [words.method_title(row.architecture)])
-        + f" ({counted(row.runs, 'run')})"
-        for row in variants.itertuples()
-    ]
+    titles = variants["architecture"].map(words.method_title)
+    if variants["variant"].nunique() > 1:
+        titles = variants["variant"] + ", " + titles
+    labels = titles + " (" + variants["runs"].map(lambda runs: counted(runs, "run")) + ")"
     axes[0].set_yticks(range(len(variants)), labels, fontsize=8)
-    figure.suptitle(
-        f"All test cells of all runs together. {base.sample_note(table)}{RESEARCH_ONLY}", fontsize=9
-    )
+    note = f"{base.sample_note(table)}{RESEARCH_ONLY}"
+    figure.suptitle(f"All test cells of all runs together. {note}", fontsize=9)
     return figure
 
 
-def _named(setting: Any, value: float) -> Any:
+def _colour(number: int) -> str:
+    return PALETTE[number % len(PALETTE)]
+
+
+def _named(setting: str, value: Any) -> str:
     """A setting's value in words."""
     if setting == "architecture":
         return words.method_title(value)
     return str(value) if setting in ("variant", "split") else f"{setting} {value}"
 
 
-def _dot(ax: Any, row: pd.Series, metric: str, y: Any, colour: Any) -> None:
+def _dot(ax: Axes, row: Mapping, metric: str, *, y: float, colour: str) -> None:
     """One value with its interval."""
-    arms = np.clip(
-        [[row[metric] - row[f"{metric}_low"]], [row[f"{metric}_high"] - row[metric]]], 0, None
-    )
-    ax.errorbar(
-        row[metric],
-        y,
-        xerr=arms,
-        fmt="o",
-        color=colour,
-        ecolor=colour,
-        elinewidth=0.8,
-        markersize=4,
-    )
+    style: dict[str, Any] = {"fmt": "o", "color": colour, "elinewidth": 0.8, "markersize": 4}
+    ax.errorbar(row[metric], y, xerr=base.arms(row, metric), **style)
 
 
-def _finish(ax: Any, metric: str, rows: np.ndarray) -> None:
-    ax.set(
-        xlabel=f"{metrics.metric_title(metric)}, 95 % over resampled patients",
-        ylim=(rows - 0.5, -0.5),
-    )
+def _finish(ax: Axes, metric: str, rows: int) -> None:
+    ax.set_xlabel(f"{metric_title(metric)}, 95 % over resampled patients")
+    ax.set_ylim(rows - 0.5, -0.5)
     ax.locator_params(axis="x", nbins=5)
     ax.grid(axis="x", alpha=0.3)
     for border in range(1, rows):

@@ -1,94 +1,129 @@
 """A sweep by Ray: on this machine, or on a cluster that is running.
 
-Each shard of what runs have in common is a task, and so is each run; Ray starts a task once those that it needs have
-ended, hands it to a machine that has room, and starts it again where its process or its machine is lost. Nothing but
-names and settings passes through Ray: shards go through the store, results into the runs' folders.
+Each run is a task; Ray hands it to a machine that has room, and starts it again where its process
+or its machine is lost: a run that was stopped goes on where it stopped. Nothing but names and
+settings passes through Ray: results go into the runs' folders.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
 from .._core.errors import InputError
-from . import notebooks, sharing
-from .planning import ROOT
-from .sharing import FeatureShard
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from types import ModuleType
 
-    from .sharing import PixelShard
-    from .store import Store
-    from .sweep import How, Run
+    from .sweep import SweepRun
+    from .warmups import WarmUp
+
+log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1:", "localhost:")
-
 PATIENCE, RAYS_PATIENCE = 5, 20  # seconds that a machine, and Ray on it, may take to answer
-
 OBJECTS = 200 * 2**20  # bytes of memory for what passes through Ray
 
-POLL = 1.0  # seconds
 
-
-def check(how: How) -> None:
-    """Make sure that Ray, and the cluster if one is named, is there.
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is run; nothing of it changes a result.
 
     Parameters
     ----------
-    how : sweep.How
+    parallel : int
+        Tasks at once, by Ray on this machine; 0: one after the other, without Ray.
+    address : str
+        ``HOST:PORT`` of a Ray cluster to which this machine belongs.
+    cpus, gpus : float
+        What Ray sets aside for each task.
+    retries : int
+        How often a run that fails, and a task whose process or machine is lost, is tried again.
+    distribute : bool
+        Divide each frozen part among the machines, see `running.distribute_features`.
 
     Raises
     ------
     InputError
+        If a number is negative, or both ``parallel`` and ``address`` are given.
 
     Examples
     --------
-    It needs Ray, and here a cluster that runs at that address::
-
-        check(sweep.How(address="127.0.0.1:6379"))
+    >>> SweepOptions(parallel=4).by_ray
+    True
     """
+
+    parallel: int = 0
+    address: str = ""
+    cpus: float = 1
+    gpus: float = 0
+    retries: int = 2
+    distribute: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("parallel", "cpus", "gpus", "retries"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} = {getattr(self, name)} cannot be used: give 0 or more.")
+        if self.parallel and self.address:
+            raise InputError(
+                "--parallel is for this machine and --address for a cluster: give one of them."
+            )
+        if self.distribute and not self.by_ray:
+            raise InputError("--distribute needs Ray: give --address, or --parallel, too.")
+
+    @property
+    def by_ray(self) -> bool:
+        """Whether Ray runs it."""
+        return bool(self.parallel or self.address)
+
+
+def check(options: SweepOptions) -> None:
+    """Make sure that Ray, and the cluster if one is named, is there."""
     if importlib.util.find_spec("ray") is None:
         raise InputError(
-            "--parallel and --address need Ray: pip install -r requirements-cluster.txt, or give neither."
+            "--parallel and --address need Ray: pip install -r requirements-cluster.txt, or give "
+            "neither."
         )
-    if not how.address:
+    if not options.address:
         return
-    host, _, port = how.address.rpartition(":")
+    host, _, port = options.address.rpartition(":")
     if not host or not port.isdigit():
         raise InputError(
-            f"--address {how.address} cannot be used: give HOST:PORT, as `ray start --head` prints it."
+            f"--address {options.address} cannot be used: give HOST:PORT, as `ray start --head` "
+            "prints it."
         )
-    _prepare(how)
+    _prepare(options.address)
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
-        _agree_on_tokens(how.address)
+        _agree_on_tokens(options.address)
     except (OSError, OverflowError, subprocess.SubprocessError) as error:
-        what = (
-            error
-            if isinstance(error, OSError)
-            else "no Ray, one of another version, or one with another token"
-        )
+        other = "no Ray, one of another version, or one with another token"
+        reason = error if isinstance(error, OSError) else other
         raise InputError(
-            f"No Ray cluster answers at {how.address} ({what}): start one with `ray start --head`, or leave --address "
-            "out."
+            f"No Ray cluster answers at {options.address} ({reason}): start one with "
+            "`ray start --head`, or leave --address out."
         ) from error
 
 
-def _agree_on_tokens(address: Any) -> None:
-    """Ask a cluster how it is, without a token and then, unless the user has said which, with this user's."""
-    asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    # An address alone never makes Ray send a token, although `ray start` asks for one where there is one (2.60).
+def _agree_on_tokens(address: str) -> None:
+    """Ask a cluster how it is, without a token and then, unless the user said which, with one."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    # An address alone never makes Ray send a token, although `ray start` asks for one where there
+    # is one (2.60).
     for mode in ({},) if "RAY_AUTH_MODE" in os.environ else ({}, {"RAY_AUTH_MODE": "token"}):
         answer = subprocess.run(
-            asked, capture_output=True, timeout=RAYS_PATIENCE, env={**os.environ, **mode}
+            command, capture_output=True, timeout=RAYS_PATIENCE, env={**os.environ, **mode}
         )
         if not answer.returncode:
             os.environ.update(mode)
@@ -96,149 +131,114 @@ def _agree_on_tokens(address: Any) -> None:
     answer.check_returncode()
 
 
-def _prepare(how: How) -> None:
+def _prepare(address: str) -> None:
     """Settings that Ray reads when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not how.address or how.address.startswith(LOCAL):
-        # Where this is 0, Ray listens on 127.0.0.1 and nowhere else, on Linux too; otherwise on all networks.
+    if not address or address.startswith(LOCAL):
+        # Where this is 0, Ray listens on 127.0.0.1 and nowhere else, on Linux too; otherwise on
+        # all networks.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
-def run(planned: list[Run], store: Store, how: How, log: Callable) -> list[InputError | None]:
-    """Run what is not finished yet."""
-    ray = _connect(how)
-    try:
-        return _Graph(ray, planned, store, how, log).run()
-    finally:
-        ray.shutdown()
-
-
-def _connect(how: How) -> Any:
-    _prepare(how)
+@contextmanager
+def connect(options: SweepOptions) -> Iterator[ModuleType]:
+    """Ray, joined or started, and left or stopped in the end."""
+    _prepare(options.address)
     import ray
 
-    # "local": Ray of its own, also where a cluster runs on this machine, which Ray would join by itself.
-    there = (
-        {"address": how.address}
-        if how.address
-        else {
-            "address": "local",
-            "num_cpus": max(1, round(how.parallel * how.cpus)),
-            "object_store_memory": OBJECTS,
-        }
+    path = dict.fromkeys(
+        [
+            str(Path(__file__).resolve().parents[2]),
+            *os.environ.get("PYTHONPATH", "").split(os.pathsep),
+        ]
     )
-    environment = {
-        "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *_python_path()]))}
-    }
+    where: dict[str, Any] = {"address": options.address}
+    if not options.address:
+        # "local": Ray of its own, also where a cluster runs on this machine, which Ray would join
+        # by itself.
+        where = {"address": "local", "num_cpus": max(1, round(options.parallel * options.cpus))}
+        where |= {} if options.distribute else {"object_store_memory": OBJECTS}
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, path))}}
     try:
         context = ray.init(
-            **there, runtime_env=environment, log_to_driver=False, logging_level="ERROR"
+            **where, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR
         )
     except Exception as error:  # Ray has many
         raise InputError(f"Ray cannot be used ({error}): see docs/cluster.md.") from error
     if context.dashboard_url:
-        print(f"Ray's dashboard: http://{context.dashboard_url}", flush=True)
-    return ray
+        log.info("Ray's dashboard: http://%s", context.dashboard_url)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
 
 
-def _python_path() -> Any:
-    return [
-        path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path != str(ROOT)
-    ]
+def run(
+    runs: list[SweepRun],
+    common: tuple[list[WarmUp], list[WarmUp]],
+    options: SweepOptions,
+    *,
+    record: Callable[[str], None],
+) -> dict[SweepRun, InputError]:
+    """Compute what runs have in common, then run them; the errors of those that have failed."""
+    cells, frozen = common
+    errors: dict[SweepRun, InputError] = {}
+    with connect(options) as ray:
+        for jobs, wait in ((cells, False), (frozen, options.distribute)):
+            for job, answer in _tasks(ray, _warm_up, jobs, options, waits=wait):
+                failed = isinstance(answer, InputError)  # the runs go on without, and will say why
+                record(f"failed: {job.title}: {answer}" if failed else answer)
+        for job, answer in _tasks(ray, _run, runs, options):
+            record(f"failed: {job.name}: {answer}" if answer else f"finished: {job.name}")
+            errors |= {job: answer} if answer else {}
+    return errors
 
 
-class _Graph:
-    """Tasks of a sweep."""
-
-    def __init__(self, ray: Any, planned: list[Run], store: Store, how: How, log: Callable) -> None:
-        self.ray, self.planned, self.store, self.how, self.log = ray, planned, store, how, log
-        self.needs = [[] for _ in planned]
-        self.errors = [None for _ in planned]
-        self.shards = {}  # shard's key -> task
-        self.numbers = {}  # task -> number of its run
-        self.lost = False  # whether a shard's task has failed for good
-        self.alone = set()  # runs that were started again without their shards' tasks
-        # Ray's retries are for processes and machines that are lost.
-        self.options = {"num_cpus": how.cpus, "num_gpus": how.gpus, "max_retries": how.retries}
-
-    def run(self) -> Any:
-        """Hand all tasks to Ray and wait for them."""
-        unfinished = [k for k, one in enumerate(self.planned) if not one.finished]
-        if not unfinished:
-            return self.errors
-        # All runs are laid out, so that shards stay the same when some runs are finished.
-        each = [one.values for one in self.planned]
-        error, needs = self._outcome(self._task(sharing.plan, each, self.how.per_shard))
-        if isinstance(error, InputError):  # a run that is not possible
-            raise error
-        if error:
-            sharing.give_up(_sentence(error), self.log)
-        self.needs = needs or self.needs
-        for shard in sharing.used(need for k in unfinished for need in self.needs[k]):
-            before = [self.shards[shard.pixels.key]] if isinstance(shard, FeatureShard) else []
-            self.shards[shard.key] = self._task(_complete, shard, self.store, *before)
-        for k in unfinished:
-            self._start(k, [self.shards[shard.key] for shard in sharing.used(self.needs[k])])
-        with tqdm(
-            total=len(self.shards) + len(unfinished), desc="runs and what they share", unit="task"
-        ) as bar:
-            pending = [*self.shards.values(), *self.numbers]
-            while pending:
-                done, pending = self.ray.wait(pending, num_returns=len(pending), timeout=POLL)
-                pending += [again for task in done if (again := self._ended(task))]
-                bar.update(len(self.shards) + len(unfinished) - len(pending) - bar.n)
-        return self.errors
-
-    def _task(self, function: Any, *arguments: Any) -> Any:
-        return self.ray.remote(**self.options)(function).remote(*arguments)
-
-    def _start(self, k: int, before: Any) -> Any:
-        task = self._task(
-            _run, self.planned[k], self.needs[k], self.store, self.how.retries, *before
-        )
-        self.numbers[task] = k
-        return task
-
-    def _ended(self, task: Any) -> Any:
-        """Record what a task has come to; gives the task that is to be waited for instead, if there is one."""
-        error, answer = self._outcome(task)
-        if task not in self.numbers:
-            self.lost |= bool(error)
-            self.log(answer or f"failed: {_sentence(error)}")
-            return None
-        k = self.numbers.pop(task)
-        if error and self.lost and k not in self.alone:
-            self.alone.add(
-                k
-            )  # Ray does not start a run whose shard has failed: alone, it computes that shard itself
-            return self._start(k, [])
-        self.errors[k] = _sentence(error) if error else answer
-        name = self.planned[k].name
-        self.log(f"failed: {name}: {self.errors[k]}" if self.errors[k] else f"finished: {name}")
-        return None
-
-    def _outcome(self, task: Any) -> Any:
-        """A task's error, or nothing, and its answer."""
-        try:
-            return None, self.ray.get(task)
-        except self.ray.exceptions.RayError as error:
-            return getattr(error, "cause", None) or error, None
+def _tasks(
+    ray: ModuleType, function: Callable, jobs: list, options: SweepOptions, waits: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """One task for each job; gives the jobs as they end, with the task's answer or its error."""
+    resources = {} if waits else {"num_cpus": options.cpus, "num_gpus": options.gpus}
+    # Ray's retries are for processes and machines that are lost. One call: the process, and its
+    # memory, go with the task.
+    task = ray.remote(**{"num_cpus": 0, **resources}, max_retries=options.retries, max_calls=1)(
+        function
+    )
+    pending = {task.remote(job, options): job for job in jobs}
+    with tqdm(total=len(jobs), desc=function.__doc__, unit="task", disable=not jobs) as bar:
+        while pending:
+            (done,), _ = ray.wait(list(pending))
+            try:
+                answer = ray.get(done)
+            except ray.exceptions.RayError as error:
+                answer = _sentence(getattr(error, "cause", None) or error)
+            yield pending.pop(done), answer
+            bar.update()
 
 
-def _sentence(error: Any) -> Any:
+def _sentence(error: Exception) -> InputError:
     """What Ray, or a task, says at length."""
     if isinstance(error, InputError):
         return error
     return InputError(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
 
 
-def _complete(shard: PixelShard | FeatureShard, store: Store, *_before: Any) -> Any:
-    return sharing.complete(shard, store)
+def _warm_up(job: WarmUp, options: SweepOptions) -> str:
+    """what runs have in common"""
+    use_all_threads()
+    return job.compute(options)
 
 
-def _run(one: pd.DataFrame, needs: Any, store: Store, retries: int, *_before: Any) -> Any:
-    """One run, as on the command line; returns its error, or nothing."""
-    # Ray sets this for each task; a run must have the threads that it has without Ray, for the same result to the bit.
+def _run(job: SweepRun, options: SweepOptions) -> InputError | None:
+    """runs"""
+    use_all_threads()
+    try:
+        job.plan.run(job.folder, retries=options.retries)
+    except InputError as error:
+        return error
+    return None
+
+
+def use_all_threads() -> None:
+    """As without Ray, which sets this for each task, for the same result to the bit."""
     os.environ.pop("OMP_NUM_THREADS", None)
-    sharing.gather(needs, store)
-    return notebooks.attempt(one.values, one.folder, retries)

@@ -1,33 +1,30 @@
-"""What is different in Google Colab: results on Google Drive, downloads, and the project beside the notebook.
+"""What is different in Google Colab: results on Google Drive, downloads, the project's place.
 
-In Colab a path that begins with ``drive/`` lies in the user's Google Drive: ``run_folder = "drive/allhelpers/first"``
-keeps results and what a training needs to go on, through disconnects and from one day to the next. Elsewhere it is a
-path like any other.
+In Colab a path that begins with ``drive/`` lies in the user's Google Drive:
+``run_folder = "drive/allhelpers/first"`` keeps results and what a training needs to go on, through
+disconnects and from one day to the next. Elsewhere it is a path like any other.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .. import RESEARCH_ONLY, __version__
 from .._core.errors import InputError
 from .._core.files import atomic
 
 DRIVE = "drive/"
-
 MOUNT = Path("/content/drive")
-
-ON_DRIVE = (
-    "images",
-    "manifest",
-    "weights",
-    "run_folder",
-    "new_pictures",
-)  # settings that may lie there
-
+# Settings that may lie there.
+ON_DRIVE = ("images", "manifest", "weights", "run_folder", "new_pictures")
 OFFERED = ("*.csv", "*.html", "*.yaml", "*.json", "*/*.csv", "*/*.json", "*/*.md", "*/*.keras")
+
+logger = logging.getLogger(__name__)
 
 
 def inside() -> bool:
@@ -55,20 +52,21 @@ def check_version(notebook: str) -> None:
     if notebook != __version__:
         where = Path(__file__).parents[2]
         raise InputError(
-            f"This notebook is of version {notebook}, but the project in {where} is {__version__}: open the project's "
-            "own copy of the notebook, or fetch the project again (in Colab: Runtime > Disconnect and delete runtime)."
+            f"This notebook is of version {notebook}, but the project in {where} is "
+            f"{__version__}: open the project's own copy of the notebook, or fetch the project "
+            "again (in Colab: Runtime > Disconnect and delete runtime)."
         )
 
 
-def place(values: dict) -> dict:
-    """Replace paths that begin with ``drive/`` by the place in Google Drive, which is mounted if need be."""
+def place(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace paths that begin with ``drive/`` by those in Google Drive, mounted if need be."""
     there = {
         name: value
         for name, value in values.items()
         if name in ON_DRIVE and str(value).startswith(DRIVE)
     }
     if not there or not inside():
-        return values
+        return dict(values)
     from google.colab import drive
 
     drive.mount(str(MOUNT))
@@ -101,10 +99,12 @@ def offer(run_folder: str | Path) -> None:
 
     Examples
     --------
+    >>> from allhelpers.running import messages
+    >>> messages.show()
     >>> offer("first")  # doctest: +ELLIPSIS
     results: ...first. Research only, not for diagnosis.
     """
-    print(f"results: {Path(run_folder).absolute()}. {RESEARCH_ONLY}")
+    logger.info("results: %s. %s", Path(run_folder).absolute(), RESEARCH_ONLY)
     if inside():
         import ipywidgets
         from google.colab import files

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from .._core.errors import InputError
+from .._core.packaged import named
+from .._core.renaming import RENAMED, renamed
 from ..networks import registry
 from ..networks.registry import NAMES
-from ..settings import PER_ARCHITECTURE, RunSettings, validate
-from . import colab
+from ..settings import PER_ARCHITECTURE, RunSettings, Settings, validate
+from . import colab, messages
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ..networks.registry import Architecture
 
+PLAIN = (str, int, float, bool, type(None), list, dict)  # types of a notebook's parameters
 
-def from_notebook(kind: type, namespace: dict, architecture: Architecture | None = None) -> Any:
+
+def from_notebook(
+    kind: type[Settings], namespace: dict[str, Any], architecture: Architecture | None = None
+) -> Settings:
     """Validate what a notebook's parameters cell, and papermill's, have defined.
 
-    Every lower-case name that is bound to a plain value when this is called first counts as a setting, so that a
-    misspelt parameter, which papermill only warns about, is an error.
+    Every lower-case name that is bound to a plain value when this is called first counts as a
+    setting, so that a misspelt parameter, which papermill only warns about, is an error. From then
+    on the notebook shows what the library logs.
 
     Parameters
     ----------
     kind : type
-        One of the classes of this module.
+        One of the classes of `settings`.
     namespace : dict
         The notebook's ``globals()``.
     architecture : Architecture, optional
@@ -36,26 +46,34 @@ def from_notebook(kind: type, namespace: dict, architecture: Architecture | None
     -------
     kind
 
+    Raises
+    ------
+    InputError
+        For the first unknown name, wrong type or impossible value.
+
     Examples
     --------
+    >>> from allhelpers.settings import DataSettings
     >>> from_notebook(DataSettings, {"split": "patient", "ARCHITECTURE": "vgg16"}).split
     'patient'
     """
-    plain = (str, int, float, bool, type(None), list, dict)
+    messages.show()
     # When the cells are run again, what the cells below have defined since is no setting.
     known = namespace.setdefault("_settings", {name for name in namespace if name.islower()})
     known = {*known, *kind.model_fields, *namespace.get("__annotations__", {})}
-    values = {
-        name: value
-        for name, value in namespace.items()
-        if name in known and not name.startswith("_") and type(value) in plain
-    }
+    values = renamed(
+        {
+            name: value
+            for name, value in namespace.items()
+            if name in known and not name.startswith("_") and type(value) in PLAIN
+        }
+    )
     if architecture and not values.get("input_size"):
         values["input_size"] = architecture.input_size
     return validate(kind, colab.place(values))
 
 
-def read_file(path: str | Path) -> dict:
+def read_file(path: str | Path) -> dict[str, Any]:
     """Read a settings file.
 
     Parameters
@@ -66,6 +84,12 @@ def read_file(path: str | Path) -> dict:
     Returns
     -------
     dict
+        Settings under today's names.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is not such a file.
 
     Examples
     --------
@@ -73,43 +97,41 @@ def read_file(path: str | Path) -> dict:
     >>> read_file("own.yaml")
     {'split': 'patient', 'epochs': {'mobilenet': 5, 'vgg16': 9}}
     """
+    remedy = "write one 'name: value' per line."
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(named(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The settings file {path} is not YAML: write one 'name: value' per line."
-        ) from error
+        raise InputError(f"The settings file {path} is not YAML: {remedy}") from error
     if not isinstance(content, dict):
-        raise InputError(
-            f"The settings file {path} holds no settings: write one 'name: value' per line."
-        )
-    return content
+        raise InputError(f"The settings file {path} holds no settings: {remedy}")
+    return renamed(content)
 
 
-def parse_value(kind: type, name: str, text: str) -> Any:
+def parse_value(kind: type[BaseModel], name: str, text: str) -> Any:
     """Turn text from the command line into a setting's value."""
+    name = RENAMED.get(name, name)
     pairs = [pair.partition("=") for pair in text.split(",")]
-    several = kind is RunSettings and name in PER_ARCHITECTURE
-    if several and all(key in NAMES and equals for key, equals, _ in pairs):
+    per_method = kind is RunSettings and name in PER_ARCHITECTURE
+    if per_method and all(key in NAMES and equals for key, equals, _ in pairs):
         return {key: _scalar(kind, name, value) for key, _, value in pairs}
     return _scalar(kind, name, text)
 
 
-def _scalar(kind: Any, name: str, text: str) -> Any:
-    """Text stays text where the setting is text; elsewhere YAML decides (1e-4 needs help: YAML wants 1.0e-4)."""
+def _scalar(kind: type[BaseModel], name: str, text: str) -> Any:
+    """Text where the setting is text; elsewhere YAML decides (1e-4 is text to it)."""
     if kind.model_fields[name].annotation is str:
         return text
-    value = yaml.safe_load(text)
     try:
+        value = yaml.safe_load(text)
         return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    except (ValueError, yaml.YAMLError):
+        return text
 
 
-def per_architecture(values: dict, architecture: str) -> dict:
-    """Pick what is meant for one architecture."""
+def per_architecture(values: Mapping[str, Any], architecture: str | None) -> dict[str, Any]:
+    """Pick what is meant for one architecture; for none, what is meant for all."""
     picked = {}
     for name, value in values.items():
         if not isinstance(value, dict):

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .. import RESEARCH_ONLY
+from .._core.errors import InputError
+from .._core.packaged import home, packaged
+from .._core.renaming import renamed
 from ..data.own_cells import FOLDERS
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..networks import pretrained, registry
 from ..networks.pretrained import RANDOM_NOTE
 from ..networks.registry import CLASSICAL
+from ..runs import Run
 from ..settings import (
     PER_ARCHITECTURE,
     ClassicalSettings,
@@ -20,74 +29,176 @@ from ..settings import (
     TrainingSettings,
     validate,
 )
+from . import estimates, notebooks
 from .parameters import per_architecture
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-NOTEBOOKS = ROOT / "notebooks"
+ROOT = home()
+NOTEBOOKS = packaged("notebooks")
 
-
-def _steps(
-    common: Any, per_name: dict[str, TrainingSettings | ClassicalSettings], folder: Path
-) -> Any:
-    """Notebooks of a run, in order, with their parameters."""
-    chosen = {"run_folder": str(folder), **_paths(common)}
-    steps = [("1_data_split", _only(DataSettings, chosen))]
-    networks = {name: own for name, own in per_name.items() if name not in CLASSICAL}
-    steps += [
-        (f"2_{name}", _only(TrainingSettings, {**chosen, **own})) for name, own in networks.items()
-    ]
-    if classifiers := [name for name in per_name if name in CLASSICAL]:
-        parameters = {**chosen, **per_name[classifiers[0]], "classifiers": ",".join(classifiers)}
-        steps += [("2_classical", _only(ClassicalSettings, parameters))]
-    return [*steps, ("3_comparison", _only(ComparisonSettings, chosen))]
+logger = logging.getLogger(__name__)
 
 
-def settings_of(values: dict) -> tuple[DataSettings, dict[str, TrainingSettings]]:
-    """Settings that the notebooks of a run will have."""
-    common, per_name = _plan(values)
-    steps = dict(_steps(common, per_name, Path(_data(common).run_folder)))
-    training = {}
-    for name in per_name:
-        if name not in CLASSICAL:
-            given = steps[f"2_{name}"]
-            size = given.get("input_size") or registry.get(name).input_size
-            training[name] = TrainingSettings(**{**given, "input_size": size})
-    return DataSettings(**steps["1_data_split"]), training
+@dataclass(frozen=True)
+class Plan:
+    """One run: settings validated and weights found, once.
+
+    Attributes
+    ----------
+    common : dict
+        Settings of all notebooks, with absolute paths.
+    methods : dict of str to dict
+        For each network and classifier what it is given beside them.
+    place : str
+        The folder that the settings name, if they do.
+    overwrite : bool
+        Whether the settings ask for an earlier run to be deleted.
+
+    Examples
+    --------
+    >>> plan = plan_run({"architectures": "mobilenet", "weights": "random", "epochs": 5})
+    >>> plan.settings_of("mobilenet").epochs, plan.is_finished("runs/nothing")
+    (5, False)
+    """
+
+    common: dict[str, Any]
+    methods: dict[str, dict[str, Any]]
+    place: str = ""
+    overwrite: bool = False
+
+    @cached_property
+    def data(self) -> DataSettings:
+        """Which cells, and who trains and who tests."""
+        return DataSettings(**_only(DataSettings, self.common))
+
+    @cached_property
+    def steps(self) -> list[tuple[str, dict[str, Any]]]:
+        """Notebooks, in order, with their parameters, but for the run's folder."""
+        steps = [("1_data_split", _only(DataSettings, self.common))]
+        classifiers = [name for name in self.methods if name in CLASSICAL]
+        for name, own in self.methods.items():
+            if name not in CLASSICAL:
+                steps.append((f"2_{name}", _only(TrainingSettings, {**self.common, **own})))
+        if classifiers:
+            given = {**self.common, **self.methods[classifiers[0]]}
+            given["classifiers"] = ",".join(classifiers)
+            steps.append(("2_classical", _only(ClassicalSettings, given)))
+        return [*steps, ("3_comparison", _only(ComparisonSettings, self.common))]
+
+    @property
+    def default_folder(self) -> Path:
+        """The one that the settings name; else after its images and its split."""
+        if self.place:
+            return Path(self.place)
+        return ROOT / "runs" / f"{_images_name(self.data)}-{_split_name(self.data)}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said about weights and cells."""
+        random = [
+            registry.get(name).title
+            for name, own in self.methods.items()
+            if own.get("weights") == "random"
+        ]
+        notes = [f"{RANDOM_NOTE} ({', '.join(random)})"] if random else []
+        return notes + ([SYNTHETIC_NOTE] if self.data.synthetic else [])
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Settings as a file that gives the same run again."""
+        names = sorted({name for own in self.methods.values() for name in own})
+        each = {
+            name: {method: own[name] for method, own in self.methods.items() if name in own}
+            for name in names
+        }
+        return {**self.common, **each}
+
+    def settings_of(self, method: str) -> TrainingSettings | ClassicalSettings:
+        """Settings that the notebook of one network, or of the classifiers, will have."""
+        given = {**self.common, **self.methods[method]}
+        if method in CLASSICAL:
+            return ClassicalSettings(**_only(ClassicalSettings, given))
+        size = given.get("input_size") or registry.get(method).input_size
+        return TrainingSettings(**_only(TrainingSettings, {**given, "input_size": size}))
+
+    def is_finished(self, folder: str | Path) -> bool:
+        """Whether all its notebooks have run to their end in a folder."""
+        folder = Path(folder).absolute()
+        return all(
+            notebooks.is_finished(_source(name), folder, _placed(given, folder))
+            for name, given in self.steps
+        )
+
+    def run(
+        self, folder: str | Path | None = None, *, overwrite: bool = False, retries: int = 0
+    ) -> Path:
+        """Execute what has not finished; if a notebook fails, again, up to ``retries`` times.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            By default the settings' ``run_folder``, or ``runs/<images>-<split>``.
+        overwrite : bool
+            Delete an earlier run with other settings that lies there.
+        retries : int
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        InputError
+            If the folder holds something else, another process works there, or a notebook fails.
+        """
+        folder = Path(folder or self.default_folder).absolute()
+        overwrite = overwrite or self.overwrite
+        for line in [*self.notes, RESEARCH_ONLY]:
+            logger.info("* %s", line)
+        for left in reversed(range(retries + 1)):
+            try:
+                with notebooks.alone(folder):
+                    Run(folder).claim(self.record, overwrite=overwrite)
+                    overwrite = False  # what the next attempt finds is this run's own
+                    self._execute(folder)
+                break
+            except InputError as error:
+                if not left:
+                    raise
+                logger.info("failed, and tried again: %s", error)
+        return folder
+
+    def _execute(self, folder: Path) -> None:
+        anything_new = False
+        for number, (name, given) in enumerate(self.steps, 1):
+            label, source = f"{number}/{len(self.steps)} {name}", _source(name)
+            given = _placed(given, folder)
+            stale = name == "3_comparison" and anything_new  # it shows what the others have left
+            if not stale and notebooks.is_finished(source, folder, given):
+                logger.info("%s: finished already, not run again", label)
+                continue
+            if number == 2:  # the cells are known now
+                methods = {method: self.settings_of(method) for method in self.methods}
+                logger.info("* %s", estimates.estimate(methods, Run(folder).manifest()))
+            notebooks.execute(source, Run(folder).notebook(name), given, project=ROOT, label=label)
+            anything_new = True
 
 
-def expand(values: dict) -> list[dict]:
-    """Several splits or seeds, separated by commas, as one set of settings each."""
-    several = {
-        name: values[name].split(",")
-        for name in ("split", "seed")
-        if isinstance(values.get(name), str)
-    }
-    try:
-        several |= {"seed": [int(seed) for seed in several["seed"]]} if "seed" in several else {}
-    except ValueError:
-        return [values]  # the settings class says what is wrong with it
-    return [
-        {**values, **dict(zip(several, choice, strict=True))}
-        for choice in itertools.product(*several.values())
-    ]
-
-
-def folder_of(values: dict, output: str | Path | None = None) -> Path:
-    """Folder of one of several runs: named after its split and its seed, inside ``output``."""
-    data = _data(values)
-    return (
-        Path(output or ROOT / "runs" / _images_name(data)) / f"{_split_name(data)}-seed{data.seed}"
-    )
-
-
-def check(values: dict) -> None:
+def plan_run(values: Mapping[str, Any]) -> Plan:
     """Validate the settings of a run and find its weights, without running or writing anything.
 
     Parameters
     ----------
-    values : dict
-        Settings by name, as for `run`.
+    values : mapping of str to value
+        Settings by name (see `settings.RunSettings`); training settings may be a dict of
+        architecture to value.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
@@ -96,82 +207,175 @@ def check(values: dict) -> None:
 
     Examples
     --------
-    >>> check({"architectures": "mobilenet", "weights": "random", "crop": 10})
+    >>> plan = plan_run({"architectures": "mobilenet,svm", "weights": "random"})
+    >>> [name for name, parameters in plan.steps]
+    ['1_data_split', '2_mobilenet', '2_classical', '3_comparison']
+    >>> plan_run({"architectures": "mobilenet", "weights": "random", "crop": 10})
     Traceback (most recent call last):
         ...
-    allhelpers.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
+    allhelpers._core.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
     """
-    _plan(values)
-
-
-def _plan(values: dict[str, Any]) -> Any:
-    """Validate everything and find all weights before any work."""
-    common = {k: v for k, v in values.items() if k not in PER_ARCHITECTURE}
-    own = {k: v for k, v in values.items() if k in PER_ARCHITECTURE}
+    values = renamed(values)
     base = validate(RunSettings, per_architecture(values, None))
-    per_name = {}
-    for name in base.names:
-        picked = per_architecture(own, name)
-        if name in CLASSICAL:
-            per_name[name] = _only(ClassicalSettings, picked)
-            continue
-        checked = validate(TrainingSettings, {**_only(DataSettings, common), **picked})
-        architecture = registry.get(name)
-        architecture.cut(checked.unfreeze)
-        source = pretrained.locate(architecture, checked.weights, checked.synthetic)
-        found = str(source.path.absolute()) if source.source == "file" else source.source
-        per_name[name] = {**picked, "weights": found}
-    return {**common, "architectures": ",".join(base.names)}, per_name
+    place, overwrite = values.pop("run_folder", ""), values.pop("overwrite", False)
+    common = {name: value for name, value in values.items() if name not in PER_ARCHITECTURE}
+    own = {name: value for name, value in values.items() if name in PER_ARCHITECTURE}
+    methods = {name: _method(name, common, per_architecture(own, name)) for name in base.names}
+    common |= {"architectures": ",".join(base.names), **_absolute_paths(common)}
+    return Plan(common, methods, place, overwrite)
 
 
-def default_folder(common: Any) -> Any:
-    """Folder of a run that names none: after its images and its split."""
-    data = _data(common)
-    return ROOT / "runs" / f"{_images_name(data)}-{_split_name(data)}"
+def _method(name: str, common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """One method's own settings, checked, its weights found."""
+    if name in CLASSICAL:
+        return _only(ClassicalSettings, own)
+    checked = validate(TrainingSettings, {**_only(DataSettings, common), **own})
+    architecture = registry.get(name)
+    architecture.cut(checked.unfreeze)
+    weights = pretrained.locate(architecture, checked.weights, checked.synthetic)
+    own_file = weights.path if weights.source == "file" else None
+    place = str(own_file.absolute()) if own_file else weights.source
+    return {**own, "weights": place}
 
 
-def _images_name(data: Any) -> Any:
+def expand(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Several splits or seeds, separated by commas, as one set of settings each."""
+    lists: dict[str, list[Any]] = {
+        name: list(dict.fromkeys(values[name].split(",")))  # the same one twice is one run
+        for name in ("split", "seed")
+        if isinstance(values.get(name), str)
+    }
+    try:
+        lists |= {"seed": [int(seed) for seed in lists["seed"]]} if "seed" in lists else {}
+    except ValueError:
+        return [dict(values)]  # the settings class says what is wrong with it
+    return [
+        {**values, **dict(zip(lists, choice, strict=True))}
+        for choice in itertools.product(*lists.values())
+    ]
+
+
+def folder_of(values: Mapping[str, Any], output: str | Path | None = None) -> Path:
+    """Folder of one of several runs: named after its split and its seed, inside ``output``."""
+    data = DataSettings(**_only(DataSettings, values))
+    place = Path(output or ROOT / "runs" / _images_name(data))
+    return place / f"{_split_name(data)}-seed{data.seed}"
+
+
+def run_notebooks(
+    values: Mapping[str, Any], output: str | Path | None = None, *, overwrite: bool = False
+) -> Path:
+    """Run the notebooks of all stages; a run that was stopped goes on where it stopped.
+
+    A notebook that has finished in this run folder, with the same parameters and the same code
+    cells, is not executed again.
+
+    Parameters
+    ----------
+    values : mapping of str to value
+        Settings by name, as for `plan_run`.
+    output : str or Path, optional
+        The run folder; by default ``runs/<images>-<split>``.
+    overwrite : bool
+        Delete an earlier run with other settings that lies there.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        If a setting or the weights cannot be used (nothing is written then), or a notebook fails.
+
+    Examples
+    --------
+    It executes four notebooks, which takes minutes::
+
+        values = {"architectures": "mobilenet,vgg16", "weights": "random", "unfreeze": "none"}
+        run_notebooks(values, "runs/two")
+    """
+    return plan_run(values).run(output, overwrite=overwrite)
+
+
+def run_study(
+    notebook: str,
+    kind: type[DataSettings],
+    values: Mapping[str, Any],
+    *,
+    output: str | Path | None = None,
+) -> Path:
+    """Run one notebook that stands by itself.
+
+    Parameters
+    ----------
+    notebook : str
+        Its name, without folder and suffix.
+    kind : type
+        The settings class of its parameters.
+    values : mapping of str to value
+        Settings by name.
+    output : str or Path, optional
+        The run folder; by default ``runs/<notebook>``.
+
+    Returns
+    -------
+    Path
+        The executed notebook.
+
+    Raises
+    ------
+    InputError
+        If a setting cannot be used, or the notebook fails.
+
+    Examples
+    --------
+    It executes a notebook, which takes minutes::
+
+        name = "4_optimisers_and_activations"
+        run_study(name, ChoicesSettings, {"epochs": 10}, output="runs/choices")
+    """
+    values = renamed(values)
+    validate(kind, values)
+    folder = Path(output or ROOT / "runs" / notebook).absolute()
+    given = _placed({**values, **_absolute_paths(values)}, folder)
+    if Path(given.get("weights", "")).is_file():
+        given["weights"] = str(Path(given["weights"]).absolute())
+    target = Run(folder).notebook(notebook)
+    notebooks.execute(_source(notebook), target, given, project=ROOT, label=notebook)
+    return target
+
+
+def _source(notebook: str) -> Path:
+    return NOTEBOOKS / f"{notebook}.ipynb"
+
+
+def _placed(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A notebook's parameters in a run's folder."""
+    return {**given, "run_folder": str(folder)}
+
+
+def _only(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in kind.model_fields}
+
+
+def _images_name(data: DataSettings) -> str:
     """The images as a part of a folder's name."""
     return Path(data.images.replace(":", "-")).stem
 
 
-def _split_name(data: Any) -> Any:
+def _split_name(data: DataSettings) -> str:
     """The split as a part of a folder's name."""
     return data.split.replace(":", "-").replace("/", "of")
 
 
-def _data(common: Any) -> Any:
-    return DataSettings(**_only(DataSettings, common))
-
-
-def _only(kind: Any, values: dict[str, Any]) -> Any:
-    return {name: value for name, value in values.items() if name in kind.model_fields}
-
-
-def _paths(common: Any) -> Any:
+def _absolute_paths(values: Mapping[str, Any]) -> dict[str, str]:
     """Paths as seen from the user's folder, made absolute for the notebooks' kernels."""
-    data = _data(common)
+    data = DataSettings(**_only(DataSettings, values))
     absolute = {"cache_folder": str(Path(data.cache_folder).absolute())}
     if data.manifest and data.manifest != FOLDERS:
         absolute["manifest"] = str(Path(data.manifest).absolute())
     if not data.synthetic and not data.images.startswith("kaggle"):
         absolute["images"] = str(Path(data.images).absolute())
-    return {**common, **absolute}
-
-
-def _notes(common: Any, per_name: dict[str, TrainingSettings | ClassicalSettings]) -> Any:
-    data = _data(common)
-    random = [
-        registry.get(name).title for name, own in per_name.items() if own.get("weights") == "random"
-    ]
-    notes = [f"{RANDOM_NOTE} ({', '.join(random)})"] if random else []
-    return notes + ([SYNTHETIC_NOTE] if data.synthetic else [])
-
-
-def _recorded(common: Any, per_name: dict[str, TrainingSettings | ClassicalSettings]) -> Any:
-    """Settings as a file that gives the same run again."""
-    names = sorted({key for own in per_name.values() for key in own})
-    return {
-        **_paths(common),
-        **{k: {n: own[k] for n, own in per_name.items() if k in own} for k in names},
-    }
+    return absolute

@@ -64,8 +64,7 @@ def pool(cells: Cells, size: int, seed: int) -> Cells:
     random = np.random.default_rng(seed)
     rows = np.concatenate([random.permutation(rows)[:per_class] for rows in by_class])
     rows = random.permutation(rows)
-    table = cells.table.iloc[rows].reset_index(drop=True)
-    return replace(cells, table=table, pixels=cells.pixels[rows])
+    return cells.take(rows)
 
 
 def features(cells: Cells, source: Weights, seed: int) -> Features:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from .._core.renaming import renamed
 from ..evaluation import metrics
 from ..networks import building, registry
 from ..settings import ACTIVATIONS, OPTIMISERS, TrainingSettings
@@ -86,7 +87,7 @@ def compare_activations(
         runs, curves = compare_activations(features, cells, settings, learning_rate=0.01)
         summarise(runs, "activation")
     """
-    fixed = {"learning_rate": learning_rate, "hidden": settings.hidden}
+    fixed = {"learning_rate": learning_rate, "hidden": settings.hidden_units}
     points = [
         {"activation": activation, **fixed, "seed": seed}
         for activation in ACTIVATIONS
@@ -101,7 +102,9 @@ def _train_all(
     architecture, size = registry.get(settings.architecture), features.shape[-1]
     runs, curves = [], []
     for point in tqdm(points, desc="heads", unit="head"):
-        recipe = TrainingSettings(unfreeze="none", epochs=settings.epochs, **point)
+        recipe = TrainingSettings(
+            unfreeze="none", epochs=settings.epochs, **renamed(point, quiet=True)
+        )
         network = building.head_alone(architecture, recipe, channels=size, classes=cells.classes)
         history = finetuning.train(network, features, cells, quiet=True)
         predictions = finetuning.predict_cells(network, features, cells)

@@ -190,8 +190,8 @@ def optimizer(settings: TrainingSettings, cells: int) -> keras.optimizers.Optimi
     >>> type(sgd).__name__, sgd.momentum
     ('SGD', 0.9)
     """
-    kind = type(keras.optimizers.get(settings.optimiser))
-    options = {"momentum": settings.momentum} if settings.optimiser == "sgd" else {}
+    kind = type(keras.optimizers.get(settings.optimizer))
+    options = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
     return kind(learning_rate(settings, cells), **options)
 
 
@@ -349,7 +349,7 @@ def predict_cells(network: Network, features: Features, cells: Cells) -> pd.Data
         part = rows[start : start + PREDICTED_AT_ONCE]
         turned = [
             building.predict(network.tail, features[orientation, part])
-            for orientation in range(network.settings.average)
+            for orientation in range(network.settings.tta)
         ]
         probabilities[start : start + len(part)] = np.mean(turned, axis=0)
     return tables.tabulate(cells, rows, probabilities)

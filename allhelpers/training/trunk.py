@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 def feature_precision(cut: Cut, settings: TrainingSettings) -> str:
     """Precision in which features are kept: half, except for pooled ones, which are small."""
-    if settings.features != "auto":
-        return settings.features
+    if settings.feature_dtype != "auto":
+        return settings.feature_dtype
     return "float32" if cut == "pooled" else "float16"
 
 
 def orientations_needed(settings: TrainingSettings) -> int:
     """How many orientations of each cell pass the trunk."""
-    return max(settings.orientations, settings.average)
+    return max(settings.orientations, settings.tta)
 
 
 def weights_digest(trunk: keras.Model) -> str:

@@ -81,7 +81,7 @@ def test_changed_or_foreign_model_is_refused(trained, tmp_path):
 
 
 def test_model_of_a_recipe_classifies_files_as_the_run_did(make_settings, tmp_path):
-    changes = {"unfreeze": "none", "average": 4, "crop": 300, "input_size": 96, "epochs": 1}
+    changes = {"unfreeze": "none", "tta": 4, "crop": 300, "input_size": 96, "epochs": 1}
     settings = make_settings(**changes)
     cells = loading.prepare(settings)
     network = network_of("toy", settings, cells)

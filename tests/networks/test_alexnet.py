@@ -26,10 +26,9 @@ def state_of(random=np.random.default_rng(0)):  # noqa: B008 (one state for all 
         shapes[f"classifier.{module}"], inputs = (units, inputs), units
     state = {}
     for name, shape in shapes.items():
-        state[f"{name}.weight"] = random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(
-            np.float32
-        )
-        state[f"{name}.bias"] = random.normal(0, 0.1, shape[0]).astype(np.float32)
+        scale = np.float32(np.prod(shape[1:]) ** -0.5)
+        state[f"{name}.weight"] = random.standard_normal(shape, np.float32) * scale
+        state[f"{name}.bias"] = random.standard_normal(shape[0], np.float32) / np.float32(10)
     return state
 
 
@@ -131,7 +130,7 @@ def torch_home(monkeypatch, tmp_path):
 
 
 def published(path):
-    """Name a file as torchvision names its checkpoints, with the beginning of its SHA-256; its address."""
+    """Name a file as torchvision does, with the beginning of its SHA-256; its address."""
     named = path.with_name(f"alexnet-{sha256(path)[:8]}.pth")
     path.rename(named)
     return named.as_uri()

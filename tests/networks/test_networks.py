@@ -64,7 +64,9 @@ def test_number_of_trained_parameters(make_settings):
 
 def test_dropout_and_inertia_of_batch_norm_are_set(small_cells, make_settings):
     few_cells, size = few(small_cells), {"input_size": 64}
-    network = network_of("toy", make_settings(dropout=0.3, norm_momentum=0.9, **size), few_cells)
+    network = network_of(
+        "toy", make_settings(dropout=0.3, batch_norm_momentum=0.9, **size), few_cells
+    )
     assert network.tail.get_layer("dropout").rate == 0.3
     assert {layer.momentum for layer in norms(network.tail)} == {0.9}
     plain = network_of("toy", make_settings(**size), few_cells)

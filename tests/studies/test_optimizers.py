@@ -41,7 +41,7 @@ def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
 
 
 def test_activations_differ_and_are_trained_with_a_hidden_layer(features, cells):
-    settings = ChoicesSettings(epochs=2, seeds="1", hidden=8)
+    settings = ChoicesSettings(epochs=2, seeds="1", hidden_units=8)
     runs, _ = optimizers.compare_activations(features, cells, settings, learning_rate=0.01)
     assert runs["activation"].tolist() == list(ACTIVATIONS)
     assert runs["loss"].nunique() == len(ACTIVATIONS)
@@ -69,13 +69,13 @@ def test_ranking_of_the_literature_is_judged_by_the_losses(adam, holds):
     ],
 )
 def test_optimiser_of_the_settings_is_kerass(name, kind):
-    made = finetuning.optimizer(TrainingSettings(optimiser=name, learning_rate=0.02), 100)
+    made = finetuning.optimizer(TrainingSettings(optimizer=name, learning_rate=0.02), 100)
     assert type(made) is getattr(keras.optimizers, kind)
     assert float(made.learning_rate) == pytest.approx(0.02)
 
 
 def test_hidden_layer_has_its_units_and_activation():
-    settings = TrainingSettings(hidden=7, activation="softsign", dropout=0.1)
+    settings = TrainingSettings(hidden_units=7, activation="softsign", dropout=0.1)
     classes = ("all", "hem")
     head = building.head_alone(registry.TOY, settings, channels=16, classes=classes).tail
     assert [layer.name for layer in head.layers] == [

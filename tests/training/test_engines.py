@@ -17,9 +17,11 @@ from tests.helpers import SHARED, few, needs_shared, network_of
 needs_openvino = pytest.mark.skipif(
     not engines._installed(), reason="OpenVINO, which is optional, is not installed"
 )
-# Largest difference from Keras, as a share of the largest feature; random weights amplify rounding
-# more.
-TOLERANCES = {"openvino": 1e-5, "keras-float16": 0.1, "openvino-bfloat16": 0.15}
+# Largest difference from Keras, as a share of the largest feature. Both round in single precision:
+# from MobileNet's features in double precision Keras's differ by 1.2e-5 and OpenVINO's by 0.3e-5,
+# so that the two may lie 1.5e-5 apart (measured: 1.4e-5); the bound is twice that. Random weights
+# amplify rounding more.
+TOLERANCES = {"openvino": 3e-5, "keras-float16": 0.1, "openvino-bfloat16": 0.15}
 TOLERANCE_OF_RANDOM_WEIGHTS = 1e-3
 FILES = {
     "mobilenet": "mobilenet_imagenet_notop.h5",

@@ -58,22 +58,21 @@ def test_cached_training_equals_training_end_to_end(name, cells, make_settings):
     pixels = np.ascontiguousarray(sixteen.pixels[:, ::3, ::3])  # quick, the same mathematics
     sixteen = replace(sixteen, pixels=pixels)
     settings = make_settings(epochs=2, batch_size=4, learning_rate=1e-3, input_size=75)
-    whole = network_of(name, settings, sixteen)
-    frozen = whole.trunk.get_weights()
-    expected = finetuning.train(end_to_end(whole), OrientedPixels(pixels), sixteen)
+    network = network_of(name, settings, sixteen)
+    begin, frozen = network.full.get_weights(), network.trunk.get_weights()
+    expected = finetuning.train(end_to_end(network), OrientedPixels(pixels), sixteen)
+    expected_probabilities = building.predict(network.full, pixels)
+    features = in_memory_features(network, sixteen, "float32")
     for precision, tolerance in (("float32", 1e-4), ("float16", 1e-2)):
-        cached = network_of(name, settings, sixteen)
-        features = in_memory_features(cached, sixteen, precision)
-        history = finetuning.train(cached, features, sixteen)
+        for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
+            np.testing.assert_array_equal(before, after)  # batch-norm statistics too, to the bit
+        network.full.set_weights(begin)
+        history = finetuning.train(network, features.astype(precision), sixteen)
         np.testing.assert_allclose(history["loss"], expected["loss"], atol=1e-3)
-        np.testing.assert_allclose(
-            building.predict(cached.full, pixels),
-            building.predict(whole.full, pixels),
-            atol=tolerance,
-        )
-        for network in (cached, whole):  # frozen weights and batch-norm statistics, to the bit
-            for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
-                np.testing.assert_array_equal(before, after)
+        probabilities = building.predict(network.full, pixels)
+        np.testing.assert_allclose(probabilities, expected_probabilities, atol=tolerance)
+    for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
     assert expected["loss"].iloc[0] != expected["loss"].iloc[1]
 
 
@@ -171,7 +170,7 @@ def test_loss_that_is_not_finite_stops_training(some, make_small):
 @pytest.mark.parametrize("unfreeze", ["default", "all"])
 def test_probabilities_are_averaged_over_orientations(unfreeze, small_cells, make_small, tmp_path):
     seven, keeping = few(small_cells, count=4, valid=3), {"cache_folder": str(tmp_path)}
-    settings = make_small(unfreeze=unfreeze, average=4, features="float32", **keeping)
+    settings = make_small(unfreeze=unfreeze, tta=4, feature_dtype="float32", **keeping)
     network = network_of("toy", settings, seven)
     features = trunk.compute_features(network, seven)
     table = finetuning.predict_cells(network, features, seven)

@@ -50,8 +50,8 @@ table["split"] = ["train"] * 40 + ["valid"] * 8
 pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 64, 3), dtype=np.uint8)
 cells = Cells(table, pixels, [], "made up", ("all", "hem"))
 settings = TrainingSettings(
-    input_size=64, epochs=400, batch_size=8, learning_rate=0.01, dropout=0.2, schedule="cosine",
-    patience=400, deterministic=True,
+    input_size=64, epochs=150, batch_size=8, learning_rate=0.01, dropout=0.2, schedule="cosine",
+    patience=150, deterministic=True,
 )
 for folder in sys.argv[1:]:
     result = Result(folder) if folder != "none" else None
@@ -166,7 +166,7 @@ def test_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
     wait_for(folder / "checkpoint.npz", process)
     kill(process)
     with np.load(folder / "checkpoint.npz") as stored:
-        assert 0 < len(json.loads(str(stored["record"]))["history"]) < 400
+        assert 0 < len(json.loads(str(stored["record"]))["history"]) < 150
     assert all_files_are_whole(folder)
     process = train_tail(folder, "none")
     output = process.communicate(timeout=300)[0]
@@ -176,7 +176,7 @@ def test_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
     assert len(whole) > 10
     for name, values in whole.items():
         np.testing.assert_array_equal(resumed[name], values, err_msg=name)
-    assert len(whole["history"]) == 400
+    assert len(whole["history"]) == 150
 
 
 def wait_for(path, process):

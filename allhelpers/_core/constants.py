@@ -1,0 +1,4 @@
+"""Figures that several rooms need and none of them owns."""
+
+INPUT_SIZE = 224  # pixels; height and width of the paper's inputs
+IMAGE_SIZE = 450  # pixels; height and width of the official files

@@ -1,0 +1,80 @@
+"""What is measured: every metric once, with its title and its formula.
+
+A new metric is one entry of `METRICS`: the bootstrap, metrics.json, the comparison's tables, the
+report and the model card take it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .resampling import Totals
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a method's test.
+
+    Attributes
+    ----------
+    title : str
+        In figures and tables.
+    formula : callable
+        From sums over the cells, one for each row of the patients' weights, to one value per row.
+    cell_weights : callable, optional
+        From a table of predictions to how much each cell counts; all alike if left out.
+    """
+
+    title: str
+    formula: Callable[[Totals], np.ndarray]
+    cell_weights: Callable[[pd.DataFrame], np.ndarray] | None = None
+
+
+def _sensitivity(totals: Totals) -> np.ndarray:
+    return totals.recall[:, : totals.scored].mean(axis=1)
+
+
+def _specificity(totals: Totals) -> np.ndarray:
+    others = totals.cells[:, np.newaxis] - totals.support
+    rejected = others - totals.predicted + totals.correct
+    return (rejected / others)[:, : totals.scored].mean(axis=1)
+
+
+def _weighted_f1(totals: Totals) -> np.ndarray:
+    both = totals.support + totals.predicted
+    f1 = np.where(both > 0, 2 * totals.correct / both, 0)
+    return (totals.support * f1).sum(axis=1) / totals.cells
+
+
+def _calibration_error(totals: Totals) -> np.ndarray:
+    gaps = sum(np.abs(gaps).sum(axis=1) for gaps in totals.gaps())
+    return gaps / totals.cells / totals.scored
+
+
+# In the order of tables. The first three are proportions and have Wilson's interval as well.
+METRICS = {
+    "accuracy": Metric("accuracy", lambda totals: totals.correct.sum(axis=1) / totals.cells),
+    "sensitivity": Metric("sensitivity", _sensitivity),
+    "specificity": Metric("specificity", _specificity),
+    "balanced_accuracy": Metric("balanced accuracy", lambda totals: totals.recall.mean(axis=1)),
+    "weighted_f1": Metric("weighted F1", _weighted_f1),
+    "auroc": Metric("AUROC", lambda totals: totals.ranking[0]),
+    "average_precision": Metric("average precision", lambda totals: totals.ranking[1]),
+    "brier_score": Metric("Brier score", lambda totals: totals.squares() / totals.cells),
+    "calibration_error": Metric("expected calibration error", _calibration_error),
+    "patient_accuracy": Metric(
+        "mean accuracy per patient", lambda totals: totals.accuracy_of_patients()
+    ),
+}
+
+
+def metric_title(metric: str) -> str:
+    """Name of a metric, or of a column like it, in figures and tables."""
+    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")

@@ -1,0 +1,119 @@
+"""Whose cells a photograph shows: class and patient, from its folders or from a table."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from ._seam import InputError, listing
+from .writing import LABELS, SHEETS
+
+UNLABELLED = "unlabelled"
+UNKNOWN = "unknown-patient_"  # and the field's name: cells of one field never stand on two sides
+COLUMNS = ("field", "path", "label", "patient", "micrometres_per_pixel", "problem")
+FORBIDDEN = re.compile(r"[/\\:*?\"<>|\x00-\x1f]|^\.|^\s|\s$")
+
+
+def of_fields(
+    paths: list[Path], source: str | Path, *, label: str = "", table: str | Path | None = None
+) -> pd.DataFrame:
+    """One row per field, with the columns `COLUMNS`.
+
+    Without a table: photographs in ``CLASS/PATIENT/`` or ``CLASS/``; with a ``label`` for all of
+    them, what lies above is the patient. A problem is the reason why a field is left out.
+    """
+    root = Path(source) if Path(source).is_dir() else Path(source).parent
+    names = [path.relative_to(root).as_posix() for path in paths]
+    fields = pd.DataFrame({"field": names, "path": [str(path) for path in paths]})
+    if table is not None:
+        return _from_table(fields, Path(table), label)
+    parts = [name.split("/")[:-1] for name in names]
+    if len({len(above) for above in parts}) > 1 or max(map(len, parts)) > 2:
+        raise InputError(
+            f"Photographs lie at different depths or too deep in {source}: use CLASS/PATIENT/, "
+            "CLASS/ or one folder for all, or give a table of field, label and patient."
+        )
+    if label:
+        fields["label"], fields["patient"] = label, ["-".join(above) for above in parts]
+    else:
+        fields["label"] = [above[0] if above else UNLABELLED for above in parts]
+        fields["patient"] = [above[1] if len(above) == 2 else "" for above in parts]
+    return _finished(fields)
+
+
+def _from_table(fields: pd.DataFrame, table: Path, label: str) -> pd.DataFrame:
+    """Class, patient and scale from a CSV file; fields that it does not list have a problem."""
+    rows = _read_table(table)
+    known = {
+        _plain(name): row for name, row in zip(rows["field"], rows.to_dict("records"), strict=True)
+    }
+    if len(known) < len(rows):
+        twice = rows["field"].map(_plain)
+        raise InputError(f"{table} lists {listing(twice[twice.duplicated()])} more than once.")
+    found = [known.get(name, known.get(Path(name).name)) for name in fields["field"]]
+    used = {row["field"] for row in found if row}
+    if unseen := [name for name in rows["field"] if name not in used]:
+        raise InputError(f"{table} lists {listing(unseen)}, which is not there: correct the name.")
+    for column in ("label", "patient", "micrometres_per_pixel"):
+        fields[column] = [row.get(column, "") if row else "" for row in found]
+    fields["label"] = fields["label"].replace("", label or UNLABELLED)
+    fields["problem"] = ["" if row else f"not in the table {table.name}" for row in found]
+    return _finished(fields)
+
+
+def _read_table(table: Path) -> pd.DataFrame:
+    """The table as text, its columns under the names that are used here."""
+    try:
+        rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
+        raise InputError(f"The table {table} cannot be read ({error}): give a CSV file.") from error
+    rows = rows.rename(columns=lambda name: name.strip().lower())
+    rows = rows.rename(columns={"file": "field", "subject": "patient"})
+    if "field" not in rows:
+        raise InputError(f"The table {table} has no column field: name the photographs in it.")
+    return rows
+
+
+def _plain(name: str) -> str:
+    """A path with forward slashes."""
+    return name.strip().replace("\\", "/").removeprefix("./")
+
+
+def _finished(fields: pd.DataFrame) -> pd.DataFrame:
+    """All columns, and names that can be folders."""
+    fields = fields.reindex(columns=list(COLUMNS), fill_value="")
+    fields["micrometres_per_pixel"] = [
+        _scale(value, name)
+        for value, name in zip(fields["micrometres_per_pixel"], fields["field"], strict=True)
+    ]
+    fields["patient"] = [
+        patient or UNKNOWN + short_name(name, fields["field"])
+        for patient, name in zip(fields["patient"], fields["field"], strict=True)
+    ]
+    for name in pd.concat([fields["label"], fields["patient"]]).unique():
+        if FORBIDDEN.search(name) or len(name) > 100 or name in (SHEETS, LABELS):
+            raise InputError(
+                f"{name!r} cannot be the name of a folder: rename the class or patient."
+            )
+    return fields
+
+
+def _scale(value: object, name: str) -> float | None:
+    """Micrometres per pixel of a field; ``None``: unknown."""
+    if value == "" or value is None:
+        return None
+    try:
+        scale = float(value)
+    except ValueError:
+        scale = 0.0
+    if not 0.005 < scale < 5:
+        raise InputError(f"{name} cannot have {value!r} micrometres per pixel: correct the table.")
+    return scale
+
+
+def short_name(name: str, names: pd.Series) -> str:
+    """The photograph's name without folders and ending, where no other has the same."""
+    stem = Path(name).stem
+    if (names.map(lambda other: Path(other).stem) == stem).sum() == 1:
+        return stem
+    return name.replace("/", "-").replace(".", "-")

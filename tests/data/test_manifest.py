@@ -1,0 +1,136 @@
+import pandas as pd
+import pytest
+
+from allhelpers._core.errors import InputError
+from allhelpers.data import manifest as manifests
+from allhelpers.data import splitting
+from allhelpers.data.manifest import COLUMNS, PRELIMINARY_TABLE, PROJECT_MANIFEST
+from allhelpers.data.splitting import DEFAULT_SEED
+from tests.helpers import SHARED, needs_shared
+
+
+@pytest.fixture(scope="module")
+def official():
+    return manifests.read(PROJECT_MANIFEST)
+
+
+@pytest.fixture
+def table():
+    rows = [
+        (f"UID_{k}_1_1_all.bmp", "training", "fold_0", "all", str(k), f"{k:064x}") for k in range(3)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_project_manifest_has_the_official_counts(official):
+    counts = official.groupby(["part", "label"]).size()
+    assert counts["training"].to_dict() == {"all": 7272, "hem": 3389}
+    assert counts["preliminary_test"].to_dict() == {"all": 1219, "hem": 648}
+    assert official[official["part"] == "training"]["subject"].nunique() == 73
+    assert official[official["part"] == "preliminary_test"]["subject"].nunique() == 28
+
+
+def test_subject_h3_is_not_lost(official):
+    assert (official["subject"] == "h3").sum() == 36
+
+
+def test_preliminary_labels_are_not_flipped(official):
+    preliminary = official[official["part"] == "preliminary_test"]
+    healthy = preliminary["subject"].str.upper().str.startswith("H")
+    assert ((preliminary["label"] == "hem") == healthy).all()
+
+
+def test_project_manifest_is_what_its_seed_gives(official):
+    facts = official[list(COLUMNS)]
+    pd.testing.assert_frame_equal(splitting.add_splits(facts, DEFAULT_SEED), official)
+
+
+@needs_shared
+def test_project_manifest_agrees_with_the_list_of_official_files(official):
+    listed = manifests.from_listing(SHARED / "cnmc" / "lists" / "official_files.csv")
+    pd.testing.assert_frame_equal(listed, official[list(COLUMNS)])
+
+
+def test_missing_column_is_named(table):
+    with pytest.raises(InputError, match="lacks the column sha256"):
+        manifests.check(table.drop(columns="sha256"))
+
+
+def test_unknown_label_is_named_with_its_file(table):
+    table.loc[1, "label"] = "aml"
+    with pytest.raises(InputError, match="'aml'.*UID_1_1_1_all.bmp"):
+        manifests.check(table)
+
+
+def test_file_that_stands_twice_is_named(table):
+    table.loc[2, "file"] = "elsewhere/" + table.loc[0, "file"]
+    with pytest.raises(InputError, match="UID_0_1_1_all.bmp more than once"):
+        manifests.check(table)
+
+
+def test_missing_and_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        manifests.read(tmp_path / "none.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(InputError, match="not a readable CSV"):
+        manifests.read(tmp_path / "empty.csv")
+    (tmp_path / "rows.csv").write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(InputError, match="lists no cells"):
+        manifests.read(tmp_path / "rows.csv")
+
+
+@pytest.fixture
+def official_folder(tmp_path):
+    """The official layout in small: a training fold with h3, and the preliminary test."""
+    training, preliminary = (
+        tmp_path / "C-NMC_training_data" / "fold_2",
+        tmp_path / "C-NMC_test_prelim_phase_data",
+    )
+    files = {
+        training / "all" / "UID_1_1_1_all.bmp": b"a",
+        training / "hem" / "UID_h3_4_1_hem.bmp": b"b",
+        preliminary / "1.bmp": b"c",
+        preliminary / "2.bmp": b"d",
+    }
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    lines = [
+        "Patient_ID,new_names,labels",
+        "UID_57_1_1_all.bmp,1.bmp,1",
+        "UID_H31_1_1_hem.bmp,2.bmp,0",
+    ]
+    (tmp_path / PRELIMINARY_TABLE).write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_manifest_of_an_official_folder(official_folder):
+    table = manifests.from_folder(official_folder).set_index(
+        manifests.from_folder(official_folder)["file"].str[-14:]
+    )
+    assert sorted(zip(table["subject"], table["label"], strict=True)) == [
+        ("1", "all"),
+        ("57", "all"),
+        ("H31", "hem"),
+        ("h3", "hem"),
+    ]
+    assert table["fold"].tolist() == ["fold_2", "fold_2", "", ""]
+
+
+def test_flipped_preliminary_labels_are_noticed(official_folder):
+    path = official_folder / PRELIMINARY_TABLE
+    path.write_text(path.read_text().replace("1.bmp,1", "1.bmp,0"))
+    with pytest.raises(InputError, match="expected 1 for all"):
+        manifests.from_folder(official_folder)
+
+
+def test_label_that_contradicts_its_folder_is_refused(official_folder):
+    source = official_folder / "C-NMC_training_data/fold_2/all/UID_1_1_1_all.bmp"
+    source.rename(source.with_name("UID_1_1_1_hem.bmp"))
+    with pytest.raises(InputError, match="folder of all but is named hem"):
+        manifests.from_folder(official_folder)
+
+
+def test_folder_without_official_files_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no official files"):
+        manifests.from_folder(tmp_path)

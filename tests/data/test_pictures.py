@@ -1,0 +1,110 @@
+"""The gate that a picture file must pass."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from allhelpers._core.errors import InputError
+from allhelpers.data import images, resizing, synthetic
+from allhelpers.data.images import UnusableError
+
+CELL = synthetic.draw_cell("all", 0, 0)
+BMP = cv2.imencode(".bmp", CELL[..., ::-1])[1].tobytes()
+PNG = cv2.imencode(".png", CELL[..., ::-1])[1].tobytes()
+JPEG = cv2.imencode(".jpg", CELL[..., ::-1])[1].tobytes()
+
+
+def encoded(picture, suffix=".png"):
+    return cv2.imencode(suffix, picture)[1].tobytes()
+
+
+def as_format(kind):
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(CELL).save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("content", [BMP, PNG])
+def test_whole_colour_picture_of_the_right_size_passes(content):
+    np.testing.assert_array_equal(images.decode(content, "a.bmp", size=450), CELL)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is an empty file"),
+        (BMP[: len(BMP) // 2], "is damaged"),
+        (PNG[: len(PNG) // 2], "is damaged"),
+        (JPEG[: len(JPEG) // 2], "is damaged"),
+        (PNG[:2000] + bytes(50) + PNG[2050:], "is damaged"),
+        (b"BM" + bytes(100), "is damaged"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(8), "is damaged"),
+        (b"not a picture", "not a BMP, PNG or JPEG"),
+        (as_format("GIF"), "not a BMP, PNG or JPEG"),
+        (as_format("TIFF"), "not a BMP, PNG or JPEG"),
+        (as_format("WEBP"), "not a BMP, PNG or JPEG"),
+        (encoded(CELL[:300, :400]), "is 400 x 300 pixels, not 450 x 450"),
+        (encoded(CELL[..., 0]), "is grey"),
+        (encoded(np.dstack([CELL, CELL[..., 0]])), "with transparency"),
+        (encoded(CELL.astype(np.uint16) * 256), "16 bits per channel"),
+        (encoded(np.zeros_like(CELL)), "is all black"),
+        (encoded(np.zeros_like(CELL), ".bmp"), "is all black"),
+        (encoded(np.ones((5000, 5000, 3), np.uint8)), "claims 5,000 x 5,000 pixels"),
+    ],
+)
+def test_other_pictures_are_refused_by_name_and_reason(content, message):
+    with pytest.raises(UnusableError, match=f"^odd.bmp .*{message}"):
+        images.decode(content, "odd.bmp")
+
+
+def test_header_that_claims_a_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", None)
+    for side, message in (
+        (8_000, "claims 8,000 x 8,000 pixels"),
+        (60_000, "claims far too many pixels"),
+    ):
+        claims = BMP[:18] + side.to_bytes(4, "little") * 2 + BMP[26:]
+        with pytest.raises(InputError, match=message):
+            images.decode(claims, "bomb.bmp")
+
+
+def test_any_size_is_taken_when_the_user_says_so():
+    assert images.decode(encoded(CELL[:300, :300]), "a.png", size=96, picture_size=0).shape == (
+        96,
+        96,
+        3,
+    )
+
+
+def test_file_that_is_far_too_large_or_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.bmp").write_bytes(BMP)
+    monkeypatch.setattr(images, "MOST_BYTES", 1000)
+    with pytest.raises(InputError, match="too large for a cell"):
+        images.read(tmp_path / "a.bmp")
+    with pytest.raises(InputError, match="cannot be read"):
+        images.read(tmp_path / "gone.bmp")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [
+        (450, 450, 224),
+        (450, 450, 299),
+        (300, 300, 160),
+        (448, 448, 224),
+        (200, 200, 224),
+        (310, 451, 96),
+        (20, 300, 64),
+    ],
+)
+@pytest.mark.parametrize(
+    "cell", [(slice(None), slice(None)), (slice(5, 15), slice(9, 17)), (slice(0, 0), slice(0, 0))]
+)
+def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[cell] = np.random.default_rng(0).integers(0, 256, picture[cell].shape)
+    expected = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(resizing.resize(picture, size), expected)

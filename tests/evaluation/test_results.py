@@ -1,0 +1,50 @@
+"""What README and documentation claim is what is kept in results/."""
+
+import importlib.util
+
+import pandas as pd
+import pytest
+
+from allhelpers.evaluation import published
+from allhelpers.evaluation.definitions import METRICS
+from allhelpers.networks.registry import ARCHITECTURES
+from benchmarks import tables
+from tests.helpers import ROOT
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("results", ROOT / "tools" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_made_from_the_kept_results(tool):
+    for name, made in tool.PAGES.items():
+        assert made() in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_tables_of_speed_are_made_from_the_kept_measurements():
+    for name, made in tables.PAGES.items():
+        assert made() in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_kept_figure_has_its_interval_its_versions_and_its_command():
+    measured = published.measured()
+    networks = measured[measured["architecture"].isin(ARCHITECTURES)]
+    assert networks[["versions", "command", "seed", "split", "device"]].notna().all().all()
+    claimed = measured[measured["weighted_f1"].notna()]
+    for metric in set(METRICS) - {"calibration_error"}:  # resampling can only raise that one
+        known = claimed[claimed[metric].notna()]
+        assert (known[f"{metric}_low"] <= known[metric] + 1e-9).all()
+        assert (known[metric] <= known[f"{metric}_high"] + 1e-9).all()
+
+
+def test_random_weights_claim_nothing(tool, run_folder):
+    rows = tool.rows_of(run_folder)
+    network = rows[rows["architecture"] == "mobilenet"].iloc[0]
+    assert network["weights"] == "random"
+    assert pd.isna(network[[*tool.TESTED, "weighted_f1", "auroc", "auroc_low"]]).all()
+    assert "not measured" in tool.method_row(network)
+    assert rows[rows["architecture"] == "area"]["auroc"].notna().all()

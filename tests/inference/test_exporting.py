@@ -1,0 +1,82 @@
+"""A trained model in other formats gives the same probabilities."""
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import read_json
+from allhelpers.data import synthetic
+from allhelpers.inference import exporting, predicting
+from allhelpers.inference.exporting import ONNX_PACKAGES, SAMPLE, SUFFIXES, TOLERANCE
+from allhelpers.settings import PAPERS_THREE
+from tests.helpers import ROOT, few, network_of
+
+lacks_onnx = any(importlib.util.find_spec(name) is None for name in ONNX_PACKAGES)
+needs_onnx = pytest.mark.skipif(
+    lacks_onnx, reason="ONNX's packages, which are optional, are not installed"
+)
+KINDS = [pytest.param("onnx", marks=needs_onnx), "litert", "saved_model"]
+# VGG16 and ResNet50 take ten times as long, and nothing of the export knows which network it is.
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name != "mobilenet")) for name in PAPERS_THREE
+]
+
+
+@pytest.fixture
+def small(cells):
+    return few(cells, count=8, valid=2)
+
+
+@pytest.fixture
+def network(make_settings, small):
+    return network_of("mobilenet", make_settings(unfreeze="none"), small)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_exported_model_gives_the_same_probabilities(name, kind, small, make_settings, tmp_path):
+    network = network_of(name, make_settings(tta=8 if name == "mobilenet" else 1), small)
+    path = tmp_path / f"model{SUFFIXES[kind]}"
+    compared, difference = exporting.export(network, kind, path)
+    assert compared == "16 synthetic cells"
+    assert difference < TOLERANCE
+    np.testing.assert_allclose(
+        exporting.run(path, kind, small.pixels),
+        predicting.probabilities(network, small.pixels),
+        atol=TOLERANCE,
+    )
+    assert (
+        read_json(tmp_path / f"{path.name}.json")["orientations_averaged_inside"]
+        == network.settings.tta
+    )
+
+
+def test_export_that_differs_leaves_nothing(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "TOLERANCE", -1)
+    with pytest.raises(InputError, match="differ by"):
+        exporting.export(network, "saved_model", tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_to_onnx_says_what_to_install(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "ONNX_PACKAGES", ("onnx", "no_such_package"))
+    with pytest.raises(InputError, match="needs no_such_package: pip install"):
+        exporting.export(network, "onnx", tmp_path / "model.onnx")
+
+
+@needs_onnx
+def test_example_runs_without_keras_and_agrees(network, tmp_path):
+    exporting.export(network, "onnx", tmp_path / "model.onnx")
+    folder = synthetic.draw_sample(tmp_path / "cells", SAMPLE)
+    picture = next(folder.rglob("*.bmp"))
+    command = [sys.executable, ROOT / "examples" / "run_onnx.py", tmp_path / "model.onnx", picture]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    expected = predicting.predict(network, [picture]).iloc[0]
+    assert (
+        said.strip() == f"{picture} p_all = {expected['p_all']:.3f} p_hem = {expected['p_hem']:.3f}"
+    )
+    assert "keras" not in (ROOT / "examples" / "run_onnx.py").read_text().split('"""')[2]

@@ -1,0 +1,138 @@
+import itertools
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from allhelpers import plotting
+from allhelpers.evaluation import comparison, gathering
+from allhelpers.plotting import studies
+from allhelpers.studies import collapse
+from tests.helpers import ROOT, ten_cells, with_p_all, write_run
+
+
+def texts(figure):
+    return " ".join(
+        t.get_text() for t in figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    )
+
+
+@pytest.fixture(scope="module")
+def figures(cells, tmp_path_factory):
+    run_folder = write_run(tmp_path_factory.mktemp("run"), ten_cells())
+    history = pd.read_csv(run_folder / "mobilenet" / "history.csv")
+    compared = gathering.compare(run_folder, ["mobilenet"])
+    test = with_p_all(cells.table[cells.table["split"] == "test"], 0.9)
+    mixed = with_p_all(test, np.linspace(0, 1, len(test)))
+    predictions = gathering.predictions_of(run_folder, ["mobilenet"])
+    return {
+        "cells_per_side": plotting.cells_per_side(cells.table),
+        "cell_gallery": plotting.cell_gallery(cells),
+        "learning_curves": plotting.learning_curves(history, "MobileNet"),
+        "confusion_matrix": plotting.confusion_matrix(test, "MobileNet"),
+        "mistakes": plotting.mistakes(cells, test),
+        "no_mistakes": plotting.mistakes(cells, test[test["label"] == "all"]),
+        "ranking_curves": plotting.ranking_curves(mixed, "MobileNet"),
+        "reliability": plotting.reliability(mixed, "MobileNet"),
+        "patients": plotting.patients(mixed, "MobileNet"),
+        "methods": plotting.methods(comparison.compare_methods(predictions), compared),
+        "differences": plotting.differences(comparison.compare_pairs(predictions)),
+        "accuracy": plotting.accuracy_with_intervals(compared),
+        "cost": plotting.cost(compared, gathering.stages(run_folder, ["mobilenet"])),
+    }
+
+
+def test_every_figure_is_a_figure_that_is_shown_once(figures):
+    assert all(isinstance(figure, Figure) for figure in figures.values())
+    assert plt.get_fignums() == []  # else a notebook would show it twice
+
+
+def test_synthetic_cells_are_called_synthetic(figures):
+    assert "synthetic" in texts(figures["cell_gallery"])
+    assert "Synthetic sample" in texts(figures["accuracy"])
+    assert "Synthetic sample" in texts(figures["methods"])
+    assert "not for diagnosis" in texts(figures["accuracy"])
+
+
+def test_axes_say_what_they_show(figures):
+    assert "epoch" in texts(figures["learning_curves"])
+    assert "true class" in texts(figures["confusion_matrix"])
+    assert "95 % Wilson interval" in texts(figures["accuracy"])
+    assert "1 - specificity" in texts(figures["ranking_curves"])
+    assert "stated probability of ALL" in texts(figures["reliability"])
+    assert "share of cells right" in texts(figures["patients"])
+    assert "weighted F1, 95 % over resampled patients" in texts(figures["methods"])
+    assert "MobileNet less cell area alone" in texts(figures["differences"])
+
+
+def test_labels_of_the_collapse_are_the_studys():
+    assert studies.PREPARATIONS == collapse.PREPARATIONS
+    assert studies.NORMS == collapse.NORMS
+
+
+@pytest.fixture
+def ways():
+    """Four ways of a study of the collapse, two seeds each."""
+    names = [(p, n) for p in studies.PREPARATIONS for n in studies.NORMS]
+    rows = [(*way, seed, 0.9, 0.5 + place / 10) for place, way in enumerate(names) for seed in "12"]
+    columns = ["preparation", "norm", "seed", "train_accuracy", "test_accuracy"]
+    return pd.DataFrame(rows, columns=columns), {way: np.random.rand(9, 5) for way in names}
+
+
+def test_every_seed_of_the_collapse_is_a_dot_in_its_way(ways):
+    (_, test, *_) = plotting.collapse(*ways).axes[0].get_lines()
+    np.testing.assert_allclose(test.get_xdata(), np.repeat([0.5, 0.6, 0.7, 0.8], 2))
+    np.testing.assert_allclose(test.get_ydata(), np.repeat(np.arange(4), 2) + 0.12)
+
+
+def test_figures_start_without_tensorflow():
+    modules = "base, comparing, data, galleries, new, results, studies, sweeps"
+    code = (
+        f"import sys; from allhelpers.plotting import {modules}; print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_one_cell_or_one_class_is_drawn_too(cells):
+    files = cells.table["file"]
+    near = pd.DataFrame([{"file_1": files[0], "file_2": files[1], "grey_values": 2.0}])
+    assert len(plotting.cell_gallery(cells, per_class=1).axes) == 2
+    assert len(plotting.near_pairs(cells, near, most=1).axes) == 2
+    assert len(plotting.cells_per_patient(cells.table[cells.table["label"] == "all"]).axes) == 1
+
+
+def test_a_method_without_weights_is_named_alone(run_folder):
+    compared = gathering.compare(run_folder, ["mobilenet"])
+    both = pd.concat(
+        [compared, compared.assign(architecture="svm", weights=None)], ignore_index=True
+    )
+    labels = [
+        text.get_text() for text in plotting.accuracy_with_intervals(both).axes[0].get_yticklabels()
+    ]
+    assert labels == ["MobileNet\n(random)", "support vector machine"]
+
+
+def test_gallery_shows_the_mistakes_only(figures):
+    assert "true HEM" in texts(figures["mistakes"])
+    assert "true ALL" not in texts(figures["mistakes"])
+    assert "no cell is wrong" in texts(figures["no_mistakes"])
+
+
+@pytest.mark.parametrize("by", ["seed", "split"])
+def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
+    ends = ("", "_low", "_high")
+    metrics = {f"{metric}{end}": 0.5 for metric in ("auroc", "weighted_f1") for end in ends}
+    same = {"variant": "all", "architecture": "mobilenet", "notes": "", **metrics}
+    points = itertools.product((1, 2, 3), ("a:b", "b:a"))
+    runs = [{**same, "seed": seed, "split": split} for seed, split in points]
+    figure = plotting.spread(pd.DataFrame(runs), by, ["split", "seed"])
+    ax = figure.axes[0]
+    assert len(ax.containers) == 6
+    assert len(ax.get_yticklabels()) == {"seed": 2, "split": 3}[by]
+    first = {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]
+    assert ax.get_yticklabels()[0].get_text() == first

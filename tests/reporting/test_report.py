@@ -1,0 +1,82 @@
+"""The report shows what the notebooks have left, and draws and computes nothing itself."""
+
+import re
+
+import pytest
+
+from allhelpers import evaluation, plotting
+from allhelpers._core.errors import InputError
+from allhelpers._core.files import write_csv
+from allhelpers.reporting import report
+from allhelpers.runs import Run
+from tests.helpers import ten_cells, write_run
+
+NAMES = ["mobilenet"]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A finished run of one architecture, as the third notebook leaves it."""
+    folder = write_run(tmp_path_factory.mktemp("run"), ten_cells())
+    run, predictions = Run(folder), evaluation.predictions_of(folder, NAMES)
+    write_csv(run.table_path("comparison"), evaluation.compare(folder, NAMES))
+    write_csv(run.table_path("methods"), evaluation.compare_methods(predictions))
+    write_csv(run.table_path("pairs"), evaluation.compare_pairs(predictions))
+    plotting.keep(plotting.cells_per_side(run.manifest()), folder, "cells_per_side")
+    result = run.result("mobilenet")
+    plotting.keep(plotting.learning_curves(result.history()), result.folder, "learning_curves")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(compared):
+    return report.write_report(compared, NAMES).read_text(encoding="utf-8")
+
+
+def test_report_is_one_file_that_escapes_what_it_is_given(page):
+    assert "7 of 10 test cells right" in page
+    assert "not for diagnosis" in page
+    assert "synthetic cells" in page
+    assert "a&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert not {"NA&gt;", "<td>None<", "<td>NaN<"} & set(re.findall(r"NA&gt;|<td>\w+<", page))
+    assert 'src="data:image/webp;base64,' in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+def test_report_of_notebooks_that_were_run_by_hand_says_what_they_were_given(page):
+    said = page.split("<h2>The settings</h2>")[1].split("<h2>")[0]
+    assert {"unfreeze = none", "epochs = 2", "seed = 1"} <= set(
+        re.findall(r"<code>(.*?)</code>", said)
+    )
+    assert "batch_norm" not in said
+
+
+def test_kept_figures_are_shown_once_with_their_captions(page):
+    assert page.count("<img ") == 2
+    captions = report.RUN_FIGURES["cells_per_side"], report.FIGURES["learning_curves"]
+    assert all(page.count(f"<figcaption>{caption}<") == 1 for caption in captions)
+
+
+def test_every_figure_of_the_report_is_named_as_the_function_that_draws_it():
+    assert {*report.RUN_FIGURES, *report.FIGURES} <= set(plotting.__all__)
+
+
+def test_report_draws_and_resamples_nothing(compared, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("allhelpers.evaluation.resampling.Patients", fail)
+    monkeypatch.setattr("matplotlib.pyplot.subplots", fail)
+    report.write_report(compared, NAMES)
+
+
+def test_report_before_the_comparison_names_the_notebook(run_folder):
+    with pytest.raises(InputError, match="run notebook 3_comparison first"):
+        report.write_report(run_folder, NAMES)
+
+
+def test_report_of_other_methods_than_were_compared_is_refused(compared):
+    with pytest.raises(InputError, match="compares mobilenet, not mobilenet, svm"):
+        report.write_report(compared, ["mobilenet", "svm"])
