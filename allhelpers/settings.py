@@ -101,10 +101,10 @@ class DataSettings(BaseModel):
     picture_size: int = Field(
         450, ge=0, description="height and width that every picture must have; 0: any"
     )
-    crop: int = Field(
+    crop: int | Literal["cell"] = Field(
         0,
-        ge=0,
-        description="side of the central square that is kept, in pixels; 0: the whole picture",
+        description="side of the central square that is kept, in pixels; 0: the whole picture; "
+        "cell: the cell's own box, stretched to one size",
     )
     input_size: int = Field(
         0,
@@ -121,8 +121,8 @@ class DataSettings(BaseModel):
 
     @field_validator("input_size", "crop")
     @classmethod
-    def _large_enough(cls, size: int, field: ValidationInfo) -> int:
-        if 0 < size < LEAST_SIZE:
+    def _large_enough(cls, size: int | str, field: ValidationInfo) -> int | str:
+        if isinstance(size, int) and (size < 0 or 0 < size < LEAST_SIZE):
             raise InputError(
                 f"{field.field_name} = {size} is too small for a cell: "
                 f"choose {LEAST_SIZE} or more, or 0."
@@ -175,9 +175,20 @@ class TrainingSettings(DataSettings):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each label that is spread over the classes"
     )
-    balance: Literal["none", "class", "patient"] = Field(
-        "none", description="draw each class, or each class and each of its patients, equally often"
+    balance: Literal["none", "class", "patient", "size", "patient+size"] = Field(
+        "none",
+        description="draw each class, or each class and each of its patients, equally often; size: "
+        "weights in the loss under which size tells nothing",
     )
+    depths: str = Field(
+        "", description="blocks whose pooled features the head sees, separated by commas"
+    )
+    pooling: Literal["image", "cell"] = Field(
+        "image", description="what maps are averaged over: the whole image, or the cell alone"
+    )
+    brighten: float = Field(1.0, ge=1, le=8, description="factor of the pixels' values")
+    standardise: bool = Field(False, description="give the head features of mean 0 and deviation 1")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty of the head's weights")
     batch_norm_momentum: float = Field(
         0.99, ge=0, lt=1, description="inertia of the statistics of trained batch normalisation"
     )
@@ -210,6 +221,17 @@ class TrainingSettings(DataSettings):
                 "patience needs validation cells, and refit trains on them: set patience = 0 or "
                 "refit = False."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _depths_are_frozen(self) -> TrainingSettings:
+        if (self.depths or self.pooling == "cell") and self.unfreeze != "none":
+            raise InputError(
+                "depths, and pooling over the cell, belong to a head on frozen blocks: set "
+                "unfreeze = none."
+            )
+        if self.standardise and self.unfreeze != "none":
+            raise InputError("standardise belongs to a head on frozen blocks: set unfreeze = none.")
         return self
 
     def deciding(self) -> dict:

@@ -19,6 +19,7 @@ from .._core.files import write_csv
 from ..runs import Run
 from . import images
 from .images import UnusableError
+from .nuisances import NAMES, measure_nuisances
 
 if TYPE_CHECKING:
     from ..settings import DataSettings
@@ -131,6 +132,30 @@ def pixels_key(sha256: Iterable[str], settings: DataSettings) -> str:
 def pixels_path(key: str, settings: DataSettings) -> Path:
     """Where the pixels of a key are kept."""
     return Path(settings.cache_folder) / "pixels" / f"{key[:32]}.npy"
+
+
+def measure_cells(
+    table: pd.DataFrame, members: pd.Series, source: Source, settings: DataSettings
+) -> pd.DataFrame:
+    """Nuisances of cells whose images are whole, measured once: see `nuisances`."""
+    listed = list(zip(members, table["sha256"], strict=True))
+    recipe = ["nuisances", NAMES, [sha256 for _, sha256 in listed]]
+    key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+    path = Path(settings.cache_folder) / "nuisances" / f"{key[:32]}.npy"
+
+    def measure(row: int) -> np.ndarray:
+        content = source.read(listed[row][0])
+        whole = images.decode_whole(content, listed[row][0], picture_size=settings.picture_size)
+        return measure_nuisances(whole, size_in_bytes=len(content))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def compute(start: int, stop: int) -> np.ndarray:
+            return np.stack(list(pool.map(measure, range(start, stop))))
+
+        shape = (len(listed), len(NAMES))
+        values = filled(path, key, shape, np.float32, compute, "measuring cells")
+    return pd.DataFrame(np.array(values), columns=list(NAMES))
 
 
 def decode_content(

@@ -23,6 +23,9 @@ SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 MOST_BYTES = 64 * 1024**2  # a cell's image has 0.6 MB; a larger file is a mistake or an attack
 MOST_PIXELS = 4096**2  # likewise: a small file can claim a huge image
 
+CELL = "cell"  # as a crop: the cell's own box
+CELL_MARGIN = 0.04  # of the box, in black: convolutions see the cell's outline
+
 DAMAGED = "is damaged and cannot be decoded: download it again or remove it."
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our sentence says what is wrong
@@ -54,15 +57,45 @@ def decode(
     name: object,
     *,
     size: int = INPUT_SIZE,
-    crop: int = 0,
+    crop: int | str = 0,
     picture_size: int = IMAGE_SIZE,
     sha256: str | None = None,
 ) -> np.ndarray:
-    """Decode one image as RGB, crop its centre and resize it by pixel area, which does not alias.
+    """Decode one image as RGB, crop it and resize it by pixel area, which does not alias.
 
-    ``crop`` and ``picture_size`` count pixels of the image: the side of the square that is kept,
-    and what height and width must be; 0: the whole image, and any. Raises `UnusableError`.
+    ``crop`` and ``picture_size`` count pixels of the image: the side of the central square that is
+    kept (or `CELL`: the cell's own box), and what height and width must be; 0: the whole image, and
+    any. Raises `UnusableError`.
     """
+    image = decode_whole(content, name, picture_size=picture_size, sha256=sha256)
+    if crop == CELL:
+        return cut_to_cell(image, size)
+    if crop:
+        top, left = (max(0, (side - int(crop)) // 2) for side in image.shape[:2])
+        image = image[top : top + int(crop), left : left + int(crop)]
+    return resize(image, size)
+
+
+def cut_to_cell(image: np.ndarray, size: int) -> np.ndarray:
+    """Stretch the cell's own box to one size, so that neither size nor place can be learnt."""
+    lit = image.any(axis=-1)
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    inner = round(size / (1 + CELL_MARGIN))
+    shrinks = min(box.shape[:2]) > inner
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    before = (size - inner) // 2
+    result = np.zeros((size, size, 3), np.uint8)
+    result[before : before + inner, before : before + inner] = cv2.resize(
+        box, (inner, inner), interpolation=interpolation
+    )
+    return result
+
+
+def decode_whole(
+    content: bytes, name: object, *, picture_size: int = IMAGE_SIZE, sha256: str | None = None
+) -> np.ndarray:
+    """Decode one image as RGB, as it is, if it passes the gate."""
     if not content:
         raise UnusableError(f"{name} is an empty file: copy or download it again.")
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
@@ -70,11 +103,7 @@ def decode(
             f"{name} is not the file that the manifest lists (SHA-256 differs): download it again."
         )
     _check_header(content, name, picture_size)
-    image = _pixels(content, name)
-    if crop:
-        top, left = (max(0, (side - crop) // 2) for side in image.shape[:2])
-        image = image[top : top + crop, left : left + crop]
-    return cv2.cvtColor(resize(image, size), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_pixels(content, name), cv2.COLOR_BGR2RGB)
 
 
 def _check_header(content: bytes, name: object, picture_size: int) -> None:

@@ -14,6 +14,7 @@ from .._core.files import sha256, write_csv, write_json, write_text
 from ..runs import Run
 from . import decoding, matching, own_cells, sources, splitting
 from . import manifest as manifests
+from .images import areas
 from .manifest import SPLITS
 from .own_cells import PATIENTS_UNKNOWN
 from .splitting import DEFAULT_SEED
@@ -46,6 +47,9 @@ class Cells:
         Of the whole manifest, the positive one first.
     manifest : DataFrame
         The whole manifest, also of cells that the split does not use; by default ``table``.
+    nuisances : DataFrame
+        What is measured of each cell beside its class (`nuisances.NAMES`); row i belongs to row i
+        of ``table``. Empty where images were not at hand.
 
     Examples
     --------
@@ -59,6 +63,7 @@ class Cells:
     key: str
     classes: tuple[str, ...]
     manifest: pd.DataFrame = field(default_factory=pd.DataFrame)
+    nuisances: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __post_init__(self) -> None:
         if self.manifest.empty:
@@ -92,7 +97,17 @@ class Cells:
         rows = np.asarray(rows, int)
         key = hashlib.sha256(f"{self.key} {rows.tolist()}".encode()).hexdigest()
         table = self.table.iloc[rows].reset_index(drop=True)
-        return replace(self, table=table, pixels=self.pixels[rows], key=key)
+        measured = self.nuisances
+        if len(measured):
+            measured = measured.iloc[rows].reset_index(drop=True)
+        return replace(self, table=table, pixels=self.pixels[rows], key=key, nuisances=measured)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Area of each cell in pixels of its image; of the decoded cell where that was not
+        measured.
+        """
+        return self.nuisances["area"].to_numpy() if len(self.nuisances) else areas(self.pixels)
 
     @property
     def kind(self) -> str:
@@ -141,8 +156,9 @@ def prepare(settings: DataSettings) -> Cells:
     table, pixels, key, more_notes = decoding.decode_usable(
         table, members[table.index], source, settings
     )
+    measured = decoding.measure_cells(table, members[table.index], source, settings)
     table = table.reset_index(drop=True)
-    return Cells(table, pixels, notes + more_notes, key, classes, manifest)
+    return Cells(table, pixels, notes + more_notes, key, classes, manifest, measured)
 
 
 def record_cells(cells: Cells, settings: DataSettings) -> str:

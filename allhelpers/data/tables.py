@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 def tabulate(cells: Cells, rows: np.ndarray, probabilities: ArrayLike) -> pd.DataFrame:
     """Put probabilities, of shape (rows, classes), beside the cells that they belong to.
 
-    Columns file, subject, split, label, and ``p_<class>`` for each class, the positive one first.
+    Columns file, subject, split, label, area (of the cell, in pixels of its image), and
+    ``p_<class>`` for each class, the positive one first.
     """
     table = cells.table.iloc[rows][["file", "subject", "split", "label"]].reset_index(drop=True)
+    table["area"] = cells.areas[rows].astype(int)
     columns = np.asarray(probabilities, float).round(6).T
     return table.assign(
         **{f"p_{label}": column for label, column in zip(cells.classes, columns, strict=True)}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data import weighting
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -72,6 +74,30 @@ METRICS = {
     "patient_accuracy": Metric(
         "mean accuracy per patient", lambda totals: totals.accuracy_of_patients()
     ),
+}
+
+
+def by_patient(predictions: pd.DataFrame) -> np.ndarray:
+    """Every patient of a class counts the same, and every class."""
+    return weighting.patient_weights(predictions)
+
+
+def at_equal_size(predictions: pd.DataFrame) -> np.ndarray:
+    """Cells of the classes are matched by their area; none counts where it was not measured."""
+    if "area" not in predictions:
+        return np.zeros(len(predictions))
+    area, labels = predictions["area"].to_numpy(float), predictions["label"].to_numpy()
+    return weighting.matched_weights(area, labels)
+
+
+_WEIGHED = {
+    "by_patient": ("patients weigh the same", by_patient),
+    "equal_size": ("at equal size", at_equal_size),
+}
+METRICS |= {
+    f"{name}_{ending}": Metric(f"{METRICS[name].title}, {words}", METRICS[name].formula, weights)
+    for ending, (words, weights) in _WEIGHED.items()
+    for name in ("accuracy", "weighted_f1", "auroc")
 }
 
 

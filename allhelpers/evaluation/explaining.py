@@ -55,6 +55,9 @@ def grad_cam(model: Network, pixels: np.ndarray, label: str) -> np.ndarray:
     size, column = model.settings.size, model.classes.index(label)
     heat = [np.zeros((0, size, size), np.float32)]
     for batch in _batches(model, pixels):
+        if model.pools_depths:
+            heat.append(_scaled(_weighted_depths(model, batch, column)))
+            continue
         weighted = _weighted(building.predict(_maps(model), batch), model, column)
         enlarged = tf.image.resize(weighted[..., np.newaxis], (size, size), method="bilinear")
         heat.append(enlarged.numpy()[..., 0])
@@ -66,13 +69,38 @@ def _weighted(activations: np.ndarray, model: Network, column: int) -> np.ndarra
     activations = tf.constant(activations)
     with tf.GradientTape() as tape:
         tape.watch(activations)
-        logits = scores(model, tf.reduce_mean(activations, axis=(1, 2)))
-        others = tf.concat([logits[:, :column], logits[:, column + 1 :]], axis=1)
-        odds = logits[:, column] - tf.reduce_logsumexp(others, axis=1)
+        odds = _odds(model, tf.reduce_mean(activations, axis=(1, 2)), column)
     weights = tf.reduce_mean(tape.gradient(odds, activations), axis=(1, 2), keepdims=True)
-    summed = tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy()
-    strongest = summed.max(axis=(1, 2), keepdims=True)
-    return np.divide(summed, strongest, out=np.zeros_like(summed), where=strongest > 0)
+    return _scaled(tf.reduce_sum(weights * activations, axis=-1).numpy())
+
+
+def _weighted_depths(model: Network, batch: np.ndarray, column: int) -> np.ndarray:
+    """The same for a head on several depths: their maps are enlarged, and added."""
+    *maps, features = _depths(model)(batch, training=False)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        odds = _odds(model, features, column)
+    gradients = tf.split(tape.gradient(odds, features), [one.shape[-1] for one in maps], axis=1)
+    size, summed = model.settings.size, 0.0
+    for one, gradient in zip(maps, gradients, strict=True):
+        weighted = tf.reduce_sum(one * gradient[:, tf.newaxis, tf.newaxis], -1, keepdims=True)
+        share = 1 / (one.shape[1] * one.shape[2])
+        summed += share * tf.image.resize(weighted, (size, size), method="bilinear")[..., 0]
+    return np.asarray(summed)
+
+
+def _odds(model: Network, features: tf.Tensor, column: int) -> tf.Tensor:
+    """Logarithm of the odds of one class against all others."""
+    logits = scores(model, features)
+    others = tf.concat([logits[:, :column], logits[:, column + 1 :]], axis=1)
+    return logits[:, column] - tf.reduce_logsumexp(others, axis=1)
+
+
+def _scaled(heat: np.ndarray) -> np.ndarray:
+    """Evidence for a class alone, from 0 to 1."""
+    heat = np.maximum(heat, 0)
+    strongest = heat.max(axis=(1, 2), keepdims=True)
+    return np.divide(heat, strongest, out=np.zeros_like(heat), where=strongest > 0)
 
 
 @dataclass(frozen=True)
@@ -154,6 +182,10 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
     >>> embed(network, cells.pixels[:3]).shape
     (3, 1024)
     """
+    if model.pools_depths:
+        batches = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
+        none = np.zeros((0, model.trunk.output.shape[-1]), np.float32)
+        return np.concatenate([none, *batches])
     maps = _maps(model)
     batches = (building.predict(maps, batch) for batch in _batches(model, pixels))
     none = np.zeros((0, maps.output.shape[-1]), np.float32)
@@ -166,7 +198,18 @@ def _maps(model: Network) -> keras.Model:
     """From pixels to the last feature maps; its layers are the model's own."""
     assert model.backbone is not None  # a head alone has none, and looks at nothing
     pixels = keras.Input(model.full.input.shape[1:], dtype="uint8")
-    return keras.Model(pixels, model.backbone(building.preprocess(model.architecture, pixels)))
+    return keras.Model(pixels, model.backbone(building.prepared(model, pixels)))
+
+
+@functools.lru_cache(maxsize=1)
+def _depths(model: Network) -> keras.Model:
+    """From pixels to the maps of every depth, and to the features that are pooled from them."""
+    assert model.backbone is not None
+    ends = building.depth_outputs(model.architecture, model.backbone, model.settings.depths)
+    pixels = model.trunk.input
+    maps = keras.Model(model.backbone.input, ends)(building.prepared(model, pixels))
+    maps = maps if isinstance(maps, list) else [maps]
+    return keras.Model(pixels, [*maps, model.trunk(pixels)])
 
 
 def scores(model: Network, features: np.ndarray | tf.Tensor) -> tf.Tensor:

@@ -52,6 +52,18 @@ def preprocess(architecture: Architecture, pixels: keras.KerasTensor) -> keras.K
     return keras.ops.flip(centred, axis=-1)  # RGB to BGR, the order that OpenCV and so Caffe used
 
 
+def pools_depths(settings: TrainingSettings) -> bool:
+    """Whether the head sees more than the means of the last maps over the whole image."""
+    return bool(settings.depths) or settings.pooling == "cell"
+
+
+def brightened(pixels: keras.KerasTensor, factor: float) -> keras.KerasTensor:
+    """Pixels times a factor, cut at white: segmented cells are dark, ImageNet's images not."""
+    if factor == 1:
+        return pixels
+    return keras.ops.minimum(keras.ops.cast(pixels, "float32") * factor, 255.0)
+
+
 @dataclass(frozen=True)
 class Network:
     """A backbone with a new head, cut into trunk and tail.
@@ -88,6 +100,11 @@ class Network:
     tail: keras.Model
     full: keras.Model
     backbone: keras.Model | None = None
+
+    @property
+    def pools_depths(self) -> bool:
+        """Whether the head sees pooled features of several blocks, or of the cell alone."""
+        return pools_depths(self.settings)
 
     def parameters(self) -> dict[str, int]:
         """Count the model's numbers: ``total`` and ``trained``."""
@@ -140,7 +157,7 @@ def build(
     keras.utils.set_random_seed(settings.seed)
     backbone = architecture.build(settings.size)
     pixels = keras.Input((settings.size, settings.size, 3), dtype="uint8", name="pixels")
-    preprocessed = preprocess(architecture, pixels)
+    preprocessed = preprocess(architecture, brightened(pixels, settings.brighten))
     if source and source.source == "random" and cells:
         rows = np.random.default_rng(settings.seed).permutation(cells.rows("train"))
         rows = np.sort(rows[: calibration.CALIBRATION_CELLS])
@@ -154,7 +171,7 @@ def build(
     cut = "pixels" if settings.batch_norm == "all" else architecture.cut(settings.unfreeze)
     classes = classes or (cells.classes if cells else ())
     head = _head(settings, classes)
-    if settings.depths or settings.pooling == "cell":
+    if pools_depths(settings):
         trunk, tail = _pool_depths(architecture, backbone, pixels, preprocessed, settings, head)
     else:
         trunk, tail = _divide(backbone, pixels, preprocessed, cut, head)
@@ -162,6 +179,12 @@ def build(
     _freeze(architecture, backbone, settings, all_in_tail=cut == "pixels")
     full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
     return Network(architecture, settings, source, classes, cut, trunk, tail, full, backbone)
+
+
+def prepared(network: Network, pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Pixels as the network's backbone sees them."""
+    bright = brightened(pixels, network.settings.brighten)
+    return preprocess(network.architecture, bright)
 
 
 def _divide(

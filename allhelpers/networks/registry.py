@@ -128,7 +128,7 @@ class Architecture:
         return "pixels" if below < 0 else self.blocks[below][1] or "pooled"
 
     def end(self, block: str) -> Cut | None:
-        """The layers that end a block; ``None`` at the top, where Keras's name is never the same."""
+        """The layers that end a block; ``None`` at the top, where names change."""
         ends = dict(self.blocks)
         if block not in ends:
             raise InputError(

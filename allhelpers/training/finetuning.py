@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from .._core.errors import InputError
 from ..data import tables
 from ..data.orientations import OrientedPixels
+from ..data.weighting import cell_weights
 from ..networks import building
 from . import records
 from .checkpoints import Checkpoint, EarlyStopping
@@ -52,7 +53,7 @@ def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:
     ----------
     table : DataFrame
         Training cells.
-    balance : {"none", "class", "patient"}
+    balance : {"none", "class", "patient", "size", "patient+size"}
 
     Returns
     -------
@@ -67,7 +68,7 @@ def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:
     >>> balanced_shares(cells, "class").tolist()
     [0.25, 0.25, 0.5]
     """
-    if balance == "none":
+    if balance == "none" or "size" in balance:  # those weigh in the loss instead
         return None
     shares = 1 / table.groupby("label")["file"].transform("size")
     if balance == "patient":
@@ -131,6 +132,8 @@ def train(
     finished = records.reopen(network, result, identity) if result else None
     if finished is not None:
         return finished
+    if weights is None:
+        weights = loss_weights(cells, network.settings)
     if network.settings.standardise:
         rows = _rows(cells, network.settings)[0]
         building.standardise(network.tail, features[0][rows])
@@ -159,6 +162,17 @@ def train(
             bar.update()
     stopping.on_train_end()
     return pd.DataFrame(history)
+
+
+def loss_weights(cells: Cells, settings: TrainingSettings) -> np.ndarray | None:
+    """How much each training cell counts, where the balance is more than how often it is drawn."""
+    if "size" not in settings.balance:
+        return None
+    rows = _rows(cells, settings)[0]
+    table = cells.table.iloc[rows].assign(area=cells.areas[rows])
+    weights = np.zeros(len(cells.table))
+    weights[rows] = cell_weights(table, settings.balance)
+    return weights
 
 
 def learning_rate(
