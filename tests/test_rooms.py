@@ -55,6 +55,16 @@ def test_starts_without_tensorflow(module):
     assert done.stdout.strip() == ""
 
 
+def test_help_opens_no_room_that_is_slow():
+    code = (
+        "import sys; from allhelpers.running.cli import main; main(['--help']); "
+        f"sys.exit(any(name in sys.modules for name in {(*HEAVY, 'numpy', 'pandas', 'cv2')}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "\n  cells " in done.stdout
+
+
 @pytest.mark.parametrize(("face", "name"), public())
 def test_what_a_face_shows_is_there_documented_and_typed(face, name):
     shown = getattr(face, name)
