@@ -61,8 +61,13 @@ def headings(path):
 def test_every_stage_has_its_notebooks():
     studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
     assert {path.stem for path in PATHS} == {
-        "0_cells_from_a_smear", "1_data_split", "3_comparison", "5_your_own_cells", *studies, *map(registry.notebook_of, NAMES),
-    }  # fmt: skip
+        "0_cells_from_a_smear",
+        "1_data_split",
+        "3_comparison",
+        "5_your_own_cells",
+        *studies,
+        *map(registry.notebook_of, NAMES),
+    }
 
 
 def test_no_outputs_are_committed(path):

@@ -1,4 +1,4 @@
-"""The house: imports go one way, faces open lazily, and what a face shows is documented and typed."""
+"""The house: imports go one way, faces open lazily and show what is documented and typed."""
 
 import importlib
 import inspect
@@ -65,3 +65,13 @@ def test_what_a_face_shows_is_there_documented_and_typed(face, name):
         hints = shown.__annotations__
         parameters = inspect.signature(shown).parameters.values()
         assert {parameter.name for parameter in parameters} | {"return"} == set(hints)
+
+
+@pytest.mark.parametrize(("face", "name"), public())
+def test_functions_take_three_positional_parameters_at_most(face, name):
+    shown = getattr(face, name)
+    if not inspect.isfunction(shown):
+        return  # fields of a record may be more
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(shown).parameters.values()
+    assert sum(parameter.kind in by_place for parameter in parameters) <= 3

@@ -1,6 +1,7 @@
 """``python -m allhelpers cells``, as a click command that the command line adds."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -69,7 +70,7 @@ from .cutting import cut_cells
 @click.option("--label-images", is_flag=True, help="Write masks as label images (TIFF).")
 @click.option("--no-contact-sheets", is_flag=True, help="Draw no contact sheets.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output of this command.")
-def cells(no_contact_sheets: bool, classes: str, **options: object) -> None:
+def cells(no_contact_sheets: bool, classes: str, **options: Any) -> None:
     """Cut single white cells out of the photographs FIELDS (a file or a folder).
 
     Photographs lie in CLASS/PATIENT/, in CLASS/ or all together. The output has the same folders,

@@ -159,9 +159,15 @@ def test_export_says_how_far_probabilities_differ(mobilenet, tmp_path):
     images = synthetic.draw_sample(tmp_path / "new", 16)
     files = sorted(images.rglob("*.bmp"))[:2]
     done = command(
-        "export", mobilenet.folder, "--pictures", *files, "--format", "litert",
-        "--output", tmp_path / "net.tflite",
-    )  # fmt: skip
+        "export",
+        mobilenet.folder,
+        "--pictures",
+        *files,
+        "--format",
+        "litert",
+        "--output",
+        tmp_path / "net.tflite",
+    )
     assert done.status == 0, done.err
     assert "probabilities of 2 cells differ by" in done.out
     assert {"net.tflite", "net.tflite.json"} <= {path.name for path in tmp_path.iterdir()}
