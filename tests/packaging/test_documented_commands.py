@@ -42,7 +42,8 @@ def test_commands_and_options_exist(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_options_named_by_themselves_exist(path):
-    known = set.union(*map(options_of, ("run", "sweep", "predict", "serve", "export", "audit")))
+    commands = ("cells", "run", "sweep", "predict", "serve", "export", "audit")
+    known = set.union(*map(options_of, commands))
     if path.stem == "cluster":
         pytest.skip("it names options of Ray too")
     alone = [text for text in code(path) if text.startswith("--")]
