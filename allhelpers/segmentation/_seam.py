@@ -11,11 +11,9 @@ from PIL import Image
 from .._core.errors import InputError, counted, listing
 from .._core.files import atomic, write_csv
 
-RESEARCH_ONLY = "research only, not for diagnosis"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 __all__ = [
-    "RESEARCH_ONLY",
     "InputError",
     "atomic",
     "counted",

@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from .. import RESEARCH_ONLY
-from .parameters import SegmenterName
+from .parameters import RESEARCH_ONLY, SegmenterName
 
 PATH = click.Path(path_type=Path)
 
@@ -17,7 +16,8 @@ PATH = click.Path(path_type=Path)
 @click.command(
     "cells",
     short_help="cut single white cells out of photographs of smears",
-    epilog=f"example: allhelpers cells fields --output cells. {RESEARCH_ONLY}",
+    epilog="example: allhelpers cells fields --output cells. "
+    f"{RESEARCH_ONLY.capitalize()}.",
 )
 @click.argument("fields", type=PATH)
 @click.option(

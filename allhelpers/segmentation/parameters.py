@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SAMPLE = "sample"
+RESEARCH_ONLY = "research only, not for diagnosis"
 SegmenterName = Literal["embedded", "cellpose", "stardist"]
 
 
