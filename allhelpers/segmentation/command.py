@@ -16,8 +16,7 @@ PATH = click.Path(path_type=Path)
 @click.command(
     "cells",
     short_help="cut single white cells out of photographs of smears",
-    epilog="example: allhelpers cells fields --output cells. "
-    f"{RESEARCH_ONLY.capitalize()}.",
+    epilog=f"example: allhelpers cells fields --output cells. {RESEARCH_ONLY.capitalize()}.",
 )
 @click.argument("fields", type=PATH)
 @click.option(
