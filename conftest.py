@@ -42,6 +42,8 @@ def examples(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _an_empty_folder(doctest_namespace, examples, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    doctest_namespace.update(examples)
+def _an_empty_folder(request):
+    if isinstance(request.node, pytest.DoctestItem):
+        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
+        namespace = request.getfixturevalue("doctest_namespace")
+        namespace.update(request.getfixturevalue("examples"))

@@ -104,8 +104,9 @@ def memory(table):
     """A tail on features larger than what it may hold."""
     row = table.iloc[0]
     return (
-        f"Memory: VGG16's default part trains on {row['cells']:,.0f} cells with {row['features_gb']:.1f} GB of "
-        f"features and holds {row['memory_gb']:.2f} GB beside the pages of files."
+        f"Memory: VGG16's default part trains on {row['cells']:,.0f} cells with "
+        f"{row['features_gb']:.1f} GB of features and holds {row['memory_gb']:.2f} GB beside the "
+        "pages of files."
     )
 
 

@@ -26,9 +26,13 @@ def make_settings(cache, tmp_path_factory):
 
     def make(**changes):
         defaults = {
-            "sample_cells": 160, "cache_folder": str(cache), "run_folder": str(tmp_path_factory.mktemp("run")),
-            "weights": "random", "learning_rate": 0.01, "epochs": 2,
-        }  # fmt: skip
+            "sample_cells": 160,
+            "cache_folder": str(cache),
+            "run_folder": str(tmp_path_factory.mktemp("run")),
+            "weights": "random",
+            "learning_rate": 0.01,
+            "epochs": 2,
+        }
         return TrainingSettings(**{**defaults, **changes})
 
     return make

@@ -88,10 +88,15 @@ def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     write_json(result / "metrics.json", metrics.evaluate(predictions, list(notes)))
     settings = {"unfreeze": "none", "batch_norm": "tail", "split": "paper", "seed": 1, "epochs": 2}
     record = {
-        "settings": settings, "weights": {"label": "random"}, "manifest_sha256": sha256(folder / "manifest.csv"),
-        "seconds": {"training": 2.0, "frozen part": 1.0}, "parameters": {"total": 10, "trained": 2}, "device": "CPU",
-        "model": {"megabytes": 1.5}, "versions": {"python": "3.11"},
-    }  # fmt: skip
+        "settings": settings,
+        "weights": {"label": "random"},
+        "manifest_sha256": sha256(folder / "manifest.csv"),
+        "seconds": {"training": 2.0, "frozen part": 1.0},
+        "parameters": {"total": 10, "trained": 2},
+        "device": "CPU",
+        "model": {"megabytes": 1.5},
+        "versions": {"python": "3.11"},
+    }
     write_json(result / "parameters.json", record)
     return folder
 

@@ -1,4 +1,4 @@
-"""The house: imports go one way, faces open lazily, and what a face shows is documented and typed."""
+"""The house: imports go one way, faces open lazily and show what is documented and typed."""
 
 import importlib
 import inspect
@@ -55,6 +55,16 @@ def test_starts_without_tensorflow(module):
     assert done.stdout.strip() == ""
 
 
+def test_help_opens_no_room_that_is_slow():
+    code = (
+        "import sys; from allhelpers.running.cli import main; main(['--help']); "
+        f"sys.exit(any(name in sys.modules for name in {(*HEAVY, 'numpy', 'pandas', 'cv2')}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "\n  cells " in done.stdout
+
+
 @pytest.mark.parametrize(("face", "name"), public())
 def test_what_a_face_shows_is_there_documented_and_typed(face, name):
     shown = getattr(face, name)
@@ -65,3 +75,13 @@ def test_what_a_face_shows_is_there_documented_and_typed(face, name):
         hints = shown.__annotations__
         parameters = inspect.signature(shown).parameters.values()
         assert {parameter.name for parameter in parameters} | {"return"} == set(hints)
+
+
+@pytest.mark.parametrize(("face", "name"), public())
+def test_functions_take_three_positional_parameters_at_most(face, name):
+    shown = getattr(face, name)
+    if not inspect.isfunction(shown):
+        return  # fields of a record may be more
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(shown).parameters.values()
+    assert sum(parameter.kind in by_place for parameter in parameters) <= 3

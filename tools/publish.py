@@ -14,7 +14,6 @@ FILES = (
     "docs/**/*.md",
     "mkdocs.yml",
     "pyproject.toml",
-    "tools/shared_cells.py",
 )
 NAME = r"[\w.-]+/[\w.-]+"
 

@@ -30,11 +30,10 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -335,7 +334,7 @@ def _gain(own: list[pd.DataFrame], reference: list[pd.DataFrame] | None) -> dict
     }
 
 
-def sentence(row: dict[str, Any]) -> str:
+def sentence(row: Mapping) -> str:
     """One variant of `variants` in words."""
     text = (
         f"{row['variant']}, {words.method_title(row['architecture'])}: weighted F1 "

@@ -11,11 +11,9 @@ from PIL import Image
 from .._core.errors import InputError, counted, listing
 from .._core.files import atomic, write_csv
 
-RESEARCH_ONLY = "research only, not for diagnosis"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 __all__ = [
-    "RESEARCH_ONLY",
     "InputError",
     "atomic",
     "counted",
@@ -31,10 +29,10 @@ logger = logging.getLogger("allhelpers.segmentation")
 
 def picture_size(content: np.ndarray) -> tuple[int, int]:
     """Width and height that a file's header claims, before any pixel is decoded."""
-    stream = io.BytesIO(memoryview(content))
+    stream = io.BytesIO(content.data)
     if content[:4].tobytes() in TIFF:  # Pillow knows no colour of 16 bits; scikit-image brings this
         with tifffile.TiffFile(stream) as file:
-            page = file.pages[0]
+            page = file.pages.first
             return page.imagewidth, page.imagelength
     Image.MAX_IMAGE_PIXELS = None  # our own sentence says what is too large
     with Image.open(stream, formats=("JPEG", "PNG", "BMP", "WEBP")) as picture:

@@ -7,8 +7,10 @@ one file.
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +27,8 @@ IMAGES = (".png", ".tif", ".tiff")
 NAMES = ("classes.txt", "obj.names", "labels.txt")  # of YOLO, one class to a line
 YAMLS = ("data.yaml", "dataset.yaml")
 MOST_BYTES = 512 * 1024**2
+
+Entry = TypeVar("Entry")  # what is kept of a field until it is read: a file, or its objects
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Answer:
     polygons: tuple[np.ndarray, ...] = ()
 
 
-class Answers:
+class Answers(Generic[Entry]):
     """Boxes or masks of many fields, looked up by the name of the photograph.
 
     Parameters
@@ -59,7 +63,12 @@ class Answers:
         From a photograph's name without its ending to what `read` takes.
     """
 
-    def __init__(self, source: Path, read: object, entries: dict[str, object]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        read: Callable[[Entry, tuple[int, ...]], list[Answer] | np.ndarray],
+        entries: Mapping[str, Entry],
+    ) -> None:
         self.source, self._read, self._entries = source, read, entries
         self.kinds: set[str] = set()  # classes that were met so far
 
@@ -148,11 +157,11 @@ def _voc(path: Path, _shape: tuple[int, ...]) -> list[Answer]:
     try:
         found = []
         for thing in ElementTree.fromstring(text).iter("object"):
-            corners = [float(thing.find(f"bndbox/{name}").text) for name in _CORNERS]
+            corners = [float(thing.findtext(f"bndbox/{name}") or "") for name in _CORNERS]
             box = (corners[0] - 1, corners[1] - 1, corners[2], corners[3])
             found.append(Answer((thing.findtext("name") or "").strip(), box))
         return found
-    except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path} is no VOC file ({error}): save the boxes again.") from error
 
 
@@ -167,7 +176,8 @@ def _yolo_names(folder: Path) -> list[str]:
                 return [line.strip() for line in _text(place / name).splitlines() if line.strip()]
         for name in YAMLS:
             if (place / name).is_file():
-                names = (read_yaml(_text(place / name)) or {}).get("names", [])
+                content = read_yaml(_text(place / name))
+                names = content.get("names", []) if isinstance(content, dict) else []
                 return [str(n) for n in (names.values() if isinstance(names, dict) else names)]
     return []
 
@@ -193,10 +203,10 @@ def _of_yolo(index: int, values: list[float], shape: tuple[int, ...], names: lis
     if len(values) in (4, 5):  # the fifth is a confidence
         across, down, wide, high = values[:4]
         corners = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
-        box = tuple(
+        left, top, right, bottom = (
             round(v * side, 2) for v, side in zip(corners, (width, height) * 2, strict=True)
         )
-        return Answer(kind, box)
+        return Answer(kind, (left, top, right, bottom))
     return _outlined(kind, [np.reshape(values, (-1, 2)) * (width, height)])
 
 
@@ -213,7 +223,7 @@ def _coco(path: Path) -> Answers:
         content = json.loads(_text(path))
         kinds = {kind["id"]: str(kind["name"]) for kind in content.get("categories", [])}
         files = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
-        entries = {stem: [] for stem in files.values()}
+        entries: dict[str, list[Answer]] = {stem: [] for stem in files.values()}
         for thing in content["annotations"]:
             answer = _of_coco(thing, kinds.get(thing.get("category_id"), ""))
             entries[files[thing["image_id"]]].append(answer)

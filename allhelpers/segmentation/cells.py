@@ -85,13 +85,16 @@ class Segmentation:
         return [cell for cell in self.cells if not cell.reason]
 
 
-def from_mask(mask: np.ndarray, nucleus: np.ndarray, confidence: float, **more: object) -> Cell:
+def from_mask(
+    mask: np.ndarray, nucleus: np.ndarray, confidence: float, *, reason: str = "", kind: str = ""
+) -> Cell:
     """A cell from masks of the whole field, cropped to its box."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     crop = np.s_[top:bottom, left:right]
     box = (int(left), int(top), int(right), int(bottom))
-    return Cell(box, mask[crop], nucleus[crop] & mask[crop], round(float(confidence), 3), **more)
+    inner, sure = nucleus[crop] & mask[crop], round(float(confidence), 3)
+    return Cell(box, mask[crop], inner, sure, reason=reason, kind=kind)
 
 
 def at_border(cell: Cell, shape: tuple[int, ...]) -> Cell:

@@ -6,8 +6,9 @@ Drawn by OpenCV: a figure of matplotlib takes longer than finding the cells.
 import cv2
 import numpy as np
 
-from ._seam import RESEARCH_ONLY, counted
+from ._seam import counted
 from .cells import Cell, Segmentation
+from .parameters import RESEARCH_ONLY
 from .writing import centred, cut_out, side_for
 
 WIDTH = 640  # pixels of the field on the sheet

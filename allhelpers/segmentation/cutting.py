@@ -264,7 +264,7 @@ def _one_field(row: dict, options: _Options) -> None:
 
 def _factor(scale: float | None, options: _Options) -> float:
     """By how much cells of a field are resized."""
-    return scale / options.scale if options.scale else 1.0
+    return scale / options.scale if scale and options.scale else 1.0
 
 
 def _that_fit(found: Segmentation, scale: float | None, options: _Options) -> Segmentation:

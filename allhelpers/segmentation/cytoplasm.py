@@ -70,8 +70,8 @@ def outline(
     edges = _edges(total, ceiling, diameter)
     best, most = (core, 0.0, 1.0), 0.0
     for level in sorted({max(LEAST_LEVEL, share * ceiling) for share in LEVELS}):
-        closed = fill_holes(((total > level) & free) | core, HOLE * diameter**2).astype(np.uint8)
-        closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, disk(CLOSE * diameter))
+        filled = fill_holes(((total > level) & free) | core, HOLE * diameter**2).astype(np.uint8)
+        closed = cv2.morphologyEx(filled, cv2.MORPH_CLOSE, disk(CLOSE * diameter))
         for opening in OPEN:
             mask = _grown(closed, core, nucleus, opening * diameter) & ~others
             sharp, convex = float(edges[_rim(mask)].mean() / SHARP), _convexity(mask)

@@ -98,9 +98,9 @@ def _finished(fields: pd.DataFrame) -> pd.DataFrame:
     return fields
 
 
-def _scale(value: object, name: str) -> float | None:
+def _scale(value: str, name: str) -> float | None:
     """Micrometres per pixel of a field; ``None``: unknown."""
-    if value == "" or value is None:
+    if not value:
         return None
     try:
         scale = float(value)

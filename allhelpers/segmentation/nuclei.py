@@ -91,9 +91,9 @@ def join_small(labels: np.ndarray, densities: np.ndarray, diameter: float) -> np
             continue
         away = cv2.distanceTransform((~own).astype(np.uint8), cv2.DIST_L2, 5)
         near = np.unique(part[(away < JOIN_SMALL * diameter) & (part > 0) & ~own])
-        near = [other for other in near if _fits(own, part == other, total, diameter)]
-        if near:
-            part[own] = min(near, key=lambda other: away[part == other].min())
+        fitting = [other for other in near if _fits(own, part == other, total, diameter)]
+        if fitting:
+            part[own] = min(fitting, key=lambda other: away[part == other].min())
     return labels
 
 

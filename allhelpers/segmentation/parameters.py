@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SAMPLE = "sample"
+RESEARCH_ONLY = "research only, not for diagnosis"
+SegmenterName = Literal["embedded", "cellpose", "stardist"]
 
 
 class SmearSettings(BaseModel):
@@ -19,9 +21,7 @@ class SmearSettings(BaseModel):
     label: str = Field("", description="class of all photographs; empty: from the folders")
     table: str = Field("", description="CSV file of field, label, patient; empty: from the folders")
     answers: str = Field("", description="boxes or masks that exist; empty: cells are found")
-    segmenter: Literal["embedded", "cellpose", "stardist"] = Field(
-        "embedded", description="who finds the cells"
-    )
+    segmenter: SegmenterName = Field("embedded", description="who finds the cells")
     micrometres_per_pixel: float = Field(
         0.0, ge=0, description="scale of the photographs; 0: unknown"
     )

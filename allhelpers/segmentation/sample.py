@@ -44,7 +44,9 @@ def draw_sample(folder: str | Path, *, patients: int = 3, seed: int = 2019) -> P
     for kind, lobes in LOBES.items():
         for patient in (f"{kind}_{number}" for number in range(1, patients + 1)):
             for number in (1, 2):
-                field, _, _ = smear(_whites(lobes, rng), size=SIZE, seed=int(rng.integers(1e6)))
+                field, _, _ = smear(
+                    _whites(lobes, rng), size=SIZE, seed=int(rng.integers(1_000_000))
+                )
                 save(Path(folder) / kind / patient / f"{patient}_{number}.png", field)
     return Path(folder)
 
@@ -105,13 +107,14 @@ def _free_places(
     whites: Sequence[White], size: tuple[int, int], count: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
     """Places for red cells, apart from each other and from the white ones."""
-    taken, places = [white[:3] for white in whites], []
+    taken = [white[:3] for white in whites]
+    places: list[tuple[int, int]] = []
     for _ in range(2000):
         if len(places) == count:
             break
-        place = tuple(int(rng.integers(RED_RADIUS, side - RED_RADIUS)) for side in size[::-1])
-        apart = (np.hypot(place[0] - x, place[1] - y) - r for x, y, r in taken)
+        across, down = (int(rng.integers(RED_RADIUS, side - RED_RADIUS)) for side in size[::-1])
+        apart = (np.hypot(across - x, down - y) - r for x, y, r in taken)
         if all(distance > RED_RADIUS + GAP for distance in apart):
-            places.append(place)
-            taken.append((*place, RED_RADIUS))
+            places.append((across, down))
+            taken.append((across, down, RED_RADIUS))
     return places

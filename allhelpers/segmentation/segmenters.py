@@ -1,8 +1,11 @@
 """Who finds the cells: the embedded segmenter, Cellpose or StarDist, or the user's own answers."""
 
+from __future__ import annotations
+
 import functools
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,6 +14,12 @@ from . import cytoplasm, embedded, nuclei, stain
 from ._seam import InputError
 from .answers import Answer
 from .cells import RED, Cell, Segmentation, at_border, from_mask
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from cellpose.models import CellposeModel
+    from stardist.models import StarDist2D
 
 Segmenter = Callable[..., Segmentation]
 
@@ -38,7 +47,7 @@ def stardist(picture: np.ndarray, *, red_cell_diameter: float | None = None) -> 
 
 
 @functools.cache
-def _cellpose_model() -> object:
+def _cellpose_model() -> CellposeModel:
     """Cellpose's own default model, loaded once; the interface is that of versions 3 and 4."""
     models = _installed("cellpose.models", "cellpose")
     core = importlib.import_module("cellpose.core")
@@ -46,12 +55,12 @@ def _cellpose_model() -> object:
 
 
 @functools.cache
-def _stardist_model() -> object:
+def _stardist_model() -> StarDist2D:
     """StarDist's model for stained nuclei, loaded once."""
     return _installed("stardist.models", "stardist").StarDist2D.from_pretrained(STARDIST_MODEL)
 
 
-def _installed(module: str, package: str) -> object:
+def _installed(module: str, package: str) -> ModuleType:
     """A module of an optional package."""
     try:
         return importlib.import_module(module)

@@ -79,8 +79,10 @@ def save(path: Path, picture: np.ndarray) -> None:
 def centre_all(folder: Path, files: list[str], side: int) -> None:
     """Put all pictures into squares of one side: only now the largest cell is known."""
     for file in files:
-        part = cv2.cvtColor(cv2.imread(str(folder / file)), cv2.COLOR_BGR2RGB)
-        save(folder / file, centred(part, side))
+        part = cv2.imread(str(folder / file))
+        if part is None:
+            raise InputError(f"{folder / file} cannot be read again: check the disk.")
+        save(folder / file, centred(cv2.cvtColor(part, cv2.COLOR_BGR2RGB), side))
 
 
 def save_labels(folder: Path, name: str, cells: list[Cell], shape: tuple[int, ...]) -> None:

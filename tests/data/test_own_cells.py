@@ -13,7 +13,7 @@ from allhelpers.data import decoding, loading, matching, sources, synthetic
 from allhelpers.data.own_cells import PATIENTS_UNKNOWN
 from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.inference import exporting, predicting, saved
-from allhelpers.running import notebooks
+from allhelpers.running import planning
 
 KINDS = {
     "blast": "all",
@@ -230,7 +230,7 @@ def test_three_classes_go_through_all_stages(folder, tmp_path):
         "input_size": 96,
         "cache_folder": str(tmp_path / "cache"),
     }
-    run = notebooks.run_notebooks(values, tmp_path / "run")
+    run = planning.run_notebooks(values, tmp_path / "run")
     classes = ["monocyte", "blast", "lymphocyte"]
     predictions = pd.read_csv(run / "mobilenet" / "predictions.csv")
     assert [name for name in predictions if name.startswith("p_")] == [
@@ -249,5 +249,5 @@ def test_three_classes_go_through_all_stages(folder, tmp_path):
     files = sources.find_images([folder / "blast"])
     classified = predicting.predict(network, files)
     assert set(classified["predicted"]) <= set(classes)
-    _, difference = exporting.export(network, "litert", tmp_path / "three.tflite", files)
+    _, difference = exporting.export(network, "litert", tmp_path / "three.tflite", files=files)
     assert difference < 1e-3

@@ -17,15 +17,10 @@ from allhelpers.running.planning import plan_run
 from allhelpers.runs import Run
 from tests.commands import command, refused
 
-FIGURES_KEPT = [
-    "patient_strips",
-    "patient_cells",
-    "mistakes",
-    "uncertain",
-    "grad_cam",
-    "mean_grad_cam",
-    "feature_map",
-]
+RUN_FIGURES = ("accuracy_with_intervals", "cells_per_side", "cost", "differences", "methods")
+CURVES = ("learning_curves", "ranking_curves", "confusion_matrix", "reliability", "patients")
+GALLERIES = ("patient_strips", "patient_cells", "mistakes", "uncertain")
+FIGURES_KEPT = (*CURVES, *GALLERIES, "grad_cam", "mean_grad_cam", "feature_map")
 
 
 @pytest.fixture
@@ -73,6 +68,7 @@ def test_run_leaves_the_files_of_the_design(run):
         *("settings.yaml", "data.json", "audit.json", "report.html"),
         *(f"{name}.csv" for name in tables.split()),
         *(f"notebooks/{name}.ipynb" for name in notebooks),
+        *(f"figures/{name}.webp" for name in RUN_FIGURES),
     }
     files = "parameters.json history.csv predictions.csv metrics.json model.keras model_card.md"
     assert mobilenet == {
@@ -163,9 +159,15 @@ def test_export_says_how_far_probabilities_differ(mobilenet, tmp_path):
     images = synthetic.draw_sample(tmp_path / "new", 16)
     files = sorted(images.rglob("*.bmp"))[:2]
     done = command(
-        "export", mobilenet.folder, "--pictures", *files, "--format", "litert",
-        "--output", tmp_path / "net.tflite",
-    )  # fmt: skip
+        "export",
+        mobilenet.folder,
+        "--pictures",
+        *files,
+        "--format",
+        "litert",
+        "--output",
+        tmp_path / "net.tflite",
+    )
     assert done.status == 0, done.err
     assert "probabilities of 2 cells differ by" in done.out
     assert {"net.tflite", "net.tflite.json"} <= {path.name for path in tmp_path.iterdir()}
