@@ -20,9 +20,10 @@ from sklearn.metrics import roc_auc_score
 from .._core.errors import listing
 from .._core.files import write_json
 from ..runs import Run
-from . import images, splitting
 from . import manifest as manifests
+from . import splitting
 from .manifest import SPLITS
+from .shortcuts import find_shortcuts, sentence_of_shortcuts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,8 @@ class Audit:
         For every two sides of the split: patients and images in common.
     areas : DataFrame or None
         Area of each cell with its label, where the images are there.
+    shortcuts : DataFrame or None
+        AUROC of each nuisance alone, from `find_shortcuts`, where the images are there.
     near : DataFrame or None
         Pairs of nearly identical images, where the images are there.
     sentences : list of str
@@ -70,6 +73,7 @@ class Audit:
     sides: pd.DataFrame
     areas: pd.DataFrame | None = None
     near: pd.DataFrame | None = None
+    shortcuts: pd.DataFrame | None = None
     sentences: list[str] = field(default_factory=list)
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -99,8 +103,9 @@ def audit(cells: Cells) -> Audit:
     >>> audit(cells).sentences[0]
     'No two files are byte-identical.'
     """
-    areas = cells.table[["file", "subject", "label"]].assign(area=images.areas(cells.pixels))
-    return _audit(cells.manifest, cells.table, areas, near_duplicates(cells))
+    areas = cells.table[["file", "subject", "label"]].assign(area=cells.areas)
+    found = find_shortcuts(cells)
+    return _audit(cells.manifest, cells.table, areas, near_duplicates(cells), found)
 
 
 def audit_manifest(table: pd.DataFrame) -> Audit:
@@ -113,6 +118,7 @@ def _audit(
     used: pd.DataFrame,
     areas: pd.DataFrame | None = None,
     near: pd.DataFrame | None = None,
+    shortcuts: pd.DataFrame | None = None,
 ) -> Audit:
     identical, sides = identical_files(manifest), common_to_sides(used)
     sentences = [
@@ -120,11 +126,12 @@ def _audit(
         _sentence_of_labels(identical),
         _sentence_of_sides(sides),
         _sentence_of_areas(areas),
+        "" if shortcuts is None else sentence_of_shortcuts(shortcuts),
         _sentence_of_near(near),
     ]
     sentences = [sentence for sentence in sentences if sentence]
     counts, folds = count(manifest), across_folds(identical)
-    return Audit(counts, identical, folds, sides, areas, near, sentences)
+    return Audit(counts, identical, folds, sides, areas, near, shortcuts, sentences)
 
 
 def record_audit(found: Audit, run_folder: str | Path) -> None:
@@ -300,8 +307,8 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
     listed = ", ".join(f"{titles[label]} {mean:,.0f}" for label, mean in means.items())
     return (
         f"The area of the cell alone ranks {titles[larger]} above other cells with AUROC "
-        f"{area_auroc(areas, larger):.3f} (mean {listed} pixels): a network has to beat that, and "
-        "changing the size of cells in training would destroy a cue."
+        f"{area_auroc(areas, larger):.3f} (mean {listed} pixels): a network has to beat that, "
+        "also on cells of equal size."
     )
 
 

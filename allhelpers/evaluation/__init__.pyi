@@ -15,6 +15,7 @@ __all__ = [
     "notes_of",
     "predictions_of",
     "sentence_of_pair",
+    "sentence_of_size",
     "sentence_of_patients",
     "sentence_of_result",
     "stages",
@@ -45,5 +46,6 @@ from .resampling import bootstrap as bootstrap
 from .words import sentence_of_pair as sentence_of_pair
 from .words import sentence_of_patients as sentence_of_patients
 from .words import sentence_of_result as sentence_of_result
+from .words import sentence_of_size as sentence_of_size
 from .words import table_of_classes as table_of_classes
 from .words import table_of_metrics as table_of_metrics

@@ -15,6 +15,7 @@ from .definitions import METRICS, metric_title
 # With fewer clusters percentile intervals are too narrow (Cameron, Gelbach & Miller 2008,
 # "Bootstrap-based improvements for inference with clustered errors").
 FEW_PATIENTS = 10
+LEAST_LOST = 0.03  # of AUROC: less is not worth a warning
 SIGNIFICANCE = 0.05
 
 
@@ -152,6 +153,38 @@ def sentence_of_result(row: Mapping) -> str:
         f"{method_title(row['architecture'])}: {row['test_correct']} of {row['test_cells']} test "
         f"cells right, {row['test_accuracy']:.1%} "
         f"(95 % interval {row['low']:.1%} to {row['high']:.1%})"
+    )
+
+
+def sentence_of_size(measured: dict) -> str:
+    """What of a method's AUROC is left on cells of equal size, and between patients.
+
+    Parameters
+    ----------
+    measured : dict
+        What metrics.json holds of the test.
+
+    Returns
+    -------
+    str
+        Empty where there is no figure at equal size.
+
+    Examples
+    --------
+    >>> sentence_of_size({"auroc": {"value": 0.89}, "auroc_equal_size": {"value": 0.71}})
+    "On cells of equal size the AUROC is 0.71, not 0.89: much of the figure is the cell's size."
+    """
+    plain, equal = (measured.get(name, {}) for name in ("auroc", "auroc_equal_size"))
+    if plain.get("value") is None or equal.get("value") is None:
+        return ""
+    lost = plain["value"] - equal["value"]
+    gained = max(plain["value"] - 0.5, 1e-9)
+    if lost < LEAST_LOST:
+        return f"On cells of equal size the AUROC is {equal['value']:.2f}: size is not what counts."
+    share = "most" if lost > gained / 2 else "much"
+    return (
+        f"On cells of equal size the AUROC is {equal['value']:.2f}, not {plain['value']:.2f}: "
+        f"{share} of the figure is the cell's size."
     )
 
 

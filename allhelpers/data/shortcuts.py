@@ -1,0 +1,101 @@
+"""The audit of shortcuts: what tells the classes apart without being the cell.
+
+A network learns what is easiest. Where the classes differ in size, light or file, it can be right
+for that reason alone, in every test that shares it, and fail on patients who do not (Geirhos et al.
+2020, "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2:665).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from .._core.errors import listing
+from .nuisances import NAMES, TITLES
+
+if TYPE_CHECKING:
+    from .loading import Cells
+
+COLUMNS = ["nuisance", "label", "split", "fold", "cells", "auroc"]
+STRONG = 0.7  # AUROC from which one number alone is called a shortcut
+APART = 0.1  # between training and test: the test does not share the shortcut
+
+
+def find_shortcuts(cells: Cells) -> pd.DataFrame:
+    """How well each nuisance alone ranks a class above all others, by split and by fold.
+
+    Parameters
+    ----------
+    cells : Cells
+
+    Returns
+    -------
+    DataFrame
+        Columns nuisance, label, split, fold (``""``: all of the split), cells, auroc. The direction
+        is that of the training cells, so that an AUROC below one half means that it is reversed.
+        With two classes the label is the positive one. Nuisances that do not vary are left out;
+        so are groups that lack a class.
+
+    Examples
+    --------
+    >>> table = find_shortcuts(cells)
+    >>> sorted(set(table["nuisance"]))[:2]
+    ['area', 'brightness']
+    """
+    measured, table = cells.nuisances, cells.table
+    if measured.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    labels = cells.classes[:1] if len(cells.classes) == 2 else cells.classes
+    folds = table["fold"] if "fold" in table else pd.Series("", index=table.index)
+    groups = [(split, "", table["split"] == split) for split in ("train", "test")]
+    groups += [
+        (split, fold, (table["split"] == split) & (folds == fold))
+        for split in ("train", "test")
+        for fold in sorted(set(folds) - {""})
+    ]
+    rows = []
+    for name in [name for name in NAMES if measured[name].nunique() > 1]:
+        for label in labels:
+            truth, values = (table["label"] == label).to_numpy(), measured[name].to_numpy()
+            sign = 1 if _auroc(truth, values, groups[0][2].to_numpy()) >= 0.5 else -1
+            for split, fold, rows_in in groups:
+                auroc = _auroc(truth, sign * values, rows_in.to_numpy())
+                rows.append([name, label, split, fold, int(rows_in.sum()), auroc])
+    return pd.DataFrame(rows, columns=COLUMNS).dropna(subset="auroc").reset_index(drop=True)
+
+
+def _auroc(truth: np.ndarray, values: np.ndarray, rows: np.ndarray) -> float:
+    some = truth[rows]
+    return float(roc_auc_score(some, values[rows])) if 0 < some.sum() < len(some) else np.nan
+
+
+def sentence_of_shortcuts(table: pd.DataFrame) -> str:
+    """What a reader has to know of the strongest nuisances."""
+    whole = table[table["fold"] == ""].pivot_table(
+        index=["nuisance", "label"], columns="split", values="auroc", sort=False
+    )
+    if whole.empty or "train" not in whole:
+        return ""
+    strong = whole[whole["train"] >= STRONG].sort_values("train", ascending=False)
+    if strong.empty:
+        return (
+            "No measured nuisance (size, light, colour, sharpness, place, file) tells the classes."
+        )
+    named, apart = [], False
+    for (nuisance, _), row in strong.iterrows():
+        test = row.get("test", np.nan)
+        apart |= bool(row["train"] - test > APART)
+        on_test = "" if np.isnan(test) else f", {test:.2f} on the test"
+        named.append(f"{TITLES[nuisance]} (AUROC {row['train']:.2f} on training cells{on_test})")
+    end = (
+        "the test does not share it, so that a network that learns it will fail there"
+        if apart
+        else "the test shares it, so that its figures cannot show who has learnt nothing else"
+    )
+    return (
+        f"One number beside the cell itself tells the classes apart: {listing(named, 4)}; {end}. "
+        "Read the figures at equal size, and see the settings balance and crop."
+    )

@@ -1,0 +1,70 @@
+"""A head on several depths: what it sees is what it says, and the saved model does it all."""
+
+import numpy as np
+import pytest
+
+from allhelpers._core.errors import InputError
+from allhelpers.data.images import CELL_MARGIN, cut_to_cell
+from allhelpers.networks import building, registry
+from allhelpers.networks.pretrained import Weights
+from allhelpers.training import finetuning, trunk
+
+
+@pytest.fixture
+def network(small_cells, make_settings):
+    settings = make_settings(
+        input_size=64, unfreeze="none", depths="low,middle", pooling="cell", standardise=True,
+        weight_decay=0.01, brighten=2.0, epochs=3,
+    )  # fmt: skip
+    return building.build(registry.get("toy"), settings, Weights("random"), cells=small_cells)
+
+
+def test_features_are_the_maps_of_the_cell_alone(network, small_cells):
+    pixels = np.asarray(small_cells.pixels[:4])
+    features = building.predict(network.trunk, pixels)
+    assert features.shape == (4, 8 + 16)
+    darker = pixels.copy()
+    black = ~pixels.any(axis=-1)
+    assert black.any()
+    np.testing.assert_array_equal(building.predict(network.trunk, darker), features)
+
+
+def test_black_around_a_cell_does_not_dilute_its_features(network):
+    cell = np.full((16, 16, 3), 120, np.uint8)
+    means = []
+    for side in (16, 32):
+        image = np.zeros((1, 64, 64, 3), np.uint8)
+        image[0, 16 : 16 + side, 16 : 16 + side] = np.tile(cell, (side // 16, side // 16, 1))
+        means.append(building.predict(network.trunk, image)[0])
+    whole = [mean / np.abs(mean).max() for mean in means]
+    assert np.abs(whole[0] - whole[1]).max() < 0.5  # not the factor of four of the areas
+
+
+def test_the_tail_begins_with_standardised_features(network, small_cells):
+    features = trunk.compute_features(network, small_cells)
+    finetuning.train(network, features, small_cells, quiet=True)
+    layer = network.tail.get_layer(building.STANDARDISE)
+    rows = small_cells.rows("train")
+    standardised = np.asarray(layer(features[0][rows]))
+    varies = features[0][rows].std(axis=0) > 1e-3
+    assert np.abs(standardised.mean(axis=0)[varies]).max() < 1e-3
+    assert np.abs(standardised.std(axis=0)[varies] - 1).max() < 1e-2
+    pixels = small_cells.pixels[:4]
+    through_tail = building.predict(network.tail, features[0][:4])
+    np.testing.assert_allclose(building.predict(network.full, pixels), through_tail, atol=1e-4)
+
+
+def test_an_unknown_depth_is_refused_by_name():
+    with pytest.raises(InputError, match="depths names 'block9'"):
+        registry.get("toy").end("block9")
+
+
+@pytest.mark.parametrize("side", [40, 200])
+def test_a_cell_is_cut_out_whatever_its_size_and_place(side):
+    image = np.zeros((450, 450, 3), np.uint8)
+    image[30 : 30 + side, 100 : 100 + side] = 99
+    cut = cut_to_cell(image, 100)
+    inner = round(100 / (1 + CELL_MARGIN))
+    assert cut.shape == (100, 100, 3)
+    assert cut.any(axis=-1).sum() == inner**2
+    assert set(np.unique(cut)) == {0, 99}
