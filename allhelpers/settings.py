@@ -180,6 +180,9 @@ class TrainingSettings(DataSettings):
         description="draw each class, or each class and each of its patients, equally often; size: "
         "weights in the loss under which size tells nothing",
     )
+    balance_by: Literal["draw", "loss"] = Field(
+        "draw", description="how a balance is reached: cells drawn more often, or weighing more"
+    )
     depths: str = Field(
         "", description="blocks whose pooled features the head sees, separated by commas"
     )

@@ -61,10 +61,18 @@ FURTHER = {
         "dropout",
         "label_smoothing",
     ),
+    "past the size trap: balance, and a head on frozen blocks": (
+        "balance",
+        "balance_by",
+        "depths",
+        "pooling",
+        "brighten",
+        "standardise",
+        "weight_decay",
+    ),
     "what the network sees, and the machine": (
         "orientations",
         "tta",
-        "balance",
         "batch_norm_momentum",
         "refit",
         "patience",
@@ -163,6 +171,8 @@ def field_line(kind, name):
 
 def _types(name, annotation):
     """Type of a setting for Python, and its form field for Colab."""
+    if name == "crop":  # a number or a word
+        return "int | str", '["0", "320", "\'cell\'"] {type:"raw", allow-input: true}'
     if typing.get_origin(annotation) is typing.Literal:
         choices = typing.get_args(annotation)
         listed = ", ".join(f'"{choice}"' for choice in choices)

@@ -166,12 +166,13 @@ def train(
 
 def loss_weights(cells: Cells, settings: TrainingSettings) -> np.ndarray | None:
     """How much each training cell counts, where the balance is more than how often it is drawn."""
-    if "size" not in settings.balance:
+    if settings.balance_by == "draw" and "size" not in settings.balance:
         return None
     rows = _rows(cells, settings)[0]
     table = cells.table.iloc[rows].assign(area=cells.areas[rows])
     weights = np.zeros(len(cells.table))
-    weights[rows] = cell_weights(table, settings.balance)
+    balanced = cell_weights(table, settings.balance)
+    weights[rows] = 1 if balanced is None else balanced
     return weights
 
 
@@ -227,7 +228,8 @@ class _Trainer:
     ) -> None:
         self.model, self.settings, self.features = model, settings, features
         self.labels, self.train_rows, self.val_rows = cells.labels(), *_rows(cells, settings)
-        self.shares = balanced_shares(cells.table.iloc[self.train_rows], settings.balance)
+        drawn = settings.balance if settings.balance_by == "draw" else "none"
+        self.shares = balanced_shares(cells.table.iloc[self.train_rows], drawn)
         self.weights = None
         if weights is not None:  # of mean 1, so that they leave the learning rate what it is
             self.weights = (weights / weights[self.train_rows].mean()).astype(np.float32)
