@@ -13,7 +13,14 @@ from . import metrics
 RESULTS = packaged("results")
 
 # In the same folder, with other columns.
-OTHER_TABLES = ("paper", "ablation", "collapse", "optimisers", "activations")
+OTHER_TABLES = (
+    "paper",
+    "ablation",
+    "collapse",
+    "optimisers",
+    "activations",
+    "segmentation",
+)
 
 
 def is_official(compared: pd.DataFrame) -> bool:
