@@ -84,7 +84,7 @@ def test_a_trained_head_is_caught_looking_at_a_mark(hidden, cells, make_settings
     marked = replace(cells, pixels=pixels)
     network = network_of("alexnet", settings, marked)
     features = building.predict(network.trunk, marked.pixels)[np.newaxis]
-    finetuning.train(network, features, marked, settings, quiet=True)
+    finetuning.train(network, features, marked, quiet=True)
     heat = explaining.grad_cam(network, marked.pixels[positive][:16], "all")
     inside, outside = inside_and_outside(heat)
     assert inside > 2 * outside
