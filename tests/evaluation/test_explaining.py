@@ -84,7 +84,7 @@ def test_a_trained_head_is_caught_looking_at_a_mark(hidden, cells, make_settings
     marked = replace(cells, pixels=pixels)
     network = network_of("alexnet", settings, marked)
     features = building.predict(network.trunk, marked.pixels)[np.newaxis]
-    finetuning.train(network, features, marked, settings, quiet=True)
+    finetuning.train(network, features, marked, quiet=True)
     heat = explaining.grad_cam(network, marked.pixels[positive][:16], "all")
     inside, outside = inside_and_outside(heat)
     assert inside > 2 * outside
@@ -92,6 +92,8 @@ def test_a_trained_head_is_caught_looking_at_a_mark(hidden, cells, make_settings
 
 CASES = [(name, "none") for name in ARCHITECTURES]
 CASES += [(name, "default") for name in ARCHITECTURES] + [("mobilenet", "all"), ("alexnet", "all")]
+QUICK = ("mobilenet", "nasnetmobile")  # a chain, and a cut through two layers
+CASES = [pytest.param(*case, marks=[] if case[0] in QUICK else pytest.mark.slow) for case in CASES]
 
 
 @pytest.mark.parametrize(("name", "unfreeze"), CASES)
