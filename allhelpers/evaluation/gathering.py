@@ -208,9 +208,9 @@ def summarize(run_folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> table = summarize([run, run])
+    >>> table = summarize([run, run])  # one run is one run, however often it is named
     >>> table[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()
-    [['mobilenet', 2, 20, 0.7]]
+    [['mobilenet', 1, 10, 0.7]]
     """
     return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
 

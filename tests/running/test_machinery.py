@@ -222,8 +222,11 @@ def test_interrupted_run_says_so_and_goes_on(stubs, tmp_path, monkeypatch, execu
             os.kill(os.getpid(), signal.SIGINT)
         execute(source, *arguments, **more)
 
+    # Workers of pytest-xdist ignore Ctrl-C.
     monkeypatch.setattr(notebooks, "execute", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = command("run", *options(**TOY), "--output", tmp_path / "run")
+    signal.signal(signal.SIGINT, before)
     assert (done.status, done.err.splitlines()[-1]) == (130, "error: interrupted")
     monkeypatch.setattr(notebooks, "execute", execute)
     assert command("run", *options(**TOY), "--output", tmp_path / "run").status == 0
