@@ -1,5 +1,7 @@
 """Fixtures that all tests share."""
 
+import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
+from filelock import FileLock
 
 from allhelpers.data import loading
 from allhelpers.settings import TrainingSettings
@@ -75,7 +78,7 @@ class RealRun:
 
 
 @pytest.fixture(scope="session")
-def real_run(tmp_path_factory, cache):
+def real_run(tmp_path_factory):
     """MobileNet and a classifier on the sample, by the command line: once for all tests."""
     values = {
         "architectures": "mobilenet,svm",
@@ -85,10 +88,17 @@ def real_run(tmp_path_factory, cache):
         "learning_rate": 0.01,
         "sample_cells": 160,
         "input_size": 96,
-        "cache_folder": str(cache),
     }
-    folder = tmp_path_factory.mktemp("real") / "run"
-    done = command("run", *options(**values), "--output", folder)
+    # Parallel workers share the folder above their own: the first makes the run, others wait.
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, printed = base / "real" / "run", base / "real.json"
+    values["cache_folder"] = str(base / "real" / "cache")
+    with FileLock(base / "real.lock"):
+        if not printed.is_file():
+            done = command("run", *options(**values), "--output", folder)
+            printed.write_text(json.dumps(dataclasses.asdict(done)))
+    done = Done(**json.loads(printed.read_text()))
     assert done.status == 0, done.err[-3000:]
     return RealRun(folder, values, done)
 

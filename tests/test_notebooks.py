@@ -168,8 +168,8 @@ def run_folder(tmp_path_factory):
 
 
 # The data split, MobileNet, classifiers and comparison are executed by `real_run`; the sister
-# notebooks have the same code cells, and the collapse is ResNet50's own.
-QUICK = ("0_cells_from_a_smear", "4_optimisers_and_activations", "5_your_own_cells")
+# notebooks have the same code cells, and the studies are tested without notebooks.
+QUICK = ("0_cells_from_a_smear", "5_your_own_cells")
 BY_STAGE = [
     pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow)
     for path in PATHS

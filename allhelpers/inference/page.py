@@ -58,6 +58,7 @@ def page_heading(folder: str | Path) -> str:
 
     Examples
     --------
+    >>> from allhelpers._core.files import write_json
     >>> write_json("net/parameters.json", {"architecture": "vgg16", "classes": ["all", "hem"],
     ...                                    "notes": ["synthetic cells"]})
     >>> for line in page_heading("net").splitlines()[::2]:

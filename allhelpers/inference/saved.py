@@ -54,8 +54,12 @@ def load(path: str | Path) -> Network:
     Examples
     --------
     >>> from allhelpers import training
-    >>> record = training.describe(network, cells, ["synthetic cells"], "ab12", Clock())
-    >>> training.finish(network, "mobilenet", predictions, {}, record)
+    >>> from allhelpers.running import Clock
+    >>> from allhelpers.runs import Result
+    >>> options = {"manifest_sha256": "ab12", "clock": Clock()}
+    >>> record = training.describe(network, cells, ["synthetic cells"], **options)
+    >>> outcome = {"predictions": predictions, "metrics": {}, "record": record}
+    >>> training.finish(network, Result("mobilenet"), **outcome)
     >>> load("mobilenet").classes
     ('all', 'hem')
     """

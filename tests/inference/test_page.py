@@ -4,6 +4,7 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,8 +39,8 @@ def known(trained, run_cells):
 
 
 @pytest.fixture(scope="module")
-def images(cache):
-    return cache / "sample-160"
+def images(real_run):
+    return Path(real_run.values["cache_folder"]) / "sample-160"
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,7 @@ def test_loaded_model_predicts_the_same(trained, small_cells):
     )
 
 
+@pytest.mark.slow
 def test_model_with_a_cut_through_several_layers_is_saved_and_loaded(
     cells, make_settings, tmp_path
 ):

@@ -3,6 +3,7 @@
 import html
 import json
 import shutil
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -139,8 +140,9 @@ def test_predict_writes_probabilities_of_a_folder(mobilenet, tmp_path):
     assert "not for diagnosis" in done.out
 
 
-def test_predict_agrees_with_the_runs_own_predictions(mobilenet, cache, tmp_path):
+def test_predict_agrees_with_the_runs_own_predictions(mobilenet, real_run, tmp_path):
     predictions = mobilenet.predictions().head(5)
+    cache = Path(real_run.values["cache_folder"])
     files = [cache / "sample-160" / file for file in predictions["file"]]
     command("predict", mobilenet.folder, *files, "--output", tmp_path / "out.csv")
     assert pd.read_csv(tmp_path / "out.csv")["p_all"].tolist() == pytest.approx(

@@ -30,7 +30,7 @@ FILES = {
 
 
 # One of each kind of cut; the others are slow.
-QUICK = ("mobilenet", "resnet50", "nasnetmobile")
+QUICK = ("mobilenet", "resnet50")
 EACH = [
     "toy",
     *(
@@ -89,6 +89,7 @@ def test_openvino_gives_kerass_features_at_every_cut(name, eleven, make_settings
     assert difference("openvino", network, eleven.pixels) < TOLERANCE_OF_RANDOM_WEIGHTS
 
 
+@pytest.mark.slow
 def test_half_precision_covers_a_cut_through_two_layers(eleven, make_settings):
     trunk_of_two = network_of("nasnetmobile", make_settings(input_size=75), eleven).trunk
     expected = building.predict(trunk_of_two, eleven.pixels)
