@@ -124,8 +124,13 @@ def _empty_rows(pixels: np.ndarray) -> list[int]:
 
 def pixels_key(sha256: Iterable[str], settings: DataSettings) -> str:
     """SHA-256 of all that decides the pixels of some cells, as 64 hexadecimal digits."""
-    recipe = {"size": settings.size, "crop": settings.crop, "interpolation": "area"}
-    recipe |= {"picture_size": settings.picture_size, "cells": list(sha256)}
+    recipe = {
+        "size": settings.size,
+        "crop": settings.crop,
+        "interpolation": "area",
+        "picture_size": settings.picture_size,
+        "cells": list(sha256),
+    }
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 

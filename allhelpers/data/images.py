@@ -78,7 +78,7 @@ def decode(
 
 def cut_to_cell(image: np.ndarray, size: int) -> np.ndarray:
     """Stretch the cell's own box to one size, so that neither size nor place can be learnt."""
-    lit = image.any(axis=-1)
+    lit = image.max(axis=-1) > 0
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
     box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     inner = round(size / (1 + CELL_MARGIN))

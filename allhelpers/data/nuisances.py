@@ -56,7 +56,7 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     1024.0
     """
     height, width = image.shape[:2]
-    mask = image.any(axis=-1)
+    mask = image.max(axis=-1) > 0
     area = int(mask.sum())
     if not area:
         return np.array([0, 0, 0, 0, 0, 0, 0, height, width, size_in_bytes], np.float32)

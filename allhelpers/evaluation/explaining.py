@@ -183,9 +183,9 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
     (3, 1024)
     """
     if model.pools_depths:
-        batches = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
+        features = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
         none = np.zeros((0, model.trunk.output.shape[-1]), np.float32)
-        return np.concatenate([none, *batches])
+        return np.concatenate([none, *features])
     maps = _maps(model)
     batches = (building.predict(maps, batch) for batch in _batches(model, pixels))
     none = np.zeros((0, maps.output.shape[-1]), np.float32)

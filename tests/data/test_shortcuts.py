@@ -16,7 +16,8 @@ def equal_cells(cells):
     """The sample, with nuisances that tell nothing."""
     random = np.random.default_rng(3)
     measured = cells.nuisances.apply(lambda column: random.normal(100, 10, len(column)))
-    return dataclasses.replace(cells, nuisances=measured)
+    split = np.where(np.arange(len(cells.table)) % 2, "train", "test")
+    return dataclasses.replace(cells, table=cells.table.assign(split=split), nuisances=measured)
 
 
 def planted(cells, nuisance):
@@ -36,10 +37,11 @@ def test_nothing_planted_nothing_named(equal_cells):
 )
 def test_what_is_planted_is_named(equal_cells, nuisance, words):
     table = find_shortcuts(planted(equal_cells, nuisance))
+    table = table[table["fold"] == ""]
     assert words in sentence_of_shortcuts(table)
     strongest = table.loc[table["auroc"].idxmax()]
     assert strongest["nuisance"] == nuisance
-    assert table[table["nuisance"] != nuisance]["auroc"].between(0.2, 0.8).all()
+    assert table[table["nuisance"] != nuisance]["auroc"].between(0.3, 0.7).all()
 
 
 def test_a_shortcut_that_the_test_does_not_share_is_said_to_fail_there(equal_cells):

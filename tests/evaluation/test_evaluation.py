@@ -94,7 +94,8 @@ def test_cells_without_weight_count_as_if_they_were_not_there():
     weighted, fewer = resampling.Patients(table), resampling.Patients(table[kept])
     values = weighted.metrics(np.ones((1, 12)), kept.astype(float))
     expected = fewer.metrics(np.ones((1, 11)))
-    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    plain = [name for name, metric in METRICS.items() if metric.cell_weights is None]
+    np.testing.assert_allclose(values[plain], expected[plain], rtol=1e-12)
 
 
 def test_a_new_metric_is_one_entry(monkeypatch):
@@ -211,4 +212,6 @@ def test_table_shows_every_metric(predictions):
     table = words.table_of_metrics(evaluate(predictions, []))
     assert len(table) == len(METRICS)
     assert table.loc["accuracy", "correct"] == 7
-    assert table["patients_low"].notna().all()
+    # Ten cells of ten sizes cannot be matched, and these have no measured size at all.
+    measured = table[~table.index.str.contains("equal size")]
+    assert measured["patients_low"].notna().all()

@@ -13,7 +13,7 @@ from allhelpers.training import finetuning, trunk
 @pytest.fixture
 def network(small_cells, make_settings):
     settings = make_settings(
-        input_size=64, unfreeze="none", depths="low,middle", pooling="cell", standardise=True,
+        input_size=64, unfreeze="none", depths="block1,block2", pooling="cell", standardise=True,
         weight_decay=0.01, brighten=2.0, epochs=3,
     )  # fmt: skip
     return building.build(registry.get("toy"), settings, Weights("random"), cells=small_cells)
