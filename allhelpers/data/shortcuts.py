@@ -88,8 +88,9 @@ def sentence_of_shortcuts(table: pd.DataFrame) -> str:
     for nuisance, row in strong.reset_index("label", drop=True).iterrows():
         test = row.get("test", np.nan)
         apart |= bool(row["train"] - test > APART)
-        on_test = "" if np.isnan(test) else f", {test:.2f} on the test"
-        named.append(f"{TITLES[str(nuisance)]} (AUROC {row['train']:.2f} on training cells{on_test})")
+        figures = f"AUROC {row['train']:.2f} on training cells"
+        figures += "" if np.isnan(test) else f", {test:.2f} on the test"
+        named.append(f"{TITLES[str(nuisance)]} ({figures})")
     end = (
         "the test does not share it, so that a network that learns it will fail there"
         if apart

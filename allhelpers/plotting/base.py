@@ -60,8 +60,12 @@ def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
 
 
 def arms(table: pd.DataFrame | Mapping, metric: str) -> np.ndarray:
-    """Lengths of an interval's two arms; resampling may leave the value outside of it."""
-    value, low, high = (np.atleast_1d(table[f"{metric}{end}"]) for end in ("", "_low", "_high"))
+    """Lengths of an interval's two arms; resampling may leave the value outside of it.
+
+    Where a class has one test patient there is no interval, and no arm.
+    """
+    columns = (table[f"{metric}{end}"] for end in ("", "_low", "_high"))
+    value, low, high = (np.atleast_1d(np.asarray(column, float)) for column in columns)
     return np.clip(np.array([value - low, high - value], float), 0, None)
 
 

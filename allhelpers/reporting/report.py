@@ -82,7 +82,7 @@ CROSSED = "By patient: trained on patients of one part of the data, tested on pa
 
 COMMAND = "python -m allhelpers run --settings settings.yaml --output NEW_FOLDER"
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.jinja"
-SHOWN_METRICS = ("accuracy", "weighted_f1", "auroc", "brier_score", "patient_accuracy")
+SHOWN_METRICS = ("accuracy", "weighted_f1", "auroc", "auroc_equal_size", "auroc_by_patient")
 
 
 def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
@@ -228,6 +228,7 @@ def _section(result: Result) -> dict[str, Any]:
         # with two classes the metrics say the same
         "classes": _as_html(classes) if len(classes) > 2 else None,
         "patients_in_words": words.sentence_of_patients(metrics),
+        "size_in_words": words.sentence_of_size(metrics["test"]),
         "figures": _figures(result.figures_folder, FIGURES),
     }
 

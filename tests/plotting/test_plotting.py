@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from allhelpers import plotting
 from allhelpers.evaluation import comparison, gathering
-from allhelpers.plotting import studies
+from allhelpers.plotting import base, studies
 from allhelpers.studies import collapse
 from tests.helpers import ROOT, ten_cells, with_p_all, write_run
 
@@ -136,3 +136,9 @@ def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
     assert len(ax.get_yticklabels()) == {"seed": 2, "split": 3}[by]
     first = {"seed": "MobileNet, a:b", "split": "MobileNet, seed 1"}[by]
     assert ax.get_yticklabels()[0].get_text() == first
+
+
+def test_one_test_patient_of_a_class_costs_the_arms_and_not_the_figure():
+    """There is no interval then, in all rows: pandas hands on None."""
+    table = pd.DataFrame({"auroc": [0.8, 0.5], "auroc_low": None, "auroc_high": None})
+    assert np.isnan(base.arms(table, "auroc")).all()
