@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 
 
 def decode_usable(
-    table: pd.DataFrame, members: pd.Series, source: Source, settings: DataSettings
+    table: pd.DataFrame,
+    members: pd.Series,
+    source: Source,
+    settings: DataSettings,
+    *,
+    measured: dict[str, np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray, str, list[str]]:
-    """Decode the cells whose images pass the gate: their table, pixels, key, and notes on others.
+    """Decode the cells whose images pass the gate: table, pixels, key, and notes on others.
 
-    Those are listed in rejected.csv; more than ``settings.max_rejected`` are an `InputError`.
+    What is decoded is measured on the way, if ``measured`` is there to take it, by SHA-256. Images
+    that cannot be used are listed in rejected.csv; more than ``settings.max_rejected`` are an
+    `InputError`.
     """
-    decoding = _Decoding(table["sha256"], members, source, settings)
+    decoding = _Decoding(table["sha256"], members, source, settings, measured)
     pixels, reasons = decoding.run()
     listed = Run(settings.run_folder).rejected_path
     if not reasons:
@@ -73,8 +80,14 @@ class _Decoding:
     """
 
     def __init__(
-        self, sha256: pd.Series, members: pd.Series, source: Source, settings: DataSettings
+        self,
+        sha256: pd.Series,
+        members: pd.Series,
+        source: Source,
+        settings: DataSettings,
+        measured: dict[str, np.ndarray] | None,
     ) -> None:
+        self.measured = measured
         self.listed = list(zip(members, sha256, strict=True))
         self.source, self.settings = source, settings
         self.key = pixels_key(sha256, settings)
@@ -106,7 +119,13 @@ class _Decoding:
             member, sha256 = self.listed[rows[k]]
             try:
                 content = self.source.read(member)
-                pixels[k] = decode_content(content, member, self.settings, sha256)
+
+                def measure(whole: np.ndarray) -> None:
+                    if self.measured is not None and sha256:
+                        nuisances = measure_nuisances(whole, size_in_bytes=len(content))
+                        self.measured[sha256] = nuisances
+
+                pixels[k] = decode_content(content, member, self.settings, sha256, seen=measure)
             except UnusableError as error:
                 self.reasons[rows[k]] = str(error)
 
@@ -140,15 +159,25 @@ def pixels_path(key: str, settings: DataSettings) -> Path:
 
 
 def measure_cells(
-    table: pd.DataFrame, members: pd.Series, source: Source, settings: DataSettings
+    table: pd.DataFrame,
+    members: pd.Series,
+    source: Source,
+    settings: DataSettings,
+    *,
+    known: dict[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
-    """Nuisances of cells whose images are whole, measured once: see `nuisances`."""
+    """Nuisances of cells whose images are whole, measured once: see `nuisances`.
+
+    What is ``known``, by SHA-256, is not read again.
+    """
     listed = list(zip(members, table["sha256"], strict=True))
     recipe = ["nuisances", NAMES, [sha256 for _, sha256 in listed]]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
     path = Path(settings.cache_folder) / "nuisances" / f"{key[:32]}.npy"
 
     def measure(row: int) -> np.ndarray:
+        if known and listed[row][1] in known:
+            return known[listed[row][1]]
         content = source.read(listed[row][0])
         whole = images.decode_whole(content, listed[row][0], picture_size=settings.picture_size)
         return measure_nuisances(whole, size_in_bytes=len(content))
@@ -164,11 +193,23 @@ def measure_cells(
 
 
 def decode_content(
-    content: bytes, name: object, settings: DataSettings, sha256: str | None = None
+    content: bytes,
+    name: object,
+    settings: DataSettings,
+    sha256: str | None = None,
+    *,
+    seen: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Decode the bytes of one image file as a run with these settings does."""
-    size, crop, whole = settings.size, settings.crop, settings.picture_size
-    return images.decode(content, name, size=size, crop=crop, picture_size=whole, sha256=sha256)
+    return images.decode(
+        content,
+        name,
+        size=settings.size,
+        crop=settings.crop,
+        picture_size=settings.picture_size,
+        sha256=sha256,
+        seen=seen,
+    )
 
 
 def decode_file(path: Path, settings: DataSettings) -> np.ndarray:

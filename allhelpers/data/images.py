@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -60,14 +61,17 @@ def decode(
     crop: int | str = 0,
     picture_size: int = IMAGE_SIZE,
     sha256: str | None = None,
+    seen: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Decode one image as RGB, crop it and resize it by pixel area, which does not alias.
 
     ``crop`` and ``picture_size`` count pixels of the image: the side of the central square that is
     kept (or `CELL`: the cell's own box), and what height and width must be; 0: the whole image, and
-    any. Raises `UnusableError`.
+    any. ``seen`` is shown the whole image. Raises `UnusableError`.
     """
     image = decode_whole(content, name, picture_size=picture_size, sha256=sha256)
+    if seen:
+        seen(image)
     if crop == CELL:
         return cut_to_cell(image, size)
     if crop:

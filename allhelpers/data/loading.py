@@ -153,10 +153,11 @@ def prepare(settings: DataSettings) -> Cells:
     members = matching.match(manifest, source)
     classes = manifests.classes(manifest, settings.positive)
     table, notes = choose_cells(manifest, members.notna(), settings)
+    known: dict[str, np.ndarray] = {}
     table, pixels, key, more_notes = decoding.decode_usable(
-        table, members[table.index], source, settings
+        table, members[table.index], source, settings, measured=known
     )
-    measured = decoding.measure_cells(table, members[table.index], source, settings)
+    measured = decoding.measure_cells(table, members[table.index], source, settings, known=known)
     table = table.reset_index(drop=True)
     return Cells(table, pixels, notes + more_notes, key, classes, manifest, measured)
 

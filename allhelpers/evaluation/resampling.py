@@ -155,7 +155,7 @@ def bootstrap(predictions: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataF
     Examples
     --------
     >>> bootstrap(predictions, resamples=100).shape
-    (100, 10)
+    (100, 16)
     """
     patients = Patients(predictions)
     if patients.per_class.min() == 1:

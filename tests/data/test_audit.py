@@ -85,7 +85,15 @@ def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_count
 def test_audit_of_the_sample(cells):
     found = auditing.audit(cells)
     assert 0.7 < auditing.area_auroc(found.areas, "all") < 0.9
-    assert set(found.tables()) == {"counts", "identical", "folds", "sides", "areas", "near"}
+    assert set(found.tables()) == {
+        "counts",
+        "identical",
+        "folds",
+        "sides",
+        "areas",
+        "near",
+        "shortcuts",
+    }
     assert any("a network has to beat that" in sentence for sentence in found.sentences)
 
 
@@ -115,6 +123,7 @@ def test_each_finding_has_its_sentence(changes, sentence):
 
 def test_cells_that_fill_their_images_have_no_area_to_tell(cells):
     filled = replace(cells.take(range(6)), pixels=np.full((6, 8, 8, 3), 9, np.uint8))
+    filled = replace(filled, nuisances=pd.DataFrame())
     assert any("filled to their borders" in text for text in auditing.audit(filled).sentences)
 
 
