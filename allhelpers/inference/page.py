@@ -205,7 +205,7 @@ def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
             share=False,
             prevent_thread_lock=True,
             quiet=True,
-            theme=gr.themes.Default(**FONTS),
+            theme=gr.themes.Default(font=FONTS["font"], font_mono=FONTS["font_mono"]),
         )
     except OSError as error:
         raise InputError(
