@@ -21,11 +21,13 @@ from pydantic import (
     model_validator,
 )
 
+from ._core.constants import IMAGE_SIZE, INPUT_SIZE
 from ._core.errors import InputError
 from ._core.renaming import RENAMED as RENAMED
 from ._core.renaming import renamed
 from .data import splitting
 from .data.splitting import DEFAULT_SEED, HELP
+from .data.weighting import Balance
 from .networks import registry
 from .networks.registry import CLASSICAL, NAMES
 
@@ -35,13 +37,11 @@ Optimizer = Literal["sgd", "adam", "rmsprop", "adagrad", "ftrl"]
 OPTIMISERS = get_args(Optimizer)
 
 Engine = Literal["auto", "keras", "keras-float16", "openvino", "openvino-bfloat16"]
-ENGINES = get_args(Engine)
 
 # The six of the paper's literature.
 Activation = Literal["relu", "tanh", "elu", "sigmoid", "softplus", "softsign"]
 ACTIVATIONS = get_args(Activation)
 
-PAPERS_SIZE = 224  # pixels
 
 LEAST_SIZE = 64
 
@@ -99,7 +99,7 @@ class DataSettings(BaseModel):
     )
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
     picture_size: int = Field(
-        450, ge=0, description="height and width that every picture must have; 0: any"
+        IMAGE_SIZE, ge=0, description="height and width that every picture must have; 0: any"
     )
     crop: int | Literal["cell"] = Field(
         0,
@@ -132,7 +132,7 @@ class DataSettings(BaseModel):
     @property
     def size(self) -> int:
         """Side of the decoded cells, in pixels."""
-        return self.input_size or PAPERS_SIZE
+        return self.input_size or INPUT_SIZE
 
     @property
     def synthetic(self) -> bool:
@@ -175,7 +175,7 @@ class TrainingSettings(DataSettings):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each label that is spread over the classes"
     )
-    balance: Literal["none", "class", "patient", "size", "patient+size"] = Field(
+    balance: Balance = Field(
         "none",
         description="draw each class, or each class and each of its patients, equally often; size: "
         "weights in the loss under which size tells nothing",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.constants import INPUT_SIZE
 from .._core.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Architecture:
     top_gmacs: float
     weights_url: str
     weights_md5: str | None = None
-    input_size: int = 224
+    input_size: int = INPUT_SIZE
     converter: str | None = None
     kept_as: str | None = None
 
@@ -90,7 +91,7 @@ class Architecture:
         """Name of the ImageNet file in Keras's cache folder."""
         return self.kept_as or self.weights_url.rsplit("/", 1)[1]
 
-    def build(self, input_size: int = 224) -> keras.Model:
+    def build(self, input_size: int = INPUT_SIZE) -> keras.Model:
         """Build the Keras backbone without its classification layer, with random weights."""
         builder = find(self.builder)
         return builder(weights=None, include_top=False, input_shape=(input_size, input_size, 3))
