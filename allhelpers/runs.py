@@ -10,6 +10,7 @@
       <method>/parameters.json        every setting, seed, versions, hashes of manifest and weights
                history.csv            one row per epoch
                predictions.csv        one row per cell of validation and test
+               held_out.csv           the same of training cells, by heads that have not met them
                metrics.json           each metric with its interval
                model.keras            pixels in, probabilities out
                figures/*.webp         what the notebook has shown, for the report
@@ -104,6 +105,7 @@ class Result:
         self.metrics_path = self.folder / "metrics.json"
         self.history_path = self.folder / "history.csv"
         self.predictions_path = self.folder / "predictions.csv"
+        self.held_out_path = self.folder / "held_out.csv"
         self.checkpoint_path = self.folder / "checkpoint.npz"
         self.card_path = self.folder / "model_card.md"
         self.figures_folder = self.folder / "figures"
@@ -136,6 +138,12 @@ class Result:
 
         table = pd.read_csv(self.predictions_path, dtype=AS_TEXT, keep_default_na=False)
         return table if split is None else table[table["split"] == split]
+
+    def held_out(self) -> pd.DataFrame:
+        """Predictions of training cells by heads that have not met their patients."""
+        import pandas as pd
+
+        return pd.read_csv(self.held_out_path, dtype=AS_TEXT, keep_default_na=False)
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Keep the epochs so far."""

@@ -27,7 +27,7 @@ from ._core.renaming import RENAMED as RENAMED
 from ._core.renaming import renamed
 from .data import splitting
 from .data.splitting import DEFAULT_SEED, HELP
-from .data.weighting import Balance
+from .data.weighting import Balance, ChooseBy
 from .networks import registry
 from .networks.registry import CLASSICAL, NAMES
 
@@ -201,11 +201,33 @@ class TrainingSettings(DataSettings):
     refit: bool = Field(
         False, description="train on the validation cells too, once the settings have been chosen"
     )
+    refit_all: bool = Field(
+        False,
+        description="train the head that is saved on all cells, the test's too, once they have "
+        "given their figures",
+    )
+    calibrate: bool = Field(
+        False,
+        description="correct the probabilities by a temperature, on cells of patients that the "
+        "network has not met",
+    )
+    sensitivity: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the positive class's cells that shall be found: sets the threshold; "
+        "0: the most probable class",
+    )
     patience: int = Field(
         0,
         ge=0,
         description="stop when validation has not improved for so many epochs, and keep the best; "
         "0: never",
+    )
+    choose_by: ChooseBy = Field(
+        "loss",
+        description="figure of validation by which patience keeps an epoch; by_patient: patients "
+        "weigh the same; equal_size: at equal size of the cells",
     )
     feature_dtype: Literal["auto", "float16", "float32"] = Field(
         "auto", description="precision of cached features"
@@ -235,7 +257,14 @@ class TrainingSettings(DataSettings):
             )
         if self.standardise and self.unfreeze != "none":
             raise InputError("standardise belongs to a head on frozen blocks: set unfreeze = none.")
+        if self.refit_all and self.unfreeze != "none":
+            raise InputError("refit_all belongs to a head on frozen blocks: set unfreeze = none.")
         return self
+
+    @property
+    def needs_held_out(self) -> bool:
+        """Whether something is decided on cells whose patients the network has not met."""
+        return self.calibrate or self.sensitivity > 0
 
     def deciding(self) -> dict:
         """Settings that decide a training, without those that only say where things are."""
@@ -353,6 +382,9 @@ class ClassicalSettings(DataSettings):
     refit: bool = Field(
         False, description="train on the validation cells too, once the settings have been chosen"
     )
+    choose_by: ChooseBy = Field(
+        "weighted_f1", description="figure of validation by which hyper-parameters are chosen"
+    )
 
     @property
     def names(self) -> list[str]:
@@ -368,6 +400,38 @@ class ClassicalSettings(DataSettings):
                 f"{odd[0]!r} is not a classical classifier: choose from {', '.join(CLASSICAL)}."
             )
         return classifiers
+
+
+class EnsembleSettings(DataSettings):
+    """Which networks of a run are joined, and what is decided of the ensemble."""
+
+    members: str = Field(
+        ",".join(PAPERS_THREE), description="networks of this run folder, separated by commas"
+    )
+    calibrate: bool = Field(
+        True,
+        description="correct the probabilities by a temperature, on cells of patients that the "
+        "networks have not met",
+    )
+    sensitivity: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the positive class's cells that shall be found: sets the threshold; "
+        "0: the most probable class",
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """The networks as a list of names."""
+        return [name.strip() for name in self.members.split(",")]
+
+    @field_validator("members")
+    @classmethod
+    def _networks(cls, members: str) -> str:
+        for name in members.split(","):
+            registry.get(name.strip())
+        return members
 
 
 class ComparisonSettings(DataSettings):

@@ -132,7 +132,7 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
         # The largest first, each to the part that holds least; the seed breaks ties.
         order = {group: place for place, group in enumerate(drawing_order(load.index, seed))}
         for group in sorted(load.index.difference(list(dealt)), key=lambda g: (-load[g], order[g])):  # noqa: B023
-            dealt[group] = int(filled.idxmin())
+            dealt[group] = 1 + int(filled.to_numpy().argmin())
             filled[dealt[group]] += load[group]
     return groups.map(dealt)
 

@@ -49,12 +49,19 @@ def stated_for_truth(predictions: pd.DataFrame) -> np.ndarray:
     return stated(predictions)[np.arange(len(predictions)), columns]
 
 
-def predicted_labels(predictions: pd.DataFrame) -> pd.Series:
-    """Class of each cell: the most probable one, of equals the first."""
-    classes = np.array(classes_of(predictions), dtype=object)
-    return pd.Series(
-        classes[stated(predictions).argmax(axis=1)], index=predictions.index, dtype=object
-    )
+def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) -> pd.Series:
+    """Class of each cell: the most probable one, of equals the first.
+
+    With a threshold it is the positive class from that probability on, below it the most probable
+    of the others.
+    """
+    classes, probabilities = np.array(classes_of(predictions), dtype=object), stated(predictions)
+    if threshold is None:
+        chosen = probabilities.argmax(axis=1)
+    else:
+        others = 1 + probabilities[:, 1:].argmax(axis=1)
+        chosen = np.where(probabilities[:, 0] >= threshold, 0, others)
+    return pd.Series(classes[chosen], index=predictions.index, dtype=object)
 
 
 def patients_of(predictions: pd.DataFrame) -> pd.Series:

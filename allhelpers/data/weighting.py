@@ -15,6 +15,17 @@ import pandas as pd
 Balance = Literal["none", "class", "patient", "size", "patient+size"]
 BALANCES: tuple[str, ...] = get_args(Balance)
 
+# Figures of validation, by which an epoch or a set of hyper-parameters is chosen.
+ChooseBy = Literal[
+    "loss",
+    "weighted_f1",
+    "weighted_f1_by_patient",
+    "weighted_f1_equal_size",
+    "auroc",
+    "auroc_by_patient",
+    "auroc_equal_size",
+]
+
 # Quantile bins of the nuisance within which classes are matched: enough to take out its effect, few
 # enough that bins of some hundred cells hold both classes.
 BINS = 12

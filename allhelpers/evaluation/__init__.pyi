@@ -2,6 +2,7 @@ __all__ = [
     "METRICS",
     "beside_paper",
     "bootstrap",
+    "calibrate",
     "compare",
     "compare_methods",
     "compare_pairs",
@@ -40,6 +41,7 @@ from .gathering import stages as stages
 from .gathering import summarize as summarize
 from .metrics import evaluate as evaluate
 from .metrics import measure as measure
+from .operating import calibrate as calibrate
 from .published import beside_paper as beside_paper
 from .published import measured as measured
 from .resampling import bootstrap as bootstrap

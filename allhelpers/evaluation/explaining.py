@@ -46,12 +46,15 @@ def grad_cam(model: Network, pixels: np.ndarray, label: str) -> np.ndarray:
     The score is the logarithm of the odds of the class against all others, from the layer before
     softmax: softmax knows only differences of scores, so one score alone says nothing. The maps are
     coarse (7 x 7 for images of 224 pixels), and belong to the cell as it is, also where the
-    settings average over orientations. They are all 0 where nothing speaks for the class.
+    settings average over orientations; those of an ensemble are the mean of its members'. They are
+    all 0 where nothing speaks for the class.
     """
     if label not in model.classes:
         raise InputError(
             f"{label!r} is not a class of this model: choose from {', '.join(model.classes)}."
         )
+    if model.members:
+        return _scaled(np.mean([grad_cam(each, pixels, label) for each in model.members], axis=0))
     size, column = model.settings.size, model.classes.index(label)
     heat = [np.zeros((0, size, size), np.float32)]
     for batch in _batches(model, pixels):
@@ -182,6 +185,8 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
     >>> embed(network, cells.pixels[:3]).shape
     (3, 1024)
     """
+    if model.members:
+        return np.concatenate([embed(each, pixels) for each in model.members], axis=1)
     if model.pools_depths:
         features = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
         none = np.zeros((0, model.trunk.output.shape[-1]), np.float32)
@@ -193,7 +198,7 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
 
 
 # Building and tracing takes seconds, and a page asks for one cell after the other.
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _maps(model: Network) -> keras.Model:
     """From pixels to the last feature maps; its layers are the model's own."""
     assert model.backbone is not None  # a head alone has none, and looks at nothing
@@ -201,7 +206,7 @@ def _maps(model: Network) -> keras.Model:
     return keras.Model(pixels, model.backbone(building.prepared(model, pixels)))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _depths(model: Network) -> keras.Model:
     """From pixels to the maps of every depth, and to the features that are pooled from them."""
     assert model.backbone is not None
@@ -218,7 +223,9 @@ def scores(model: Network, features: np.ndarray | tf.Tensor) -> tf.Tensor:
     *before, last = model.tail.layers[names.index("pool") + 1 if "pool" in names else 1 :]
     for layer in before:
         features = layer(features)
-    return features @ last.kernel + last.bias
+    return (
+        features if isinstance(last, keras.layers.Softmax) else features @ last.kernel + last.bias
+    )
 
 
 def _batches(model: Network, pixels: np.ndarray) -> Iterator[np.ndarray]:

@@ -152,7 +152,33 @@ def _one_class(predictions: pd.DataFrame, label: str) -> dict:
     }
 
 
-def evaluate(predictions: pd.DataFrame, notes: list[str]) -> dict:
+def at_threshold(
+    predictions: pd.DataFrame, threshold: float, *, resamples: int = RESAMPLES
+) -> dict:
+    """Sensitivity and specificity of the positive class at a threshold, with both intervals."""
+    positive = tables.classes_of(predictions)[0]
+    truth = (predictions["label"] == positive).to_numpy()
+    called = (tables.predicted_labels(predictions, threshold) == positive).to_numpy()
+    patients = resampling.Patients(predictions)
+    drawn = patients.draws(resamples)
+    entries: dict = {"threshold": threshold}
+    for name, group, right in (
+        ("sensitivity", truth, truth & called),
+        ("specificity", ~truth, ~truth & ~called),
+    ):
+        entry = proportion(right.sum(), group.sum())
+        with np.errstate(invalid="ignore"):
+            shares = drawn @ patients.sums(right) / (drawn @ patients.sums(group))
+        if group.any() and patients.per_class.min() > 1:
+            low, high = np.quantile(shares, LIMITS)
+            entry |= {"patients_low": float(low), "patients_high": float(high)}
+        entries[name] = entry
+    return entries
+
+
+def evaluate(
+    predictions: pd.DataFrame, notes: list[str], *, threshold: float | None = None
+) -> dict:
     """What metrics.json holds.
 
     Parameters
@@ -161,6 +187,8 @@ def evaluate(predictions: pd.DataFrame, notes: list[str]) -> dict:
         Cells of validation and test. Only the test is resampled.
     notes : list of str
         What must be said beside every figure.
+    threshold : float, optional
+        From `calibrate`: sensitivity and specificity there are measured too.
 
     Returns
     -------
@@ -178,6 +206,9 @@ def evaluate(predictions: pd.DataFrame, notes: list[str]) -> dict:
         split: measure(group, RESAMPLES if split == "test" else 0)
         for split, group in predictions.groupby("split")
     }
+    if threshold is not None and "test" in splits:
+        test = predictions[predictions["split"] == "test"]
+        splits["test"]["operating_point"] = at_threshold(test, threshold)
     intervals = {
         "low, high": f"Wilson, {CONFIDENCE:.0%}; cells taken as independent",
         "patients_low, patients_high": f"bootstrap of patients, {CONFIDENCE:.0%}, "

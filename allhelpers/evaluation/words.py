@@ -179,12 +179,40 @@ def sentence_of_size(measured: dict) -> str:
         return ""
     lost = plain["value"] - equal["value"]
     gained = max(plain["value"] - 0.5, 1e-9)
+    at_equal_size = f"On cells of equal size the AUROC is {_with_interval(equal)}"
     if lost < LEAST_LOST:
-        return f"On cells of equal size the AUROC is {equal['value']:.2f}: size is not what counts."
+        return f"{at_equal_size}: size is not what counts."
     share = "most" if lost > gained / 2 else "much"
+    return f"{at_equal_size}, not {plain['value']:.2f}: {share} of the figure is the cell's size."
+
+
+def _with_interval(entry: Mapping) -> str:
+    if entry.get("patients_low") is None:
+        return f"{entry['value']:.2f}"
+    low, high = entry["patients_low"], entry["patients_high"]
+    return f"{entry['value']:.2f} ({low:.2f} to {high:.2f} over patients)"
+
+
+def sentence_of_calibration(record: Mapping, measured: Mapping) -> str:
+    """What was decided on cells that the network had not met, and what it costs on the test."""
+    decided = record.get("calibration") or {}
+    if not decided.get("cells"):
+        return ""
+    text = (
+        f"Calibrated on {counted(decided['cells'], 'cell')} of "
+        f"{counted(decided['patients'], 'patient')} that the network had not met: temperature "
+        f"{decided['temperature']:.2f}."
+    )
+    point = measured.get("operating_point")
+    if point is None:
+        return text
+    sensitivity, specificity = (
+        _with_interval(point[name]) for name in ("sensitivity", "specificity")
+    )
     return (
-        f"On cells of equal size the AUROC is {equal['value']:.2f}, not {plain['value']:.2f}: "
-        f"{share} of the figure is the cell's size."
+        f"{text} For a wanted sensitivity of {decided['wanted']:.2f} a cell is called positive "
+        f"from {point['threshold']:.2f} on; on the test that gives sensitivity {sensitivity} and "
+        f"specificity {specificity}."
     )
 
 

@@ -7,13 +7,19 @@ __all__ = [
     "export",
     "launch_page",
     "load",
+    "mean_predictions",
+    "open_members",
     "page_heading",
     "predict",
     "probabilities",
     "reference_cells",
     "serve",
+    "write_ensemble",
 ]
 
+from .ensembles import mean_predictions as mean_predictions
+from .ensembles import open_members as open_members
+from .ensembles import write_ensemble as write_ensemble
 from .exporting import export as export
 from .page import build_page as build_page
 from .page import launch_page as launch_page

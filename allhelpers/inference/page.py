@@ -70,7 +70,7 @@ def page_heading(folder: str | Path) -> str:
     result = Result(folder)
     record = result.record()
     classes = " or ".join(map(manifests.class_title, record["classes"]))
-    lines = [f"# {registry.get(record['architecture']).title}: {classes}?", f"**{RESEARCH_ONLY}**"]
+    lines = [f"# {registry.title_of(record['architecture'])}: {classes}?", f"**{RESEARCH_ONLY}**"]
     if result.metrics_path.is_file():
         metrics = result.metrics()["test"]
         lines.append(f"On its {metrics['accuracy']['cells']:,} test cells: {_measured(metrics)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import h5py
 from .._core import files
 from .._core.errors import InputError
 from ..networks import building, hdf5, registry
+from ..networks.ensemble import join
 from ..runs import Result
 from ..settings import TrainingSettings, validate
 
@@ -72,16 +74,25 @@ def load(path: str | Path) -> Network:
             "use an unchanged run."
         )
     _check_members(path)
-    name, classes = record["architecture"], tuple(map(str, record["classes"]))
-    settings = validate(TrainingSettings, record["settings"])
-    network = building.build(registry.get(name), settings, None, classes=classes)
+    name = record["architecture"]
+    network = _built(record)
     try:
         network.full.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(
             f"{path} does not hold the weights of {name} ({error}): use an unchanged run."
         ) from error
-    return network
+    return replace(network, threshold=(record.get("calibration") or {}).get("threshold"))
+
+
+def _built(record: dict[str, Any]) -> Network:
+    """The network that a record describes, without its weights."""
+    classes = tuple(map(str, record["classes"]))
+    members = [_built({**member, "classes": classes}) for member in record.get("members") or ()]
+    if record["architecture"] == registry.ENSEMBLE:
+        return join(members)
+    settings = validate(TrainingSettings, record["settings"])
+    return building.build(registry.get(record["architecture"]), settings, None, classes=classes)
 
 
 def _record(result: Result, path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ __all__ = [
     "fetch",
     "get",
     "head_alone",
+    "join",
     "locate",
     "predict",
     "title_of",
@@ -19,6 +20,7 @@ from .building import build as build
 from .building import device as device
 from .building import head_alone as head_alone
 from .building import predict as predict
+from .ensemble import join as join
 from .pretrained import Weights as Weights
 from .pretrained import fetch as fetch
 from .pretrained import locate as locate

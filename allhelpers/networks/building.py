@@ -84,6 +84,11 @@ class Network:
         all layers.
     backbone : keras.Model or None
         Preprocessed pixels to the last feature maps, of the same layers; ``None`` for a head alone.
+    members : tuple of Network
+        Of an ensemble; empty for a single network.
+    threshold : float or None
+        Probability of the positive class from which on a cell is called positive; ``None``: the
+        most probable class.
 
     Examples
     --------
@@ -100,15 +105,24 @@ class Network:
     tail: keras.Model
     full: keras.Model
     backbone: keras.Model | None = None
+    members: tuple[Network, ...] = ()
+    threshold: float | None = None
 
     @property
     def pools_depths(self) -> bool:
         """Whether the head sees pooled features of several blocks, or of the cell alone."""
         return pools_depths(self.settings)
 
+    def set_temperature(self, temperature: float) -> None:
+        """Divide the scores before softmax: above 1 probabilities become more even."""
+        if self.settings.calibrate:
+            variance = self.tail.get_layer(TEMPERATURE).moving_variance
+            variance.assign(np.full(variance.shape, temperature**2 - EPSILON))
+
     def parameters(self) -> dict[str, int]:
         """Count the model's numbers: ``total`` and ``trained``."""
-        trained = sum(int(np.prod(w.shape)) for w in self.tail.trainable_weights)
+        tails = [member.tail for member in self.members] or [self.tail]
+        trained = sum(int(np.prod(w.shape)) for tail in tails for w in tail.trainable_weights)
         return {"total": self.full.count_params(), "trained": trained}
 
 
@@ -274,7 +288,7 @@ def _head(settings: TrainingSettings, classes: tuple[str, ...]) -> Head:
     """A fully connected layer with softmax; before it what the settings ask for."""
     layers: list[keras.Layer] = []
     if settings.standardise:
-        layers.append(standardiser())
+        layers.append(scaler(STANDARDISE))
     if settings.hidden_units:
         hidden = keras.layers.Dense(
             settings.hidden_units, activation=settings.activation, name="hidden"
@@ -282,20 +296,27 @@ def _head(settings: TrainingSettings, classes: tuple[str, ...]) -> Head:
         layers.append(hidden)
     if settings.dropout:
         layers.append(keras.layers.Dropout(settings.dropout, name="dropout"))
-    options = {"activation": "softmax", "dtype": "float32", "name": "probabilities"}
+    options: dict[str, Any] = {"dtype": "float32"}
     if settings.weight_decay:
         options["kernel_regularizer"] = keras.regularizers.L2(settings.weight_decay)
-    layers.append(keras.layers.Dense(len(classes), **options))
+    if settings.calibrate:
+        layers.append(keras.layers.Dense(len(classes), name="scores", **options))
+        layers.append(scaler(TEMPERATURE))
+        layers.append(keras.layers.Softmax(name="probabilities", dtype="float32"))
+    else:
+        options |= {"activation": "softmax", "name": "probabilities"}
+        layers.append(keras.layers.Dense(len(classes), **options))
     return lambda inputs: functools.reduce(lambda outputs, layer: layer(outputs), layers, inputs)
 
 
-STANDARDISE = "standardise_features"
+STANDARDISE, TEMPERATURE = "standardise_features", "temperature"
+EPSILON = 1e-8  # which the layer adds to a variance
 
 
-def standardiser() -> keras.Layer:
-    """A layer that subtracts means and divides by deviations, which are measured once."""
+def scaler(name: str) -> keras.Layer:
+    """A layer that subtracts means and divides by deviations, which are measured, not trained."""
     return keras.layers.BatchNormalization(
-        center=False, scale=False, epsilon=1e-8, trainable=False, name=STANDARDISE
+        center=False, scale=False, epsilon=EPSILON, trainable=False, name=name, dtype="float32"
     )
 
 

@@ -330,7 +330,10 @@ CLASSICAL = {
     "mlp": "feed-forward network",
 }
 
-NAMES = (*ARCHITECTURES, *CLASSICAL)
+# The mean of the networks that are named beside it.
+ENSEMBLE, ENSEMBLE_TITLE = "ensemble", "ensemble"
+
+NAMES = (*ARCHITECTURES, *CLASSICAL, ENSEMBLE)
 
 
 def title_of(name: str) -> str:
@@ -354,6 +357,8 @@ def title_of(name: str) -> str:
     >>> title_of("svm")
     'support vector machine'
     """
+    if name == ENSEMBLE:
+        return ENSEMBLE_TITLE
     return CLASSICAL.get(name) or get(name).title
 
 

@@ -45,15 +45,14 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
     result, cells = run.result(name), run.manifest()
     record, metrics = result.record(), result.metrics()
     shared = len(splitting.shared_patients(cells))
-    unfreeze = record["settings"]["unfreeze"]
     template = jinja2.Environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     card = template.render(
         record,
-        title=registry.get(name).title,
+        title=registry.title_of(name),
         class_titles=[class_title(label) for label in record["classes"]],
         warning=RESEARCH_ONLY,
         weights=record["weights"]["label"],
-        trained_part="the new head only" if unfreeze == "none" else f"from {record['cut']} upwards",
+        trained_part=_trained_part(record),
         versions=", ".join(f"{package} {v}" for package, v in record["versions"].items()),
         data=run.data(),
         counts=splitting.describe_splits(cells).to_dict("records"),
@@ -62,9 +61,18 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
         else "No patient stands on two sides.",
         metrics=[_row(metric.title, metrics["test"][key]) for key, metric in METRICS.items()],
         patients=words.sentence_of_patients(metrics),
+        size=words.sentence_of_size(metrics["test"]),
+        decided=words.sentence_of_calibration(record, metrics["test"]),
     )
     write_text(result.card_path, card + "\n")
     return result.card_path
+
+
+def _trained_part(record: dict) -> str:
+    if record.get("members"):
+        return "the members', each on its own"
+    alone = record["settings"]["unfreeze"] == "none"
+    return "the new head only" if alone else f"from {record['cut']} upwards"
 
 
 def _row(title: str, entry: dict) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._core import machine
 from ..networks import registry
-from ..settings import ClassicalSettings
+from ..settings import ClassicalSettings, EnsembleSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ NOTEBOOK = 20  # seconds: a kernel, TensorFlow, evaluation, figures
 
 def seconds(
     name: str,
-    settings: TrainingSettings | ClassicalSettings,
+    settings: TrainingSettings | ClassicalSettings | EnsembleSettings,
     *,
     cells: int,
     training_cells: int,
@@ -39,6 +39,8 @@ def seconds(
     cores = cores or os.cpu_count() or 1
     if isinstance(settings, ClassicalSettings):
         return NOTEBOOK + CLASSICAL * cells / cores
+    if isinstance(settings, EnsembleSettings):
+        return 2 * NOTEBOOK
     gpu = bool(machine.gpu()) if gpu is None else gpu
     rate = PER_GPU if gpu else PER_CORE * cores
     architecture = registry.get(name)
@@ -50,13 +52,14 @@ def seconds(
 
 
 def estimate(
-    methods: Mapping[str, TrainingSettings | ClassicalSettings], table: pd.DataFrame
+    methods: Mapping[str, TrainingSettings | ClassicalSettings | EnsembleSettings],
+    table: pd.DataFrame,
 ) -> str:
     """Estimate several methods, in words.
 
     Parameters
     ----------
-    methods : mapping of str to TrainingSettings or ClassicalSettings
+    methods : mapping of str to the settings of its notebook
     table : DataFrame
         The cells in use, with their column split.
 

@@ -18,13 +18,14 @@ from ..data.own_cells import FOLDERS
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..networks import pretrained, registry
 from ..networks.pretrained import RANDOM_NOTE
-from ..networks.registry import CLASSICAL
+from ..networks.registry import CLASSICAL, ENSEMBLE
 from ..runs import Run
 from ..settings import (
     PER_ARCHITECTURE,
     ClassicalSettings,
     ComparisonSettings,
     DataSettings,
+    EnsembleSettings,
     RunSettings,
     TrainingSettings,
     validate,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 ROOT = home()
 NOTEBOOKS = packaged("notebooks")
+ENSEMBLE_NOTEBOOK = f"2_{ENSEMBLE}"
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +81,21 @@ class Plan:
         steps = [("1_data_split", _only(DataSettings, self.common))]
         classifiers = [name for name in self.methods if name in CLASSICAL]
         for name, own in self.methods.items():
-            if name not in CLASSICAL:
+            if name in self.networks:
                 steps.append((f"2_{name}", _only(TrainingSettings, {**self.common, **own})))
+        if ENSEMBLE in self.methods:
+            given = {**self.common, **self.methods[ENSEMBLE], "members": ",".join(self.networks)}
+            steps.append((ENSEMBLE_NOTEBOOK, _only(EnsembleSettings, given)))
         if classifiers:
             given = {**self.common, **self.methods[classifiers[0]]}
             given["classifiers"] = ",".join(classifiers)
             steps.append(("2_classical", _only(ClassicalSettings, given)))
         return [*steps, ("3_comparison", _only(ComparisonSettings, self.common))]
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks among the methods, which an ensemble joins."""
+        return [name for name in self.methods if name not in (*CLASSICAL, ENSEMBLE)]
 
     @property
     def default_folder(self) -> Path:
@@ -115,11 +125,13 @@ class Plan:
         }
         return {**self.common, **each}
 
-    def settings_of(self, method: str) -> TrainingSettings | ClassicalSettings:
+    def settings_of(self, method: str) -> TrainingSettings | ClassicalSettings | EnsembleSettings:
         """Settings that the notebook of one network, or of the classifiers, will have."""
         given = {**self.common, **self.methods[method]}
         if method in CLASSICAL:
             return ClassicalSettings(**_only(ClassicalSettings, given))
+        if method == ENSEMBLE:
+            return EnsembleSettings(**_only(EnsembleSettings, given))
         size = given.get("input_size") or registry.get(method).input_size
         return TrainingSettings(**_only(TrainingSettings, {**given, "input_size": size}))
 
@@ -176,7 +188,8 @@ class Plan:
         for number, (name, given) in enumerate(self.steps, 1):
             label, source = f"{number}/{len(self.steps)} {name}", _source(name)
             given = _placed(given, folder)
-            stale = name == "3_comparison" and anything_new  # it shows what the others have left
+            # These show what the others have left.
+            stale = name in (ENSEMBLE_NOTEBOOK, "3_comparison") and anything_new
             if not stale and notebooks.is_finished(source, folder, given):
                 logger.info("%s: finished already, not run again", label)
                 continue
@@ -221,6 +234,11 @@ def plan_run(values: Mapping[str, Any]) -> Plan:
     common = {name: value for name, value in values.items() if name not in PER_ARCHITECTURE}
     own = {name: value for name, value in values.items() if name in PER_ARCHITECTURE}
     methods = {name: _method(name, common, per_architecture(own, name)) for name in base.names}
+    if ENSEMBLE in methods and len(set(methods) - {ENSEMBLE, *CLASSICAL}) < 2:
+        raise InputError(
+            "An ensemble joins two networks or more: name them too, as in "
+            "--architectures mobilenet,vgg16,ensemble."
+        )
     common |= {"architectures": ",".join(base.names), **_absolute_paths(common)}
     return Plan(common, methods, place, overwrite)
 
@@ -229,6 +247,8 @@ def _method(name: str, common: dict[str, Any], own: dict[str, Any]) -> dict[str,
     """One method's own settings, checked, its weights found."""
     if name in CLASSICAL:
         return _only(ClassicalSettings, own)
+    if name == ENSEMBLE:
+        return _only(EnsembleSettings, {"calibrate": True, **own})
     checked = validate(TrainingSettings, {**_only(DataSettings, common), **own})
     architecture = registry.get(name)
     architecture.cut(checked.unfreeze)

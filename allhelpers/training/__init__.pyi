@@ -8,9 +8,11 @@ __all__ = [
     "feature_importance",
     "finish",
     "handcrafted_features",
+    "held_out_predictions",
     "optimizer",
     "predict_cells",
     "predict_classifier",
+    "refit_on_all",
     "train",
     "train_classifier",
     "write_classifier",
@@ -22,6 +24,8 @@ from .classical import handcrafted_features as handcrafted_features
 from .classical import predict_classifier as predict_classifier
 from .classical import train_classifier as train_classifier
 from .classical import write_classifier as write_classifier
+from .crossfitting import held_out_predictions as held_out_predictions
+from .crossfitting import refit_on_all as refit_on_all
 from .diagnostics import diagnose as diagnose
 from .finetuning import balanced_shares as balanced_shares
 from .finetuning import optimizer as optimizer

@@ -127,9 +127,14 @@ def settings_in(path: Path) -> dict[str, Any] | None:
 
 
 def best_epoch(history: list[dict] | pd.DataFrame) -> int:
-    """Epoch with the lowest validation loss, the first of several; 0 without any."""
-    losses = pd.DataFrame(history, columns=["epoch", "val_loss"]).dropna()
-    return int(losses["epoch"].iloc[losses["val_loss"].argmin()]) if len(losses) else 0
+    """Epoch that validation likes best, the first of several; 0 without any.
+
+    By the figure that the settings name (``val_score``, the highest), else by the lowest loss.
+    """
+    table = pd.DataFrame(history, columns=["epoch", "val_loss", "val_score"])
+    scores = table["val_score"] if table["val_score"].notna().any() else -table["val_loss"]
+    known = table.assign(score=scores.astype(float)).dropna(subset="score")
+    return int(known["epoch"].iloc[known["score"].argmax()]) if len(known) else 0
 
 
 def chosen_epoch(history: pd.DataFrame, patience: int) -> int:

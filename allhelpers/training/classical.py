@@ -31,6 +31,7 @@ from .._core.machine import versions
 from ..data import tables
 from ..networks import registry
 from ..runs import Run
+from . import choosing
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -193,8 +194,8 @@ def train_classifier(
     -------
     model : sklearn.pipeline.Pipeline
     tried : DataFrame
-        One row per combination: its hyper-parameters and the weighted F1 of the validation cells,
-        the best first.
+        One row per combination: its hyper-parameters and the figure of the validation cells that
+        chooses (``settings.choose_by``), the best first.
 
     Examples
     --------
@@ -211,14 +212,25 @@ def train_classifier(
     rows = np.concatenate([train_rows, valid_rows])
     side = np.repeat([-1, 0], [len(train_rows), len(valid_rows)])  # -1: never validates
     labels = cells.table["label"].to_numpy()
+
+    def score(model: Pipeline, features: pd.DataFrame, _: np.ndarray) -> float:
+        places = features.index.to_numpy()
+        return choosing.score(_tabulated(model, features, cells, places), settings.choose_by)
+
+    plain = settings.choose_by == "weighted_f1"  # which needs no probabilities
     search = GridSearchCV(
-        pipeline, grid, scoring="f1_weighted", cv=PredefinedSplit(side), refit=False, n_jobs=-1
+        pipeline,
+        grid,
+        scoring="f1_weighted" if plain else score,
+        cv=PredefinedSplit(side),
+        refit=False,
+        n_jobs=-1,
     )
-    search.fit(measured.iloc[rows], labels[rows])
-    scores = search.cv_results_["mean_test_score"]
-    tried = pd.DataFrame(search.cv_results_["params"]).assign(valid_weighted_f1=scores)
-    tried = tried.rename(columns=lambda column: column.split("__")[-1])
-    tried = tried.sort_values("valid_weighted_f1", ascending=False, kind="stable")
+    search.fit(measured.reset_index(drop=True).iloc[rows], labels[rows])
+    scores, column = search.cv_results_["mean_test_score"], f"valid_{settings.choose_by}"
+    tried = pd.DataFrame(search.cv_results_["params"]).assign(**{column: scores})
+    tried = tried.rename(columns=lambda name: name.split("__")[-1])
+    tried = tried.sort_values(column, ascending=False, kind="stable")
     fitted = rows if settings.refit else train_rows
     model = pipeline.set_params(**search.best_params_).fit(measured.iloc[fitted], labels[fitted])
     return model, tried.reset_index(drop=True)
@@ -252,9 +264,14 @@ def predict_classifier(
     """
     splits = ("test",) if refit else ("valid", "test")
     rows = np.concatenate([cells.rows(split) for split in splits])
-    probabilities = model.predict_proba(measured.iloc[rows])
+    return _tabulated(model, measured.iloc[rows], cells, rows)
+
+
+def _tabulated(
+    model: Pipeline, features: pd.DataFrame, cells: Cells, rows: np.ndarray
+) -> pd.DataFrame:
     order = [list(model.classes_).index(label) for label in cells.classes]
-    return tables.tabulate(cells, rows, probabilities[:, order])
+    return tables.tabulate(cells, rows, model.predict_proba(features)[:, order])
 
 
 def feature_importance(
@@ -339,7 +356,7 @@ def write_classifier(
     >>> sorted(path.name for path in Path("first/knn").iterdir())
     ['metrics.json', 'parameters.json', 'predictions.csv', 'tried.csv']
     """
-    best = tried.iloc[0].drop("valid_weighted_f1")
+    best = tried.iloc[0].filter(regex="^(?!valid_)")
     record = {
         "architecture": name,
         "title": registry.title_of(name),

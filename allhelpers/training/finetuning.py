@@ -17,7 +17,7 @@ from ..data import tables
 from ..data.orientations import OrientedPixels
 from ..data.weighting import cell_weights
 from ..networks import building
-from . import records
+from . import choosing, records
 from .checkpoints import Checkpoint, EarlyStopping
 
 if TYPE_CHECKING:
@@ -108,10 +108,11 @@ def train(
     Returns
     -------
     DataFrame
-        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds. The training loss
+        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds, and val_score
+        where ``settings.choose_by`` names another figure than the loss. The training loss
         holds label smoothing and weights, if any. With ``settings.refit`` the validation cells are
         trained on and so give no figures. With ``settings.patience`` the network is left as it was
-        after the epoch with the lowest validation loss.
+        after the epoch with the best figure of validation.
 
     Raises
     ------
@@ -227,6 +228,7 @@ class _Trainer:
         weights: np.ndarray | None = None,
     ) -> None:
         self.model, self.settings, self.features = model, settings, features
+        self.cells = cells
         self.labels, self.train_rows, self.val_rows = cells.labels(), *_rows(cells, settings)
         drawn = settings.balance if settings.balance_by == "draw" else "none"
         self.shares = balanced_shares(cells.table.iloc[self.train_rows], drawn)
@@ -266,8 +268,17 @@ class _Trainer:
             for part in self._chunks(len(rows))
         )
         figures = {"epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
-        figures |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
+        figures |= {"val_loss": val_loss, "val_accuracy": val_accuracy, **self._score()}
         return {**figures, "seconds": time.perf_counter() - began}
+
+    def _score(self) -> dict[str, float]:
+        """The figure by which patience chooses, where that is not the loss."""
+        settings, rows = self.settings, self.val_rows
+        if not settings.patience or settings.choose_by == "loss" or not len(rows):
+            return {}
+        predicted = building.predict(self.model, self.features[0, rows])
+        table = tables.tabulate(self.cells, rows, predicted)
+        return {"val_score": choosing.score(table, settings.choose_by)}
 
     def _chunks(self, cells: int) -> list[slice]:
         """Slices of whole batches that fit into `CHUNK_BYTES`."""
@@ -360,12 +371,17 @@ def predict_cells(network: Network, features: Features, cells: Cells) -> pd.Data
     """
     splits = ("test",) if network.settings.refit else ("valid", "test")
     rows = np.concatenate([cells.rows(split) for split in splits])
-    probabilities = np.zeros((len(rows), len(network.classes)))
+    return tables.tabulate(cells, rows, probabilities(network, features, rows))
+
+
+def probabilities(network: Network, features: Features, rows: np.ndarray) -> np.ndarray:
+    """Probabilities of some cells, averaged over as many orientations as the settings say."""
+    predicted = np.zeros((len(rows), len(network.classes)))
     for start in range(0, len(rows), PREDICTED_AT_ONCE):
         part = rows[start : start + PREDICTED_AT_ONCE]
         turned = [
             building.predict(network.tail, features[orientation, part])
             for orientation in range(network.settings.tta)
         ]
-        probabilities[start : start + len(part)] = np.mean(turned, axis=0)
-    return tables.tabulate(cells, rows, probabilities)
+        predicted[start : start + len(part)] = np.mean(turned, axis=0)
+    return predicted

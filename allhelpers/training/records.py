@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core.files import sha256
+from .._core.files import sha256, write_csv
 from .._core.machine import versions
 from ..networks import building
 from ..runs import Result, Run
@@ -80,6 +81,8 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
     """Load the weights of a training that has ended, if this very one has; its history."""
     if not all(map(Path.is_file, (result.record_path, result.model_path, result.history_path))):
         return None
+    if network.settings.refit_all:  # what is saved has met the test cells
+        return None
     record = result.record()
     stale = record["model"]["sha256"] != sha256(result.model_path)
     if record.get("training") != identity or stale:
@@ -99,6 +102,7 @@ def describe(
     *,
     manifest_sha256: str,
     clock: Clock,
+    calibration: Mapping[str, Any] | None = None,
     weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What parameters.json records of a training, but for the saved model.
@@ -112,6 +116,8 @@ def describe(
     manifest_sha256 : str
         Of the run's manifest.csv.
     clock : Clock
+    calibration : mapping, optional
+        Temperature and threshold, from `evaluation.calibrate`.
     weights : ndarray of shape (cells,), optional
         As for `train`.
 
@@ -138,6 +144,7 @@ def describe(
         "cut": network.cut,
         "parameters": network.parameters(),
         "manifest_sha256": manifest_sha256,
+        "calibration": dict(calibration or {}),
         "device": building.device(),
         "engine": "none: nothing is frozen"
         if unfrozen
@@ -154,6 +161,7 @@ def finish(
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
     record: dict[str, Any],
+    held_out: pd.DataFrame | None = None,
 ) -> None:
     """Write what a finished training leaves; parameters.json comes last and makes it finished.
 
@@ -168,6 +176,8 @@ def finish(
         From `evaluation.evaluate`.
     record : dict
         From `describe`.
+    held_out : DataFrame, optional
+        From `held_out_predictions`, for held_out.csv.
 
     Examples
     --------
@@ -176,4 +186,6 @@ def finish(
     >>> sorted(path.name for path in result.folder.iterdir())
     ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
     """
+    if held_out is not None and len(held_out):
+        write_csv(result.held_out_path, held_out)
     result.finish(predictions, metrics, record, save=network.full.save)

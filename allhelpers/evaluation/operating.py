@@ -1,0 +1,130 @@
+"""Can probabilities be taken at their word, and from which one on is a cell called positive?
+
+Both are decided on cells whose patients the network has not met, and never on the test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+
+from ..data import tables
+from ..data.weighting import patient_weights
+
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
+SMALLEST = 1e-7  # probability whose logarithm is taken
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was decided on cells of patients that the network has not met.
+
+    Attributes
+    ----------
+    temperature : float
+        By which scores are divided before softmax; 1 leaves them.
+    threshold : float or None
+        Probability of the positive class from which on a cell is called positive; ``None``: the
+        most probable class.
+    wanted : float
+        The sensitivity that was asked for; 0: none.
+    cells, patients : int
+        On how many it rests.
+
+    Examples
+    --------
+    >>> Calibration(temperature=2.0).apply(predictions)["p_all"].max() < predictions["p_all"].max()
+    True
+    """
+
+    temperature: float = 1.0
+    threshold: float | None = None
+    wanted: float = 0.0
+    cells: int = 0
+    patients: int = 0
+
+    def apply(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Predictions with the probabilities that this temperature gives."""
+        scores = _scores(predictions) / self.temperature
+        columns = [f"p_{label}" for label in tables.classes_of(predictions)]
+        return predictions.assign(**dict(zip(columns, _softmax(scores).T, strict=True)))
+
+    def record(self) -> dict[str, Any]:
+        """For parameters.json."""
+        return asdict(self)
+
+
+def calibrate(
+    held_out: pd.DataFrame | None = None,
+    *,
+    temperature: bool = False,
+    sensitivity: float = 0.0,
+) -> Calibration:
+    """Fit a temperature (Guo et al. 2017, "On calibration of modern neural networks") and find the
+    threshold that gives a wanted sensitivity; every patient counts the same.
+
+    Parameters
+    ----------
+    held_out : DataFrame, optional
+        Predictions of cells whose patients the network has not met.
+    temperature : bool
+        Whether to fit one.
+    sensitivity : float
+        Share of the positive class to be found, 0 for no threshold.
+
+    Returns
+    -------
+    Calibration
+        The one that changes nothing where fewer than two classes were held out.
+
+    Examples
+    --------
+    >>> found = calibrate(predictions, temperature=True, sensitivity=0.9)
+    >>> found.cells, found.wanted, 0 < found.threshold < 1
+    (12, 0.9, True)
+    """
+    if held_out is None or held_out["label"].nunique() < 2:
+        return Calibration(wanted=sensitivity)
+    facts = {"cells": len(held_out), "patients": tables.patients_of(held_out).nunique()}
+    found = Calibration(_temperature(held_out) if temperature else 1.0, wanted=sensitivity, **facts)
+    if not sensitivity:
+        return found
+    threshold = _threshold(found.apply(held_out), sensitivity)
+    return Calibration(found.temperature, threshold, sensitivity, **facts)
+
+
+def _scores(predictions: pd.DataFrame) -> np.ndarray:
+    return np.log(np.maximum(tables.stated(predictions), SMALLEST))
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _temperature(held_out: pd.DataFrame) -> float:
+    """The one under which the true classes are most probable."""
+    scores, weights = _scores(held_out), patient_weights(held_out)
+    classes = tables.classes_of(held_out)
+    truth = held_out["label"].map(classes.index).to_numpy(int)
+
+    def loss(logarithm: float) -> float:
+        probability = _softmax(scores / np.exp(logarithm))[np.arange(len(truth)), truth]
+        return -float(np.average(np.log(np.maximum(probability, SMALLEST)), weights=weights))
+
+    bounds = np.log([LEAST_TEMPERATURE, MOST_TEMPERATURE])
+    return float(np.exp(minimize_scalar(loss, bounds=tuple(bounds), method="bounded").x))
+
+
+def _threshold(held_out: pd.DataFrame, sensitivity: float) -> float:
+    """The highest threshold at which so large a share of the positive class is found."""
+    positive = tables.classes_of(held_out)[0]
+    cells = held_out[held_out["label"] == positive]
+    order = np.argsort(-cells[f"p_{positive}"].to_numpy())
+    found = np.cumsum(patient_weights(cells)[order])
+    place = np.searchsorted(found, sensitivity * found[-1] - 1e-9)
+    return float(cells[f"p_{positive}"].to_numpy()[order][min(place, len(order) - 1)])

@@ -1,0 +1,159 @@
+"""An ensemble of the networks of a run: their predictions' mean, and one model that gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .._core.errors import InputError
+from .._core.files import write_csv
+from .._core.machine import versions
+from ..data import tables
+from ..networks import building, registry
+from ..networks.ensemble import join
+from ..networks.registry import ENSEMBLE
+from ..runs import Run
+from . import saved
+
+if TYPE_CHECKING:
+    from ..evaluation.operating import Calibration
+    from ..networks.building import Network
+    from ..settings import EnsembleSettings
+
+
+def open_members(settings: EnsembleSettings) -> Network:
+    """Load the trained networks of a run and join them.
+
+    Parameters
+    ----------
+    settings : EnsembleSettings
+        Its ``members`` have left results in its ``run_folder``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    InputError
+        If one has not been trained, or they do not fit together.
+
+    Examples
+    --------
+    Of a finished run::
+
+        open_members(EnsembleSettings(run_folder="runs/first", members="mobilenet,vgg16"))
+    """
+    run = Run(settings.run_folder)
+    for name in settings.names:
+        if not run.result(name).model_path.is_file():
+            raise InputError(
+                f"{run.result(name).folder} holds no trained model: run notebook "
+                f"{registry.notebook_of(name)} first, or leave {name} out of members."
+            )
+    return join([saved.load(run.result(name).folder) for name in settings.names])
+
+
+def mean_predictions(settings: EnsembleSettings, *, held_out: bool = False) -> pd.DataFrame:
+    """Mean of the members' probabilities for the cells that all of them have predicted.
+
+    Parameters
+    ----------
+    settings : EnsembleSettings
+    held_out : bool
+        Of the cells whose patients a member had not met when it judged them, for calibration, else
+        of validation and test.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of predictions.csv.
+
+    Examples
+    --------
+    Of a finished run::
+
+        mean_predictions(EnsembleSettings(run_folder="runs/first", members="mobilenet,vgg16"))
+    """
+    run = Run(settings.run_folder)
+    results = [run.result(name) for name in settings.names]
+    if not held_out:
+        each = [result.predictions() for result in results]
+    elif all(result.held_out_path.is_file() for result in results):
+        each = [result.held_out() for result in results]
+    else:
+        each = [result.predictions("valid") for result in results]
+    keys = ["file", "split"]
+    common = each[0][keys]
+    for table in each[1:]:
+        common = common.merge(table[keys], on=keys)
+    aligned = [common.merge(table, on=keys, how="left") for table in each]
+    columns = [f"p_{label}" for label in tables.classes_of(aligned[0])]
+    mean = np.mean([table[columns].to_numpy() for table in aligned], axis=0).round(6)
+    return aligned[0].assign(**dict(zip(columns, mean.T, strict=True)))
+
+
+def write_ensemble(
+    network: Network,
+    settings: EnsembleSettings,
+    *,
+    predictions: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    held_out: pd.DataFrame,
+    calibration: Calibration,
+    manifest_sha256: str,
+    seconds: Mapping[str, float],
+) -> None:
+    """Write what an ensemble leaves in the run's folder, its model among it.
+
+    Parameters
+    ----------
+    network : Network
+        From `open_members`.
+    settings : EnsembleSettings
+    predictions, held_out : DataFrame
+        From `mean_predictions`.
+    metrics : mapping
+        From `evaluation.evaluate`.
+    calibration : Calibration
+        From `evaluation.calibrate`.
+    manifest_sha256 : str
+        Of the run's manifest.csv.
+    seconds : mapping of str to float
+        Of the stages of the run.
+
+    Examples
+    --------
+    At the end of its notebook::
+
+        outcome = {"predictions": predictions, "metrics": metrics, "held_out": held_out}
+        recorded = {"manifest_sha256": manifest_sha256, "seconds": clock.seconds}
+        write_ensemble(network, settings, calibration=calibration, **outcome, **recorded)
+    """
+    result = Run(settings.run_folder).result(ENSEMBLE)
+    members: list[dict[str, Any]] = [
+        {"architecture": member.architecture.name, "settings": member.settings.model_dump()}
+        for member in network.members
+    ]
+    record = {
+        "architecture": ENSEMBLE,
+        "title": registry.title_of(ENSEMBLE),
+        "classes": network.classes,
+        "notes": metrics["notes"],
+        "settings": {**members[0]["settings"], **settings.model_dump()},
+        "members": members,
+        "weights": {"label": "those of its members: " + ", ".join(settings.names)},
+        "cut": "mean",
+        "calibration": calibration.record(),
+        "parameters": network.parameters(),
+        "manifest_sha256": manifest_sha256,
+        "device": building.device(),
+        "versions": versions(),
+        "seconds": dict(seconds),
+    }
+    if len(held_out):
+        write_csv(result.held_out_path, held_out)
+    result.finish(predictions, dict(metrics), record, save=network.full.save)

@@ -1,0 +1,113 @@
+"""The head is trained again on parts of the patients: what it says of cells that it has not met.
+
+A head on features that are there takes seconds. So calibration, thresholds and the search for
+suspect labels need not rest on a few patients of validation, which may hold one healthy one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..data import splitting, tables
+from ..networks import building
+from . import finetuning
+
+if TYPE_CHECKING:
+    from ..data.loading import Cells
+    from ..networks.building import Network
+    from .finetuning import Features
+
+FOLDS = 5
+
+
+def held_out_predictions(network: Network, features: Features, cells: Cells) -> pd.DataFrame:
+    """Probabilities of cells whose patients the head has not met, for calibration.
+
+    For a head alone they are those of all cells of training and validation, each from a head that
+    was trained anew without its part of the patients (five parts); else those of validation.
+
+    Parameters
+    ----------
+    network : Network
+        Trained.
+    features : array of shape (orientations, cells, ...)
+        From `compute_features`.
+    cells : Cells
+
+    Returns
+    -------
+    DataFrame
+        With the columns of predictions.csv; no row where there is no such cell.
+
+    Examples
+    --------
+    >>> from allhelpers.training import compute_features
+    >>> features = compute_features(network, cells)
+    >>> len(held_out_predictions(network, features, cells))
+    90
+    """
+    network.set_temperature(1.0)
+    known = np.sort(np.concatenate([cells.rows("train"), cells.rows("valid")]))
+    parts = _parts(cells, known, network.settings.seed)
+    if network.cut != "pooled" or parts is None:
+        rows = known[:0] if network.settings.refit else cells.rows("valid")
+        return tables.tabulate(cells, rows, finetuning.probabilities(network, features, rows))
+    probabilities = np.zeros((len(cells.table), len(cells.classes)))
+    for part in np.unique(parts):
+        rows = known[parts == part]
+        head = _trained_on(network, features, cells, known[parts != part])
+        probabilities[rows] = finetuning.probabilities(head, features, rows)
+    return tables.tabulate(cells, known, probabilities[known])
+
+
+def refit_on_all(network: Network, features: Features, cells: Cells) -> None:
+    """Train the head on every cell that has a side, test included, once its figures are known.
+
+    Parameters
+    ----------
+    network : Network
+        Its head is changed in place; its temperature stays.
+    features : array of shape (orientations, cells, ...)
+        From `compute_features`.
+    cells : Cells
+
+    Examples
+    --------
+    >>> from allhelpers.training import compute_features
+    >>> refit_on_all(network, compute_features(network, cells), cells)
+    """
+    rows = np.flatnonzero(cells.table["split"].to_numpy() != "")
+    kept = [layer.get_weights() for layer in network.tail.layers if _is_temperature(layer)]
+    fresh = _trained_on(network, features, cells, rows)
+    network.tail.set_weights(fresh.tail.get_weights())
+    for layer, weights in zip(filter(_is_temperature, network.tail.layers), kept, strict=True):
+        layer.set_weights(weights)
+
+
+def _is_temperature(layer: object) -> bool:
+    return getattr(layer, "name", "") == building.TEMPERATURE
+
+
+def _parts(cells: Cells, rows: np.ndarray, seed: int) -> np.ndarray | None:
+    """Part of each cell; None where a class has too few patients for two."""
+    table = cells.table.iloc[rows]
+    fewest = splitting.patient_groups(table).groupby(table["label"]).nunique().min()
+    folds = min(FOLDS, fewest)
+    return None if folds < 2 else splitting.deal(table, folds, seed=seed).to_numpy()
+
+
+def _trained_on(network: Network, features: Features, cells: Cells, rows: np.ndarray) -> Network:
+    """A new head of the network's settings, trained on some of the cells."""
+    split = np.full(len(cells.table), "", object)
+    split[rows] = "train"
+    chosen = replace(cells, table=cells.table.assign(split=split))
+    settings = network.settings.model_copy(update={"patience": 0})
+    head = building.head_alone(
+        network.architecture, settings, channels=features.shape[-1], classes=network.classes
+    )
+    finetuning.train(head, features, chosen, quiet=True)
+    return head
