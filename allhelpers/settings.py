@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from ._core.constants import IMAGE_SIZE, INPUT_SIZE
+from ._core.constants import IMAGE_SIZE, INPUT_SIZE, USUAL_SAMPLE
 from ._core.errors import InputError
 from ._core.renaming import RENAMED as RENAMED
 from ._core.renaming import renamed
@@ -45,7 +45,7 @@ ACTIVATIONS = get_args(Activation)
 
 LEAST_SIZE = 64
 
-SAMPLE = "sample"
+SAMPLE, SAMPLE_PART = "sample", "cell|size|brightness|file"
 
 # Settings that say where things are; what lies there is told by its content.
 PLACES = (
@@ -90,6 +90,12 @@ class DataSettings(BaseModel):
         0, ge=0, description="how many pictures that cannot be used may be left out"
     )
     sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
+    sample_differs: str = Field(
+        USUAL_SAMPLE,
+        pattern=rf"^(({SAMPLE_PART})(\+({SAMPLE_PART}))*)?$",
+        description="what tells the sample's classes apart, joined by +: cell, size, brightness, "
+        "file; the last two plant a shortcut",
+    )
     seed: int = Field(DEFAULT_SEED, ge=0, description="seed of every random choice")
     run_folder: str = Field(
         "runs/sample", description="where results go; in Colab drive/NAME is on Google Drive"

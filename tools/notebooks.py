@@ -44,6 +44,7 @@ FURTHER = {
         "positive",
         "max_rejected",
         "sample_cells",
+        "sample_differs",
         "picture_size",
         "crop",
         "input_size",

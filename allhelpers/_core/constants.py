@@ -2,3 +2,5 @@
 
 INPUT_SIZE = 224  # pixels; height and width of the paper's inputs
 IMAGE_SIZE = 450  # pixels; height and width of the official files
+# What tells the classes of the synthetic sample apart, joined by "+".
+USUAL_SAMPLE = "cell+size"

@@ -171,7 +171,7 @@ def measure_cells(
     What is ``known``, by SHA-256, is not read again.
     """
     listed = list(zip(members, table["sha256"], strict=True))
-    recipe = ["nuisances", NAMES, [sha256 for _, sha256 in listed]]
+    recipe = ["nuisances, version 2", NAMES, [sha256 for _, sha256 in listed]]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
     path = Path(settings.cache_folder) / "nuisances" / f"{key[:32]}.npy"
 

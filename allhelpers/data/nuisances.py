@@ -44,7 +44,7 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     ndarray of shape (len(NAMES),), float32
         In the order of `NAMES`: area in pixels; mean brightness (0 to 255), mean hue (cosine of the
         angle, -1 to 1) and saturation (0 to 255) of the cell; sharpness (variance of the Laplacian
-        within the cell); distance of the cell's centre of mass from the image's centre, as a share
+        within the cell, in units of the squared brightness); distance of the cell's centre of mass from the image's centre, as a share
         of its half diagonal; share of the image's border that the cell touches; height, width and
         bytes of the file.
 
@@ -73,6 +73,8 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     )
     offset = np.hypot(y + rows[0] - (height - 1) / 2, x + columns[0] - (width - 1) / 2)
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
-    values = [area, grey[inside].mean(), hue, hsv[:, 1].mean(), edges.var()]
+    brightness = grey[inside].mean()
+    sharpness = edges.var() / brightness**2  # light alone makes no edge sharper
+    values = [area, brightness, hue, hsv[:, 1].mean(), sharpness]
     values += [offset / np.hypot(height / 2, width / 2), border, height, width, size_in_bytes]
     return np.array(values, np.float32)

@@ -25,6 +25,7 @@ import psutil
 from filelock import FileLock
 
 from .._core.caching import require_space
+from .._core.constants import USUAL_SAMPLE
 from .._core.errors import InputError, listing
 from .._core.files import atomic
 from . import archives, images, synthetic
@@ -233,7 +234,9 @@ def open_images(settings: DataSettings) -> Source:
     if settings.synthetic:
         # The same cells whatever the run's seed, as with real ones: seeds tell how much is chance.
         number = settings.sample_cells
-        source = Folder(synthetic.draw_sample(cache / f"sample-{number}", number))
+        differs = settings.sample_differs
+        name = f"sample-{number}" + (f"-{differs}" if differs != USUAL_SAMPLE else "")
+        source = Folder(synthetic.draw_sample(cache / name, number, differs=differs))
     elif where == "kaggle" or where.startswith("kaggle:"):
         source = Folder(download_kaggle(where.partition(":")[2] or KAGGLE_DATASET))
     elif where.lower().endswith(".zip"):

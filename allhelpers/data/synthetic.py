@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
-from .._core.constants import IMAGE_SIZE
+from .._core.constants import IMAGE_SIZE, USUAL_SAMPLE
 from .._core.errors import InputError
 from .manifest import OFFICIAL_CLASSES
 
@@ -55,6 +55,9 @@ TRAITS = {
     "hem": Traits(26500, 0.955, 12.0, 0.075, 0.2, 0.15),
 }
 
+# Shortcuts that can be planted: the cells of one class are brighter, or their files longer.
+BRIGHTER, LONGER = 1.25, 4096  # factor, and bytes behind the image, which no reader reads
+
 
 @dataclass(frozen=True)
 class Look:
@@ -67,7 +70,9 @@ class Look:
     hue: np.ndarray
 
 
-def draw_sample(folder: str | Path, cells: int = 320, seed: int = 2019) -> Path:
+def draw_sample(
+    folder: str | Path, cells: int = 320, seed: int = 2019, *, differs: str = USUAL_SAMPLE
+) -> Path:
     """Draw a sample of cells, or leave it alone if it is there already.
 
     Parameters
@@ -78,6 +83,9 @@ def draw_sample(folder: str | Path, cells: int = 320, seed: int = 2019) -> Path:
         Number of images, half of them of each class, spread evenly over 8 patients per class.
     seed : int, default=2019
         The same ``cells`` and ``seed`` give the same bytes.
+    differs : str, default="cell+size"
+        What tells the classes apart, of cell, size, brightness and file, joined by ``+``; empty:
+        nothing.
 
     Returns
     -------
@@ -96,17 +104,17 @@ def draw_sample(folder: str | Path, cells: int = 320, seed: int = 2019) -> Path:
     """
     folder = Path(folder)
     plan, tree = _plan(cells), folder / TREE
-    if _is_drawn(tree, plan, seed):
+    if _is_drawn(tree, plan, seed, differs):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if _is_drawn(tree, plan, seed):  # by another process, while this one waited
+        if _is_drawn(tree, plan, seed, differs):  # by another process, while this one waited
             return folder
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             for parent in {(Path(scratch) / TREE / name).parent for name in plan}:
                 parent.mkdir(parents=True, exist_ok=True)
             with ThreadPoolExecutor() as pool:
-                content = pool.map(lambda cell: _bmp(seed, *cell), plan.values())
+                content = pool.map(lambda cell: _bmp(seed, differs, *cell), plan.values())
                 for name, image in zip(plan, content, strict=True):
                     (Path(scratch) / TREE / name).write_bytes(image)
             folder.mkdir(exist_ok=True)
@@ -114,11 +122,21 @@ def draw_sample(folder: str | Path, cells: int = 320, seed: int = 2019) -> Path:
     return folder
 
 
-def draw_cell(label: str, patient: int, cell: int, seed: int = 2019) -> np.ndarray:
+def traits_of(label: str, differs: str) -> Traits:
+    """A class's traits; the mean or the other class's where the classes shall not differ."""
+    named = differs.split("+")
+    traits = TRAITS[label] if "cell" in named else TRAITS["hem"]
+    mean = sum(each.area for each in TRAITS.values()) / len(TRAITS)
+    return replace(traits, area=TRAITS[label].area if "size" in named else mean)
+
+
+def draw_cell(
+    label: str, patient: int, cell: int, seed: int = 2019, *, differs: str = USUAL_SAMPLE
+) -> np.ndarray:
     """Draw one cell as RGB on black."""
     key = [seed, OFFICIAL_CLASSES.index(label), patient]
     look, rng = _look(np.random.default_rng([*key, 0])), np.random.default_rng([*key, cell + 1])
-    traits = TRAITS[label]
+    traits = traits_of(label, differs)
     radius = np.sqrt(traits.area / np.pi * look.area * np.exp(rng.normal(0, 0.16)))
     outline = radius * _outline(rng)
     inside = _fill(outline) > 0.5
@@ -128,7 +146,8 @@ def draw_cell(label: str, patient: int, cell: int, seed: int = 2019) -> np.ndarr
     density = density + _chromatin(rng, traits, look) - _nucleoli(rng, radius, traits)
     density = CYTOPLASM_DENSITY + (density - CYTOPLASM_DENSITY) * nucleus + _field(rng, 75, 0.06)
     absorbance = (ABSORBANCE * look.hue).astype(np.float32)
-    colour = LIGHT * np.exp(-density[inside, None] * absorbance) + _field(rng, 2, 0.9)[inside, None]
+    light = LIGHT * (BRIGHTER if label == "all" and "brightness" in differs else 1)
+    colour = light * np.exp(-density[inside, None] * absorbance) + _field(rng, 2, 0.9)[inside, None]
     rgb = np.zeros((SIDE, SIDE, 3), np.uint8)
     rgb[inside] = np.clip(colour, 1, 255)  # at least 1, so that "not black" is exactly the cell
     return rgb
@@ -146,13 +165,13 @@ def _plan(cells: int) -> dict[str, tuple[str, int, int]]:
     return plan
 
 
-def _is_drawn(tree: Path, plan: dict[str, tuple[str, int, int]], seed: int) -> bool:
+def _is_drawn(tree: Path, plan: dict[str, tuple[str, int, int]], seed: int, differs: str) -> bool:
     """Whether the tree holds this very sample; one image is drawn again to tell seeds apart."""
     if not tree.exists():
         return False
     first = next(iter(plan))
     there = {path.relative_to(tree).as_posix() for path in tree.rglob("*.bmp")}
-    if there != set(plan) or (tree / first).read_bytes() != _bmp(seed, *plan[first]):
+    if there != set(plan) or (tree / first).read_bytes() != _bmp(seed, differs, *plan[first]):
         raise InputError(
             f"{tree} holds other pictures than this sample: "
             "give another folder, or remove it first."
@@ -160,8 +179,10 @@ def _is_drawn(tree: Path, plan: dict[str, tuple[str, int, int]], seed: int) -> b
     return True
 
 
-def _bmp(seed: int, label: str, patient: int, cell: int) -> bytes:
-    return cv2.imencode(".bmp", draw_cell(label, patient, cell, seed)[..., ::-1])[1].tobytes()
+def _bmp(seed: int, differs: str, label: str, patient: int, cell: int) -> bytes:
+    drawn = draw_cell(label, patient, cell, seed, differs=differs)
+    longer = label == "all" and "file" in differs
+    return cv2.imencode(".bmp", drawn[..., ::-1])[1].tobytes() + bytes(LONGER * longer)
 
 
 def _look(rng: np.random.Generator) -> Look:
