@@ -168,7 +168,7 @@ def _pixels(content: bytes, name: object, grey: bool) -> np.ndarray:
         raise UnusableError(
             f"{name} has {8 * image.itemsize} bits per channel, not 8: convert or remove it."
         )
-    if image.ndim == 2 and content.startswith(TIFF_SIGNATURES):  # as microscopes save
+    if image.ndim == 2 and grey and content.startswith(TIFF_SIGNATURES):  # as microscopes save
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     if image.ndim == 3 and image.shape[2] == 4 and not grey and image[..., 3].min() == 255:
         image = np.ascontiguousarray(image[..., :3])  # nothing shows through

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -48,12 +48,6 @@ _VERSIONS = re.compile(
     r"gr[ae]y([ _-]?scale)?|rgb|hsv|colou?r|png|jpe?g|bmp|tiff?|images?|imgs?|pictures|cells|data|"
     r"(un)?masked"
 )
-_MASKS = re.compile(
-    r"((binary|cell|nucle(us|i|ar)|segmentation|seg)[ _-]?)?masks?|gt|ground[ _-]?truths?"
-    r"|annotations?",
-    re.IGNORECASE,
-)
-_MASK_OF = re.compile(r"(.+)[ _-](masks?|seg|segmentation|gt)", re.IGNORECASE)
 _PATIENT = re.compile(
     r"(p|pt|pat|patient|s|subj|subject|case|donor|person|mouse|uid|id)[ _.-]*\d+\w*"
     r"|(patient|subject|case|donor|person)[ _.-]+\w+",
@@ -108,19 +102,6 @@ def split_layout(layout: str) -> list[str]:
     return [part.strip().lower() for part in layout.strip("/").split("/")] if layout else []
 
 
-def masks(names: Iterable[str]) -> list[str]:
-    """Files in a folder of masks, or named like a picture beside them with ``_mask``."""
-    names = list(names)
-    stems = {os.path.splitext(name)[0] for name in names}
-    found = []
-    for name in names:
-        in_folder = any(_MASKS.fullmatch(part) for part in name.split("/")[:-1])
-        named = _MASK_OF.fullmatch(os.path.splitext(name)[0])
-        if in_folder or (named and named[1] in stems):
-            found.append(name)
-    return found if len(found) < len(names) else []
-
-
 def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
     """Read class, patient and side of files from their folders, or refuse in one sentence."""
     folders = [name.split("/")[:-1] for name in names]
@@ -156,6 +137,12 @@ def summarise(roles: Sequence[str], levels: Sequence[Sequence[str]], above: int)
             names = listing((f"{name} ({count:,})" for name, count in counts), 8)
         rows.append((role, place, names))
     return pd.DataFrame(rows, columns=["what", "read from", "names (pictures)"])
+
+
+def in_words(reading: Reading) -> str:
+    """The summary as a short table."""
+    rows = reading.summary.to_numpy().tolist()
+    return "\n".join(f"  {what:9}{place:17}{names}".rstrip() for what, place, names in rows)
 
 
 def _depth_in_common(folders: Sequence[Sequence[str]]) -> int:

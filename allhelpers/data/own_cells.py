@@ -42,7 +42,7 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
     """
     _check_linked(source)
     every = [source.name(member) for member in source.members]
-    masks = dict.fromkeys(layout.masks(every), walking.MASK)
+    masks = dict.fromkeys(walking.masks(every), walking.MASK)
     names = [name for name in every if name not in masks]
     for line in walking.left_out(masks, harmless=True):
         log.info("%s: %s", source.given, line)
@@ -61,8 +61,7 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
             f"{listing(without, 3)} lies in no patient's folder, but others in {source.given} have "
             "a patient: give each picture one, or none."
         )
-    text = reading.summary.to_string(index=False, header=False)
-    log.info("read from the folders of %s:\n%s", source.given, text)
+    log.info("read from the folders of %s:\n%s", source.given, layout.in_words(reading))
     return table
 
 

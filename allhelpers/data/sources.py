@@ -28,7 +28,7 @@ from filelock import FileLock
 from .._core.caching import require_space
 from .._core.errors import InputError, listing
 from .._core.files import atomic
-from . import archives, images, layout, synthetic, walking
+from . import archives, images, synthetic, walking
 from .images import SUFFIXES, UnusableError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
             )
         if path.is_dir():
             folder = Folder(path)
-            masks = layout.masks([folder.name(member) for member in folder.members])
+            masks = walking.masks([folder.name(member) for member in folder.members])
             passed_over |= folder.passed_over | dict.fromkeys(masks, walking.MASK)
             files += [member for member in folder.members if folder.name(member) not in masks]
         else:
@@ -221,7 +221,7 @@ class ZipArchive(Source):
             kind = stat.S_IFMT(info.external_attr >> 16)
             limits.check(info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), info.file_size)
             member = PurePosixPath(walking.spelled(info.filename))
-            if member in self.infos and not info.is_dir():
+            if member in self.infos and not walking.rule_of(str(member)):
                 raise InputError(
                     f"The archive {path} holds {member} twice: make it again with one of each."
                 )
@@ -275,7 +275,7 @@ def what_is(path: Path) -> str:
         kind, remedy = "a file of arrays", "write its pictures into a folder, one file each"
     else:
         kind, remedy = "a file", "give a folder of pictures, or an archive (.zip, .tar, .tar.gz)"
-    return f"{path} is {kind}, which cannot be read as pictures: {remedy}."
+    return f"{path} is {kind}, no folder of pictures or archive of them: {remedy}."
 
 
 def open_images(settings: DataSettings) -> Source:

@@ -7,6 +7,7 @@ not read already. What an operating system or a network drive keeps for itself i
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -50,6 +51,13 @@ _PICTURES = (
 )
 PICTURES = {f".{end}" for end in re.findall(r"\w+", _PICTURES)}
 ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
+
+_MASKS = re.compile(
+    r"((binary|cell|nucle(us|i|ar)|segmentation|seg)[ _-]?)?masks?|gt|ground[ _-]?truths?"
+    r"|annotations?",
+    re.IGNORECASE,
+)
+_MASK_OF = re.compile(r"(.+)[ _-](masks?|seg|segmentation|gt)", re.IGNORECASE)
 
 
 @dataclass
@@ -138,6 +146,19 @@ def _rule_of_link(path: Path, root: Path, entered: set[Path]) -> str:
         return LINK
     entered.add(target)
     return ""
+
+
+def masks(names: Iterable[str]) -> list[str]:
+    """Files in a folder of masks, or named like a picture beside them with ``_mask``."""
+    names = list(names)
+    stems = {posixpath.splitext(name)[0] for name in names}
+    found = []
+    for name in names:
+        in_folder = any(_MASKS.fullmatch(part) for part in name.split("/")[:-1])
+        named = _MASK_OF.fullmatch(posixpath.splitext(name)[0])
+        if in_folder or (named and named[1] in stems):
+            found.append(name)
+    return found if len(found) < len(names) else []
 
 
 def left_out(passed_over: Mapping[str, str], *, harmless: bool = False) -> list[str]:

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 from ..data import decoding, tables
 from ..data.orientations import orient
-from ..data.walking import spelled
 from ..networks import building, registry
 from ..networks.building import FORWARD_BATCH
 
@@ -84,5 +83,5 @@ def decoded(network: Network, files: Sequence[Path]) -> np.ndarray:
 def table_of(network: Network, files: Sequence[str | Path], y_prob: np.ndarray) -> pd.DataFrame:
     """Probabilities as a table."""
     table = pd.DataFrame(y_prob, columns=[f"p_{label}" for label in network.classes])
-    table.insert(0, "file", [spelled(path) for path in files])
+    table.insert(0, "file", [str(path) for path in files])
     return table.assign(predicted=tables.predicted_labels(table))

@@ -288,8 +288,7 @@ def export(model: Path, kind: str, output: Path | None, pictures: tuple[str, ...
 @click.argument("source", type=PATH, metavar="FOLDER|CSV")
 @_csv("data_manifest.csv")
 @_option("--seed", int, "INT", "seed of the splits (default: 2019)")
-@click.option("--overwrite", is_flag=True, help="replace files of these names")
-def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> None:
+def manifest(source: Path, output: Path, seed: int | None) -> None:
     """Make a manifest: file, part, fold, label, subject, sha256, and a column for each split.
 
     From a folder of official files, or from a CSV list that holds these facts.
@@ -298,27 +297,16 @@ def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> N
     from ..data import manifest as manifests
     from ..data import splitting
 
-    _check_free(output, overwrite)
     read = manifests.from_folder if source.is_dir() else manifests.from_listing
     table = splitting.add_splits(read(source), splitting.DEFAULT_SEED if seed is None else seed)
-    left_out = manifests.left_out(source, table) if source.is_dir() else table[:0]
-    listed = output.with_name("rejected.csv")
-    if len(left_out):
-        _check_free(listed, overwrite)
-        write_csv(listed, left_out)
     write_csv(output, table)
     print(f"{len(table):,} cells of {table['subject'].nunique()} patients: {output}")
-    if len(left_out):
+    left_out = manifests.left_out(source, table) if source.is_dir() else None
+    if left_out is not None and len(left_out):
+        listed = output.with_name("rejected.csv")
+        write_csv(listed, left_out)
         what = "pictures have no official name or label and are left out"
         print(f"{len(left_out):,} {what}: {listed}")
-
-
-def _check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to write over a file that is there already."""
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} is there already: choose another place (--output), or give --overwrite."
-        )
 
 
 @_command("look for leaks and shortcuts in the data", settings="DataSettings", example="")

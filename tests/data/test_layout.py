@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allhelpers._core.errors import InputError
-from allhelpers.data import layout
+from allhelpers.data import layout, walking
 
 CLASSES = ["Benign", "Early", "Pre", "Pro"]
 LETTERS = {"c": "label", "p": "subject", "s": "split"}
@@ -149,7 +149,7 @@ def test_a_layout_that_says_nothing_is_refused(said):
     ],
 )
 def test_masks_are_told_from_pictures(names, masked):
-    assert layout.masks(names) == masked
+    assert walking.masks(names) == masked
 
 
 WORDS = st.sampled_from(["blast", "Healthy", "EOS", "lymphocyte", "[M] Pre-B", "müller cell"])

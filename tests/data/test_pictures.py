@@ -147,6 +147,7 @@ def test_a_grey_tiff_is_read_as_three_equal_channels():
         (encoded(CELL.astype(np.uint16) * 256, ".tif"), "16 bits per channel"),
         (tiff(CELL[..., 0].astype(np.float32)), "32 bits per channel"),
         (tiff(np.dstack([CELL, CELL[..., 0]])), "with transparency"),
+        (tiff(CELL[..., 0] > 128), "is grey"),
         (tiff(CELL)[:5000], "is damaged"),
         (tiff(CELL)[:30], "is damaged"),
     ],

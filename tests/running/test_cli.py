@@ -149,15 +149,6 @@ def test_manifest_command_lists_pictures_that_it_leaves_out(official, here):
     assert pd.read_csv(here / "rejected.csv")["file"].tolist() == ["holiday.BMP"]
 
 
-@pytest.mark.parametrize("name", ["data_manifest.csv", "rejected.csv"])
-def test_manifest_command_overwrites_nothing_unasked(official, here, name):
-    (official / "holiday.BMP").write_bytes(b"BM")
-    (here / name).write_text("mine")
-    refused(command("manifest", "cells"), f"{name} is there already")
-    assert (here / name).read_text() == "mine"
-    assert command("manifest", "cells", "--overwrite").status == 0
-
-
 def test_options_under_their_former_names_are_taken_with_one_warning(here, stubs):
     renaming._warn.cache_clear()
     given = ["--architectures", "mobilenet", "--weights", "random", "--average", "4"]
