@@ -48,6 +48,9 @@ _VERSIONS = re.compile(
     r"gr[ae]y([ _-]?scale)?|rgb|hsv|colou?r|png|jpe?g|bmp|tiff?|images?|imgs?|pictures|cells|data|"
     r"(un)?masked"
 )
+_NO_CLASS = re.compile(
+    r"images?|imgs?|pictures?|data|dataset|labels|un(known|label+ed|classified|sorted)"
+)
 _PATIENT = re.compile(
     r"(p|pt|pat|patient|s|subj|subject|case|donor|person|mouse|uid|id)[ _.-]*\d+\w*"
     r"|(patient|subject|case|donor|person)[ _.-]+\w+",
@@ -111,7 +114,7 @@ def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
         above = _depth_in_common(folders)
         roles = _find(names, [parts[above:] for parts in folders], where)
         _check_numbers(roles, folders, above, where)
-        _check_twins(names, roles, above, where)
+        _check_twins(names, where)
     levels = [list(level) for level in zip(*(parts[above:] for parts in folders), strict=False)]
     named = dict(zip(roles, levels, strict=False))
     table = pd.DataFrame({"file": names, "label": named[CLASS]})
@@ -182,6 +185,7 @@ def _find(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -
         roles.append(_known_role(level, first=all(role in (SIDE, ANY) for role in roles)))
     for again in [k for k, role in enumerate(roles) if role == SIDE][1:]:
         roles[again] = ANY
+    _check_versions(levels, where)
     unknown = [k for k, role in enumerate(roles) if role == ""]
     if not unknown:
         _refuse_no_class(levels[0], where)
@@ -293,16 +297,29 @@ def _two_readings(
     )
 
 
-def _check_mixed(levels: Sequence[Sequence[str]], where: object) -> None:
-    """Refuse a level of which only some names are sides."""
+def _check_versions(levels: Sequence[Sequence[str]], where: object) -> None:
+    """Refuse what may hold one cell several times, on both sides of a split then."""
     for level in levels:
         names = sorted(set(level))
-        if sides := [name for name in names if _side_of(name)]:
-            others = [name for name in names if name not in sides]
+        if len(names) > 1 and all(_VERSIONS.fullmatch(name.lower()) for name in names):
             raise InputError(
-                f"{listing(sides)} in {where} is called a side of a split, but "
-                f"{listing(others, 3)} beside it is not: move the one into the other, or "
-                f"{SAY.format(example='class')}."
+                f"{listing(names)} in {where} are versions of pictures and not classes, and one "
+                "cell may lie in several: give the folder of one, or "
+                f"{SAY.format(example='*/class')}."
+            )
+
+
+def _check_mixed(levels: Sequence[Sequence[str]], where: object) -> None:
+    """Refuse a level of which only some names are sides, or tell nothing."""
+    for level in levels:
+        names = sorted(set(level))
+        odd = [name for name in names if _side_of(name) or _NO_CLASS.fullmatch(name.lower())]
+        if odd and len(names) > 1:
+            others = [name for name in names if name not in odd]
+            raise InputError(
+                f"{listing(odd)} in {where} is no class by its name (a side of a split, or any "
+                f"pictures), but {listing(others, 3)} beside it may be: take the one or the "
+                f"other away, or {SAY.format(example='class')}."
             )
 
 
@@ -351,8 +368,8 @@ def _refuse_depth(names: Sequence[str], inner: Sequence[Sequence[str]], where: o
     )
 
 
-def _check_twins(names: Sequence[str], roles: Sequence[str], above: int, where: object) -> None:
-    """Refuse two versions of the same cells, and two files of one name, such as a mask."""
+def _check_twins(names: Sequence[str], where: object) -> None:
+    """Refuse two files of one name, such as a picture and its mask."""
     stems = [os.path.splitext(name)[0] for name in names]
     known = dict(zip(stems, names, strict=True))
     if len(known) < len(names):
@@ -362,15 +379,3 @@ def _check_twins(names: Sequence[str], roles: Sequence[str], above: int, where: 
             f"{other} and {one} in {where} share a name ({len(names) - len(known):,} such files): "
             "one may be the other's mask or copy; keep one of each, or list the pictures in a CSV."
         )
-    parts = [stem.split("/") for stem in stems]
-    for k in [above + k for k, role in enumerate(roles) if role == ANY]:
-        if not all(map(_VERSIONS.fullmatch, {each[k].lower() for each in parts})):
-            continue
-        rest: dict[tuple[str, ...], str] = {}
-        for each, name in zip(parts, names, strict=True):
-            twin = rest.setdefault((*each[:k], *each[k + 1 :]), name)
-            if twin != name:
-                raise InputError(
-                    f"{twin} and {name} in {where} look like two versions of one cell: give the "
-                    f"folder of one version, or {SAY.format(example='*/class')}."
-                )

@@ -53,8 +53,7 @@ PICTURES = {f".{end}" for end in re.findall(r"\w+", _PICTURES)}
 ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
 
 _MASKS = re.compile(
-    r"((binary|cell|nucle(us|i|ar)|segmentation|seg)[ _-]?)?masks?|gt|ground[ _-]?truths?"
-    r"|annotations?",
+    r"(.*[ _-])?(masks?|gt|ground[ _-]?truths?|annotations?|label[ _-]?(images?|maps?))",
     re.IGNORECASE,
 )
 _MASK_OF = re.compile(r"(.+)[ _-](masks?|seg|segmentation|gt)", re.IGNORECASE)

@@ -182,7 +182,9 @@ class Plan:
             if not stale and notebooks.is_finished(source, folder, given):
                 logger.info("%s: finished already, not run again", label)
                 continue
-            if number == 1 and self.data.manifest == FOLDERS:  # said before anything runs
+            if (
+                number == 1 and self.data.manifest == FOLDERS and not self.data.synthetic
+            ):  # said before anything runs
                 own_cells.from_folders(sources.open_images(self.data), self.data.layout)
             if number == 2:  # the cells are known now
                 methods = {method: self.settings_of(method) for method in self.methods}

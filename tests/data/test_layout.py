@@ -71,10 +71,6 @@ READ = {
         tree(CLASSES, PATIENTS, ["slide1", "slide2"]),
         {"label": 0, "subject": 1},
     ),
-    "other names in each version": (
-        [*tree(["Original"], CLASSES), *tree(["Augmented"], CLASSES, stem="a{}")],
-        {"label": 1},
-    ),
 }
 
 
@@ -92,8 +88,14 @@ def test_each_level_is_read_as_what_it_is(kind):
 
 
 REFUSED = {
-    "versions of the same cells": (tree(["Original", "Segmented"], CLASSES), "two versions"),
-    "versions in the class": (tree(CLASSES, ["raw", "segmented"]), "two versions"),
+    "versions of cells": (tree(["Original", "Segmented"], CLASSES), "versions of pictures"),
+    "versions by other names": (
+        [*tree(["Original"], CLASSES), *tree(["Augmented"], CLASSES, stem="a{}")],
+        "versions of pictures",
+    ),
+    "pictures by classes": (["train/a/1.png", "train/b/1.png", "test/images/1.png"], "no class"),
+    "labels as pictures": (["images/1.png", "labels/1.png"], "no class"),
+    "versions in the class": (tree(CLASSES, ["raw", "segmented"]), "versions of pictures"),
     "sites": (tree(["Bonn", "Paris"], CLASSES), "--layout"),
     "slides first": (tree(["slide1", "slide2"], CLASSES), "--layout"),
     "classes and subclasses": (["a/x/1.png", "a/y/1.png", "b/z/1.png", "b/w/1.png"], "--layout"),
@@ -102,7 +104,7 @@ REFUSED = {
     "numbers under one class": (tree(["blast"], ["1", "2"]), "--layout"),
     "sides alone": (tree(SIDES), "sides of a split and not classes"),
     "one class on two sides": (tree(SIDES, ["blast"]), "sides of a split and not classes"),
-    "a side among classes": (tree(["blast", "healthy", "test"]), "side of a split"),
+    "a side among classes": (tree(["blast", "healthy", "test"]), "side of a split|no class"),
     "folds alone": (tree(["fold_0", "fold_1"]), "parts or versions"),
     "patients alone": (tree(PATIENTS), "look like patients"),
     "an unlabelled side": ([*tree(["train"], CLASSES), "test/1.png"], "depth|no patient's folder"),
@@ -145,6 +147,7 @@ def test_a_layout_that_says_nothing_is_refused(said):
         (["images/a/1.png", "masks/a/1.png"], ["masks/a/1.png"]),
         (["a/1.png", "a/Mask/1.png"], ["a/Mask/1.png"]),
         (["a/1.png", "a/1_mask.png", "a/2_mask.png"], ["a/1_mask.png"]),
+        (["blast/1.png", "blast_masks/1.png", "gt/2.png"], ["blast_masks/1.png", "gt/2.png"]),
         (["masks/1.png", "masks/2.png"], []),
     ],
 )
@@ -183,7 +186,7 @@ def trees(draw):
 
 
 @given(trees())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_random_tree_is_read_rightly_or_refused(drawn):
     names, truth = drawn
     try:
