@@ -21,6 +21,8 @@ class InputError(ValueError):
 
 def legible(text: str) -> str:
     """Text that every file and terminal takes: bytes of a name that are not UTF-8 as ``%E4``."""
+    if text.isascii():
+        return text
     return NOT_UTF8.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", text)
 
 

@@ -123,7 +123,8 @@ def _unique_name(file: str) -> str:
 
 def tidy_path(file: str) -> str:
     """A path as it is compared: slashes, no ``./``, one form of each letter."""
-    return unicodedata.normalize("NFC", posixpath.normpath(file.replace("\\", "/")))
+    path = posixpath.normpath(file.replace("\\", "/"))
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def is_official(table: pd.DataFrame) -> bool:

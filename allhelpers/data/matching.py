@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -95,25 +96,36 @@ def _check_once(files: Iterable[str], members: Iterable[PurePath | None], source
 
 
 class _Index:
-    """The files of a source by every end of their paths, so that a row is found at once."""
+    """The files of a source by their paths, and, once a row asks, by every end of these."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.exact: dict[str, PurePath] = {}
-        self.ending: dict[str, list[PurePath]] = defaultdict(list)
-        for member in source.members:
-            name = source.name(member)
-            self.exact[name] = member
-            end = _key(name)
-            self.ending[end].append(member)
-            while "/" in end:
-                end = end.partition("/")[2]
-                self.ending[end].append(member)
-        self.whole: dict[str, list[PurePath]] = defaultdict(list)
-        for name, member in self.exact.items():
-            self.whole[_key(name)].append(member)
+        self.exact = {source.name(member): member for member in source.members}
+        if len(self.exact) < len(source.members):  # a backslash in a name, beside a folder
+            one = next(m for m in source.members if self.exact[source.name(m)] != m)
+            raise InputError(
+                f"Two files in {source.given} are called {source.name(one)}: rename one of them."
+            )
         self.above = _key(source.above[-1])
         self.contents: dict[str, dict[str, list[PurePath]]] = {}
+
+    @cached_property
+    def whole(self) -> dict[str, list[PurePath]]:
+        """Files by their paths in any spelling."""
+        found: dict[str, list[PurePath]] = defaultdict(list)
+        for name, member in self.exact.items():
+            found[_key(name)].append(member)
+        return found
+
+    @cached_property
+    def ending(self) -> dict[str, list[PurePath]]:
+        """Files by every end of their paths."""
+        found: dict[str, list[PurePath]] = defaultdict(list)
+        for path, members in self.whole.items():
+            parts = path.split("/")
+            for k in range(len(parts)):
+                found["/".join(parts[k:])] += members
+        return found
 
     def find(self, file: str, digest: str) -> PurePath | None:
         """The one file that a row can mean."""

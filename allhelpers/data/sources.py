@@ -180,6 +180,7 @@ class Folder(Source):
         self.path = self.given = Path(path)
         if not self.path.is_dir():
             raise InputError(what_is(self.path))
+        self._cut = len(str(self.path / "x")) - 1  # as `relative_to` would, but ten times as fast
         found = walking.walk(self.path)
         self.members, self.passed_over, self.linked = (
             found.pictures,
@@ -194,7 +195,7 @@ class Folder(Source):
         return images.read(Path(member))
 
     def name(self, member: PurePath) -> str:
-        return walking.spelled(member.relative_to(self.path))
+        return walking.spelled(str(member)[self._cut :])
 
     def stamp(self, member: PurePath) -> str:
         status = Path(member).stat()
