@@ -45,7 +45,7 @@ def remove_partial(folder: str | Path) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -61,7 +61,7 @@ def read_json(path: str | Path) -> Any:
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table without its index, atomically."""
     with atomic(path) as partial:
-        table.to_csv(partial, index=False, errors="backslashreplace")  # names of files
+        table.to_csv(partial, index=False)
 
 
 def sha256(path: str | Path) -> str:
