@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
             f"{listing(without, 3)} lies in no patient's folder, but others in {source.given} have "
             "a patient: give each picture one, or none."
         )
+    if any(official):
+        reading = replace(reading, summary=_summary_of_names(table, reading.summary))
     log.info("read from the folders of %s:\n%s", source.given, layout.in_words(reading))
     return table
 
@@ -71,11 +74,17 @@ def _missed(source: Source) -> list[str]:
 
 def _from_names(names: list[str], official: Sequence[re.Match[str] | None]) -> layout.Reading:
     """Folders need not tell anything where all names do."""
-    facts = pd.DataFrame([match.groupdict() for match in official if match])
-    levels = [facts["label"].str.lower().tolist(), facts["subject"].tolist()]
-    summary = layout.summarise(["class", "patient"], levels, 0)
-    summary["read from"] = ["names of files", "names of files", "not known"]
-    return layout.Reading(pd.DataFrame({"file": names, "label": levels[0]}), summary)
+    labels = [match["label"].lower() for match in official if match]
+    table = pd.DataFrame({"file": names, "label": labels})
+    return layout.Reading(table, layout.summarise([], [], 0))
+
+
+def _summary_of_names(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """What was read, where official names tell class and patient."""
+    levels = [table["label"].tolist(), table["subject"].tolist()]
+    named = layout.summarise([layout.CLASS, layout.PATIENT], levels, 0)
+    named["read from"] = "names of files"
+    return pd.concat([named[:2], summary[2:]])
 
 
 def _officially(

@@ -31,6 +31,7 @@ SYSTEM = {
     "system volume information",
     "lost+found",
     "thumbnails",
+    "contact_sheets",  # what `allhelpers cells` leaves for people beside the cells
 }
 
 HIDDEN = "hidden, or kept by an operating system or a network drive"

@@ -254,7 +254,8 @@ OFFICIAL += [f"UID_H{p}_{k}_1_hem" for p in (1, 2) for k in (1, 2)]
         "{number}/{name}.bmp",
     ],
 )
-def test_official_names_give_class_and_patient_in_any_folder(tmp_path, place):
+def test_official_names_give_class_and_patient_in_any_folder(tmp_path, place, caplog):
+    caplog.set_level("INFO")
     for number, name in enumerate(OFFICIAL):
         official = name[-3:]
         own = {"all": "Leukemia", "hem": "Normal"}[official]
@@ -263,6 +264,7 @@ def test_official_names_give_class_and_patient_in_any_folder(tmp_path, place):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     table = own_cells.from_folders(Folder(tmp_path))
+    assert "patient  names of files   1 (2), 2 (2), H1 (2), H2 (2)" in caplog.text
     for row in table.itertuples():
         _, subject, *_, label = row.file.rsplit("/")[-1].rsplit(".")[0].split("_")
         assert (row.subject, row.label) == (subject, label)
