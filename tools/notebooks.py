@@ -40,9 +40,12 @@ FURTHER = {
         "seed",
         "allow_subset",
         "manifest",
+        "layout",
         "positive",
         "max_rejected",
         "sample_cells",
+    ),
+    "the pictures, and where things are kept": (
         "picture_size",
         "crop",
         "input_size",
