@@ -25,6 +25,7 @@ from ._core.constants import IMAGE_SIZE, INPUT_SIZE, USUAL_SAMPLE
 from ._core.errors import InputError
 from ._core.renaming import RENAMED as RENAMED
 from ._core.renaming import renamed
+from .data import layout as layouts
 from .data import splitting
 from .data.splitting import DEFAULT_SEED, HELP
 from .data.weighting import Balance, ChooseBy
@@ -51,6 +52,7 @@ SAMPLE, SAMPLE_PART = "sample", "cell|size|brightness|file"
 PLACES = (
     "images",
     "manifest",
+    "layout",
     "allow_subset",
     "max_rejected",
     "weights",
@@ -80,6 +82,11 @@ class DataSettings(BaseModel):
         "",
         description="CSV file of cells; folders: a folder per class; empty: the project's "
         "data_manifest.csv",
+    )
+    layout: str = Field(
+        "",
+        description="what the folders above a picture are, such as */class/patient (of class, "
+        "patient, side and *); empty: found out",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
     split: str = Field("paper", description=HELP)
@@ -124,6 +131,11 @@ class DataSettings(BaseModel):
     def _known_split(cls, split: str) -> str:
         splitting.parse(split)
         return split
+
+    @field_validator("layout")
+    @classmethod
+    def _known_layout(cls, layout: str) -> str:
+        return layouts.check(layout)
 
     @field_validator("input_size", "crop")
     @classmethod

@@ -41,10 +41,13 @@ FURTHER = {
         "seed",
         "allow_subset",
         "manifest",
+        "layout",
         "positive",
         "max_rejected",
         "sample_cells",
         "sample_differs",
+    ),
+    "the pictures, and where things are kept": (
         "picture_size",
         "crop",
         "input_size",

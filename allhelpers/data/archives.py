@@ -14,9 +14,11 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 
 from .._core.errors import InputError
+from . import walking
 from .images import SUFFIXES
 
 UNPACKED_SUFFIXES = (*SUFFIXES, ".csv")
+NOT_UNPACKED = ".not_unpacked"  # a list of the other files, one a line
 # C-NMC 2019 has 15,114 images, 9.2 GB, which zip packs about 15 times.
 MOST_MEMBERS = 1_000_000
 MOST_UNPACKED = 200 * 10**9  # bytes
@@ -75,14 +77,25 @@ def unpack_tar(path: str | Path, folder: str | Path) -> Path:
 
 
 def _unpack_members(archive: tarfile.TarFile, path: Path, folder: Path) -> None:
-    limits = Limits(path)
+    limits, others = Limits(path), []
     folder.mkdir()
     for member in archive:
         limits.check(member.name, member.isfile() or member.isdir(), member.size)
-        if member.isfile() and member.name.lower().endswith(UNPACKED_SUFFIXES):
-            target = folder / PurePosixPath(member.name)
+        name = walking.spelled(member.name)
+        if member.isfile() and name.lower().endswith(UNPACKED_SUFFIXES):
+            target = folder / PurePosixPath(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             content = archive.extractfile(member)
             assert content is not None  # as it is a file
             with content as stream, open(target, "xb") as file:
                 shutil.copyfileobj(stream, file, COPY)
+        elif member.isfile():
+            others.append(str(PurePosixPath(name)).replace("\n", " "))
+    (folder / NOT_UNPACKED).write_text("\n".join(others), encoding="utf-8")
+
+
+def not_unpacked(folder: Path) -> dict[str, str]:
+    """The files that were left in the archive, with the rule by which they are passed over."""
+    path = folder / NOT_UNPACKED  # which older versions have not left
+    names = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {name: walking.rule_of(name) for name in names}

@@ -55,6 +55,13 @@ def decode_usable(
             f"be left out (max_rejected = {len(reasons)})."
         )
     usable = np.delete(np.arange(len(table)), list(reasons))
+    lost = sorted(set(table["label"]) - set(table["label"].iloc[usable]))
+    if lost:
+        raise InputError(
+            f"{', '.join(f'no picture of {label} can be used' for label in lost)} "
+            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them, or take the class "
+            "away."
+        )
     table = table.iloc[usable]
     note = f"{len(reasons):,} pictures cannot be used and are left out: see rejected.csv"
     return table, *_without(pixels, usable, table["sha256"], settings), [note]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from .._core.constants import IMAGE_SIZE, INPUT_SIZE
 from .._core.errors import InputError
 from .resizing import resize
 
-SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
-FORMATS = ("BMP", "PNG", "JPEG")
+SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff")
+FORMATS = ("BMP", "PNG", "JPEG", "TIFF")
 # First bytes of the formats that are decoded; nothing else reaches a decoder.
-SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", *TIFF_SIGNATURES)
 
 MOST_BYTES = 64 * 1024**2  # a cell's image has 0.6 MB; a larger file is a mistake or an attack
 MOST_PIXELS = 4096**2  # likewise: a small file can claim a huge image
@@ -29,6 +32,7 @@ CELL_MARGIN = 0.04  # of the box, in black: convolutions see the cell's outline
 
 DAMAGED = "is damaged and cannot be decoded: download it again or remove it."
 
+warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")  # of headers; and as to OpenCV:
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our sentence says what is wrong
 cv2.setNumThreads(1)  # cells are decoded side by side, and one is too small to be divided
 
@@ -38,19 +42,36 @@ class UnusableError(InputError):
 
 
 def read(path: Path) -> bytes:
-    """Bytes of an image file, unless it is too large for a cell."""
+    """Bytes of an image file, unless it is no file or too large for a cell."""
     try:
+        # A pipe without a writer would block, a device may have no end: neither is opened.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UnusableError(
+                f"{path} is a folder, a pipe or a device and no picture: remove it."
+            )
         with open(path, "rb", buffering=0) as stream:
-            if os.fstat(stream.fileno()).st_size > MOST_BYTES:
-                raise UnusableError(
-                    f"{path} is larger than {MOST_BYTES >> 20} MiB, too large for a cell: "
-                    "remove it."
-                )
-            return stream.read()
+            size = os.fstat(stream.fileno()).st_size
+            content = b"" if size > MOST_BYTES else _read(stream, size + 1)
+            if len(content) > size:  # it grows, or does not know its size
+                content += _read(stream, MOST_BYTES + 1 - len(content))
     except OSError as error:
         raise UnusableError(
             f"{path} cannot be read ({error.strerror}): check the file and its permissions."
         ) from error
+    if max(size, len(content)) > MOST_BYTES:
+        raise UnusableError(
+            f"{path} is larger than {MOST_BYTES >> 20} MiB, too large for a cell: remove it."
+        )
+    return content
+
+
+def _read(stream: io.FileIO, most: int) -> bytes:
+    """So many bytes, or all until the end: one read may give less on a network drive."""
+    parts, left = [], most
+    while left > 0 and (part := stream.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def decode(
@@ -106,16 +127,20 @@ def decode_whole(
         raise UnusableError(
             f"{name} is not the file that the manifest lists (SHA-256 differs): download it again."
         )
-    _check_header(content, name, picture_size)
-    return cv2.cvtColor(_pixels(content, name), cv2.COLOR_BGR2RGB)
+    grey = _check_header(content, name, picture_size)
+    return cv2.cvtColor(_pixels(content, name, grey), cv2.COLOR_BGR2RGB)
 
 
-def _check_header(content: bytes, name: object, picture_size: int) -> None:
-    """Format and size, before any pixel is decoded."""
+def _check_header(content: bytes, name: object, picture_size: int) -> bool:
+    """Check format and size before any pixel is decoded; whether the picture is grey."""
     if not content.startswith(SIGNATURES):
-        raise UnusableError(f"{name} is not a BMP, PNG or JPEG picture: convert or remove it.")
+        raise UnusableError(
+            f"{name} is not a BMP, PNG or JPEG, nor a TIFF picture: convert or remove it."
+        )
     try:
-        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
+        header = Image.open(io.BytesIO(content), formats=FORMATS)
+        width, height = header.size
+        pages = getattr(header, "n_frames", 1) if content.startswith(TIFF_SIGNATURES) else 1
     except Image.DecompressionBombError as error:
         raise UnusableError(f"{name} claims far too many pixels for a cell: remove it.") from error
     except Exception as error:  # Pillow raises errors of many kinds for headers that make no sense
@@ -129,9 +154,12 @@ def _check_header(content: bytes, name: object, picture_size: int) -> None:
             f"{name} is {width} x {height} pixels, not {picture_size} x {picture_size}: "
             "remove it, or say which size your pictures have (picture_size; 0: any)."
         )
+    if pages > 1:
+        raise UnusableError(f"{name} holds {pages} pictures: save one of them by itself.")
+    return header.mode in ("L", "LA")
 
 
-def _pixels(content: bytes, name: object) -> np.ndarray:
+def _pixels(content: bytes, name: object, grey: bool) -> np.ndarray:
     """The image as BGR, if it is whole, in 8-bit colour and not black."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
@@ -140,8 +168,12 @@ def _pixels(content: bytes, name: object) -> np.ndarray:
         raise UnusableError(
             f"{name} has {8 * image.itemsize} bits per channel, not 8: convert or remove it."
         )
+    if image.ndim == 2 and grey and content.startswith(TIFF_SIGNATURES):  # as microscopes save
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    if image.ndim == 3 and image.shape[2] == 4 and not grey and image[..., 3].min() == 255:
+        image = np.ascontiguousarray(image[..., :3])  # nothing shows through
     if image.ndim != 3 or image.shape[2] != 3:
-        kind = "grey" if image.ndim == 2 else "with transparency"
+        kind = "grey" if grey or image.ndim == 2 else "with transparency"
         raise UnusableError(
             f"{name} is {kind}, not a picture in colour (RGB): convert or remove it."
         )

@@ -12,7 +12,7 @@ import pandas as pd
 from .._core.errors import InputError, listing
 from .._core.files import sha256, write_csv, write_json, write_text
 from ..runs import Run
-from . import decoding, matching, own_cells, sources, splitting
+from . import decoding, matching, own_cells, sources, splitting, walking
 from . import manifest as manifests
 from .images import areas
 from .manifest import SPLITS
@@ -153,6 +153,7 @@ def prepare(settings: DataSettings) -> Cells:
     members = matching.match(manifest, source)
     classes = manifests.classes(manifest, settings.positive)
     table, notes = choose_cells(manifest, members.notna(), settings)
+    notes += walking.left_out(source.passed_over)
     known: dict[str, np.ndarray] = {}
     table, pixels, key, more_notes = decoding.decode_usable(
         table, members[table.index], source, settings, measured=known

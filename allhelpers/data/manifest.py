@@ -8,7 +8,10 @@ of the folders' alphabetical order.
 
 from __future__ import annotations
 
+import posixpath
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +21,7 @@ import pandas as pd
 from .._core.errors import InputError, listing
 from .._core.files import sha256
 from .._core.packaged import packaged
+from . import walking
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
 MOST_LETTERS = 50  # of the name of a class
@@ -28,10 +32,13 @@ COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
 SPLITS = ("train", "valid", "test")
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
-# Official names: UID_<subject>_<image>_<cell>_<label>.bmp. IGNORECASE keeps subject h3.
-OFFICIAL_NAME = re.compile(r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.bmp", re.IGNORECASE)
+# Official names: UID_<subject>_<image>_<cell>_<label>.bmp; copies may have another suffix.
+# IGNORECASE keeps subject h3.
+OFFICIAL_NAME = re.compile(
+    r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.[a-z]+", re.IGNORECASE
+)
 PRELIMINARY_TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
-PRELIMINARY_LABELS = {1: "all", 0: "hem"}
+PRELIMINARY_LABELS = {"1": "all", "0": "hem"}
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -111,7 +118,13 @@ def _possible(label: str, file: str) -> bool:
 def _unique_name(file: str) -> str:
     """What may stand once in a manifest: an official name in any folder, another file's path."""
     name = base_name(file)
-    return name if OFFICIAL_NAME.fullmatch(name) else file.replace("\\", "/")
+    return name if OFFICIAL_NAME.fullmatch(name) else tidy_path(file)
+
+
+def tidy_path(file: str) -> str:
+    """A path as it is compared: slashes, no ``./``, one form of each letter."""
+    path = posixpath.normpath(file.replace("\\", "/"))
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def is_official(table: pd.DataFrame) -> bool:
@@ -129,18 +142,21 @@ def from_folder(
 ) -> pd.DataFrame:
     """Make a manifest of official files that lie under a folder; ``digests`` may know SHA-256s."""
     folder = Path(folder)
-    paths = sorted(folder.rglob("*.bmp"))
-    official = [path for path in paths if OFFICIAL_NAME.fullmatch(path.name)]
-    rows = [_training_row(path, folder) for path in official]
-    for table in sorted(folder.rglob(PRELIMINARY_TABLE)):
-        rows += _preliminary_rows(table, {path.name: path for path in paths}, folder)
+    found = walking.walk(folder)
+    rows = [
+        _training_row(path, folder) for path in found.pictures if OFFICIAL_NAME.fullmatch(path.name)
+    ]
+    tables = [name for name in found.passed_over if base_name(name) == PRELIMINARY_TABLE]
+    for table in sorted(tables):
+        rows += _preliminary_rows(folder / table, found.pictures, folder)
     if not rows:
         raise InputError(
             f"There are no official files (UID_*.bmp) under {folder}: "
             "give the folder that holds them."
         )
-    files = [folder / row["file"] for row in rows]
-    return _tidy(pd.DataFrame(rows).assign(sha256=(digests or _digests)(files)), folder)
+    files = [path for path, _ in rows]
+    facts = pd.DataFrame([row for _, row in rows])
+    return _tidy(facts.assign(sha256=(digests or _digests)(files)), folder)
 
 
 def _digests(files: list[Path]) -> list[str]:
@@ -149,17 +165,18 @@ def _digests(files: list[Path]) -> list[str]:
 
 
 def left_out(folder: str | Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Images under a folder that its manifest does not list."""
-    folder, listed = Path(folder), set(table["file"])
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".bmp"]
-    files = [path.relative_to(folder).as_posix() for path in paths]
+    """Images under a folder that its manifest does not list, and what is no image for a run."""
+    found, listed = walking.walk(Path(folder)), set(table["file"])
+    files = [walking.spelled(path.relative_to(folder)) for path in found.pictures]
     reason = (
         f"neither an official name (UID_*_all.bmp, UID_*_hem.bmp) nor a row of {PRELIMINARY_TABLE}"
     )
-    return pd.DataFrame([{"file": file, "reason": reason} for file in files if file not in listed])
+    rows = [{"file": file, "reason": reason} for file in files if file not in listed]
+    missed = sorted((n, rule) for n, rule in found.passed_over.items() if rule in walking.MISSED)
+    return pd.DataFrame(rows + [{"file": name, "reason": rule} for name, rule in missed])
 
 
-def _training_row(path: Path, folder: Path) -> dict[str, str]:
+def _training_row(path: Path, folder: Path) -> tuple[Path, dict[str, str]]:
     name = OFFICIAL_NAME.fullmatch(path.name)
     assert name  # the caller takes official names only
     label, parent = name["label"].lower(), path.parent.name.lower()
@@ -167,8 +184,8 @@ def _training_row(path: Path, folder: Path) -> dict[str, str]:
         raise InputError(
             f"{path} lies in the folder of {parent} but is named {label}: move or rename it."
         )
-    return {
-        "file": path.relative_to(folder).as_posix(),
+    return path, {
+        "file": walking.spelled(path.relative_to(folder)),
         "part": "training",
         "fold": next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), ""),
         "label": label,
@@ -177,33 +194,49 @@ def _training_row(path: Path, folder: Path) -> dict[str, str]:
 
 
 def _preliminary_rows(
-    table: Path, images: dict[str, Path], folder: Path
-) -> Iterator[dict[str, str]]:
-    """Rows of the preliminary test: files are called 1.bmp; patient and label are in the table."""
-    columns = ["Patient_ID", "new_names", "labels"]
-    for official, file, code in pd.read_csv(table)[columns].to_numpy(object).tolist():
+    table: Path, pictures: list[Path], folder: Path
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Rows of the preliminary test: files are called 1.bmp; patient and label are in the table.
+
+    Its pictures lie beside the table or in the folder that is called like it: other tests have
+    files of the same names.
+    """
+    rows, columns = read_table(table), ["Patient_ID", "new_names", "labels"]
+    if not set(columns) <= set(rows):
+        raise InputError(f"{table} lacks one of {listing(columns)}: download it again.")
+    images, own = defaultdict(list), table.stem.removesuffix("_labels")
+    for path in pictures:
+        if path.parent == table.parent or own in path.relative_to(folder).parts:
+            images[path.name].append(path)
+    for official, file, code in rows[columns].itertuples(index=False):
         original = OFFICIAL_NAME.fullmatch(official)
         label = PRELIMINARY_LABELS.get(code)
         if label is None or original is None or original["label"].lower() != label:
             raise InputError(
                 f"{table} codes {official} as {code}: expected 1 for all and 0 for hem."
             )
-        if file not in images:
+        if len(images[file]) != 1:
+            there = f"twice ({listing(images[file])})" if images[file] else "not"
             raise InputError(
-                f"{table} names {file}, which is not under {folder}: complete the download."
+                f"{table} names {file}, which is {there} beside it or in a folder of its name in "
+                f"{folder}: complete the download, or remove the copy."
             )
-        yield {
-            "file": images[file].relative_to(folder).as_posix(),
-            "part": "preliminary_test",
-            "fold": "",
-            "label": label,
-            "subject": original["subject"],
-        }
+        path = images[file][0]
+        yield (
+            path,
+            {
+                "file": walking.spelled(path.relative_to(folder)),
+                "part": "preliminary_test",
+                "fold": "",
+                "label": label,
+                "subject": original["subject"],
+            },
+        )
 
 
 def from_listing(path: str | Path) -> pd.DataFrame:
     """Make a manifest of a CSV list that already holds all of its columns."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_table(path)
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 

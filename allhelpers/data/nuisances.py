@@ -44,9 +44,9 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     ndarray of shape (len(NAMES),), float32
         In the order of `NAMES`: area in pixels; mean brightness (0 to 255), mean hue (cosine of the
         angle, -1 to 1) and saturation (0 to 255) of the cell; sharpness (variance of the Laplacian
-        within the cell, in units of the squared brightness); distance of the cell's centre of mass from the image's centre, as a share
-        of its half diagonal; share of the image's border that the cell touches; height, width and
-        bytes of the file.
+        within the cell, in units of the squared brightness); distance of the cell's centre of mass
+        from the image's centre, as a share of its half diagonal; share of the image's border that
+        the cell touches; height, width and bytes of the file.
 
     Examples
     --------

@@ -8,14 +8,19 @@ a patient of its own where patients are unknown, which every output then says.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .._core.errors import InputError, listing
-from . import hashing
+from . import hashing, layout, walking
+from . import manifest as manifests
+from .manifest import OFFICIAL_CLASSES, OFFICIAL_NAME
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -25,51 +30,117 @@ PATIENTS_UNKNOWN = (
     "patients unknown: each picture counts as a patient of its own, so that a patient can stand on "
     "several sides of the split and intervals are too narrow"
 )
-SIDES = {"train", "training", "valid", "val", "validation", "test", "testing"}
+MOST_ASTRAY = 0.25  # share of official files in a folder of the other class that is a slip
+
+log = logging.getLogger(__name__)
 
 
-def from_folders(source: Source) -> pd.DataFrame:
-    """Read class and patient from the folders of the images: columns file, label, perhaps subject.
+def from_folders(source: Source, said: str = "") -> pd.DataFrame:
+    """Read class and patient from the folders of the images, and say what was read.
 
-    Folders above those of the classes, which hold no other images, are passed over:
-    ``cells/blast/p1/1.png`` and ``cells/normal/p3/1.png`` are of the classes blast and normal.
+    Columns file and label, and perhaps subject, fold and split; ``said``: the user's layout. Files
+    with official names have class and patient from these.
     """
-    names = [source.name(member) for member in source.members]
-    folders = [name.split("/")[:-1] for name in names]
-    above = len(os.path.commonprefix(folders))
-    inner = [parts[above:] for parts in folders]
-    _check_folders(names, inner, source.path)
-    table = pd.DataFrame({"file": names, "label": [parts[0] for parts in inner]})
-    patients = [parts[1] if len(parts) == 2 else "" for parts in inner]
-    if not any(patients):
+    _check_linked(source)
+    every = [source.name(member) for member in source.members]
+    masks = dict.fromkeys(walking.masks(every), walking.MASK)
+    names = [name for name in every if name not in masks]
+    for line in walking.left_out(masks, harmless=True):
+        log.info("%s: %s", source.given, line)
+    official = [OFFICIAL_NAME.fullmatch(manifests.base_name(name)) for name in names]
+    try:
+        reading = layout.read(names, said, source.given)
+    except InputError as error:
+        if said or not all(official):
+            raise InputError(" ".join([str(error), *_missed(source)])) from None
+        reading = _from_names(names, official)
+    _check_empty(reading, source)
+    table = _officially(reading.table, official, source.given, said)
+    if "subject" in table and not table["subject"].all():
+        without = table["file"][table["subject"] == ""]
+        raise InputError(
+            f"{listing(without, 3)} lies in no patient's folder, but others in {source.given} have "
+            "a patient: give each picture one, or none."
+        )
+    if any(official):
+        reading = replace(reading, summary=_summary_of_names(table, reading.summary))
+    log.info("read from the folders of %s:\n%s", source.given, layout.in_words(reading))
+    return table
+
+
+def _missed(source: Source) -> list[str]:
+    return [f"{line}." for line in walking.left_out(source.passed_over)]
+
+
+def _from_names(names: list[str], official: Sequence[re.Match[str] | None]) -> layout.Reading:
+    """Folders need not tell anything where all names do."""
+    labels = [match["label"].lower() for match in official if match]
+    table = pd.DataFrame({"file": names, "label": labels})
+    return layout.Reading(table, layout.summarise([], [], 0))
+
+
+def _summary_of_names(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """What was read, where official names tell class and patient."""
+    levels = [table["label"].tolist(), table["subject"].tolist()]
+    named = layout.summarise([layout.CLASS, layout.PATIENT], levels, 0)
+    named["read from"] = "names of files"
+    return pd.concat([named[:2], summary[2:]])
+
+
+def _officially(
+    table: pd.DataFrame, official: Sequence[re.Match[str] | None], path: Path, said: str
+) -> pd.DataFrame:
+    """Class and patient as official names have them, if folders do not say otherwise."""
+    if not any(official):
         return table
-    if not all(patients):
+    label = pd.Series([match and match["label"].lower() for match in official], dtype=object)
+    named, folder = label.notna(), table["label"]
+    usual = label[named].groupby(folder[named]).agg(lambda labels: labels.mode()[0])
+    above = table["file"].map(lambda name: {part.lower() for part in name.split("/")[:-1]})
+    against = pd.Series(
+        [bool(own & set(OFFICIAL_CLASSES) - {is_}) for own, is_ in zip(above, label, strict=True)]
+    )
+    slips = named & (folder.map(usual) != label)
+    are_classes = bool(said) or not named.all() or slips.sum() <= MOST_ASTRAY * len(table)
+    wrong = named & (against | (slips & (are_classes and usual.nunique() > 1)))
+    if wrong.any():
         raise InputError(
-            f"{names[patients.index('')]} lies in no patient's folder, but others in {source.path} "
-            "do: give each picture one, or none."
+            f"{listing(table['file'][wrong], 3)} in {path} lies in the folder of another class "
+            "than its official name says: move or rename it."
         )
-    return table.assign(subject=patients)
+    label = label.where(named, folder.map(usual)).where(lambda one: one.notna(), folder)
+    subject = pd.Series([match["subject"] if match else "" for match in official])
+    return table.assign(label=label, subject=subject.where(named, table.get("subject", "")))
 
 
-def _check_folders(names: list[str], inner: list[list[str]], path: Path) -> None:
-    """Refuse folders that do not tell one class per image."""
-    where = f"the folders in {path}"
-    if stray := [name for name, parts in zip(names, inner, strict=True) if not parts]:
-        raise InputError(
-            f"The classes cannot be read from {where}: {listing(stray, 3)} lies in no class folder "
-            "or in the only one; make one folder per class, at least two, side by side."
-        )
-    if sides := {parts[0] for parts in inner if parts[0].lower() in SIDES}:
-        raise InputError(
-            f"{where.capitalize()} are called {listing(sorted(sides))}, which are sides of a split "
-            "and not classes: put one folder per class there (the project draws the split), or "
-            "give a CSV of file, label and patient."
-        )
-    if deeper := [name for name, parts in zip(names, inner, strict=True) if len(parts) > 2]:
-        raise InputError(
-            f"{deeper[0]} lies deeper than class/patient/picture in {path}: move such pictures up, "
-            "or give a CSV of file, label and patient."
-        )
+def _check_linked(source: Source) -> None:
+    """Refuse a file that links bring in twice."""
+    first: dict[str, PurePath] = {}
+    for member in source.members:
+        twin = first.setdefault(source.real(member), member)
+        if twin != member:
+            raise InputError(
+                f"{source.name(member)} and {source.name(twin)} in {source.given} are one file, "
+                "by a link: give the folder of the one or of the other, or a CSV of the pictures."
+            )
+
+
+def _check_empty(reading: layout.Reading, source: Source) -> None:
+    """Refuse a class whose pictures cannot be read."""
+    level = reading.class_level
+    if level is None:
+        return
+    parts = [name.split("/") for name in reading.table["file"]]
+    above, there = {tuple(each[:level]) for each in parts}, {each[level] for each in parts}
+    for name, rule in source.passed_over.items():
+        *folders, _ = name.split("/")
+        lost = len(folders) > level and tuple(folders[:level]) in above
+        if lost and rule in (walking.EMPTY, *walking.MISSED) and folders[level] not in there:
+            raise InputError(
+                f"The folder {'/'.join(folders[: level + 1])} in {source.given} holds no picture "
+                f"that can be read ({walking.kinds([name])}: {rule}): convert its pictures, or "
+                "take the folder away."
+            )
 
 
 def is_short(table: pd.DataFrame) -> bool:
@@ -87,7 +158,9 @@ def complete(
     """
     if "subject" not in table:
         table = table.rename(columns={"patient": "subject"})
-    unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": table["file"]}
+    official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["subject"]
+    subject = official if official.notna().all() else table["file"]
+    unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": subject}
     table = table.assign(**{name: value for name, value in unknown.items() if name not in table})
     there = members.notna()
     digests = hashing.digests(source, members[there].tolist(), cache)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import lzma
+import os
 import shutil
 import stat
 import time
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from .._core.caching import require_space
 from .._core.constants import USUAL_SAMPLE
 from .._core.errors import InputError, listing
 from .._core.files import atomic
-from . import archives, images, synthetic
+from . import archives, images, synthetic, walking
 from .images import SUFFIXES, UnusableError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 KAGGLE_DATASET = "andrewmvd/leukemia-classification"
 KAGGLE_ATTEMPTS = 3
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (".zip", *TAR_SUFFIXES)
 # File systems on another machine, as the operating system calls them; Google Drive is "fuse.drive".
 NETWORK = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre")
 MOST_HELD = 2**30  # bytes of files that were hashed and wait to be decoded
@@ -68,17 +70,38 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     (16, 'UID_1_1_1_all.bmp')
     """
     files: list[Path] = []
+    passed_over: dict[str, str] = {}
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(
                 f"{path} does not exist: give picture files or a folder that holds some."
             )
-        files += Folder(path).members if path.is_dir() else [path]
+        if path.is_dir():
+            folder = Folder(path)
+            masks = walking.masks([folder.name(member) for member in folder.members])
+            passed_over |= folder.passed_over | dict.fromkeys(masks, walking.MASK)
+            files += [member for member in folder.members if folder.name(member) not in masks]
+        else:
+            files.append(path)
     if not files:
-        raise InputError(
-            f"There is no picture ({', '.join(SUFFIXES)}) in {listing(paths)}: check the path."
-        )
+        raise InputError(_no_picture(listing(paths), passed_over))
+    _say(passed_over, listing(paths))
     return files
+
+
+def _no_picture(where: object, passed_over: Mapping[str, str]) -> str:
+    """What there is instead."""
+    there = walking.kinds(name for name in passed_over if not name.endswith("/"))
+    holds = f"it holds {there}" if there else "check the path"
+    return f"There is no picture ({', '.join(SUFFIXES)}) in {where}: {holds}."
+
+
+def _say(passed_over: Mapping[str, str], where: object) -> None:
+    """Account for what is no picture; what may be missed is a warning."""
+    for line in walking.left_out(passed_over, harmless=True):
+        log.info("%s: %s", where, line)
+    for line in walking.left_out(passed_over):
+        log.warning("%s: %s", where, line)
 
 
 class Source(ABC):
@@ -88,12 +111,18 @@ class Source(ABC):
     ----------
     path : Path
         The folder or archive.
+    given : Path
+        The same, or the archive that was copied or unpacked there.
     members : sequence of PurePath
         Its images, sorted.
+    passed_over : dict of str to str
+        Every other file or folder in it, with the rule by which it is passed over.
     """
 
     path: Path
+    given: Path
     members: Sequence[PurePath]
+    passed_over: dict[str, str]
 
     def __init__(self) -> None:
         self._held: dict[PurePath, bytes] = {}
@@ -110,6 +139,17 @@ class Source(ABC):
     @abstractmethod
     def stamp(self, member: PurePath) -> str:
         """What changes when the file's content does: its size, and its time or CRC-32."""
+
+    def real(self, member: PurePath) -> str:
+        """What is the same for two names of one file."""
+        return str(member)
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """Parts of the path of what is given, an archive's suffix taken off."""
+        *folders, name = walking.spelled(self.given.absolute()).split("/")
+        suffix = next((end for end in ARCHIVES if name.lower().endswith(end)), "")
+        return *folders, name[: len(name) - len(suffix)]
 
     def read(self, member: PurePath) -> bytes:
         """Bytes of one file: those that `sha256` has read, else it is read now."""
@@ -138,20 +178,25 @@ class Folder(Source):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
-        self.path = Path(path)
+        self.path = self.given = Path(path)
         if not self.path.is_dir():
-            raise InputError(
-                f"The folder of images {path} does not exist: "
-                "give a folder, an archive or 'sample'."
-            )
-        files = (p for p in sorted(self.path.rglob("*")) if p.suffix.lower() in SUFFIXES)
-        self.members = [p for p in files if p.is_file() and not is_hidden(self.name(p))]
+            raise InputError(what_is(self.path))
+        self._cut = len(str(self.path / "x")) - 1  # as `relative_to` would, but ten times as fast
+        found = walking.walk(self.path)
+        self.members, self.passed_over, self.linked = (
+            found.pictures,
+            found.passed_over,
+            found.linked,
+        )
+
+    def real(self, member: PurePath) -> str:
+        return os.path.realpath(member) if self.linked else str(member)
 
     def _load(self, member: PurePath) -> bytes:
         return images.read(Path(member))
 
     def name(self, member: PurePath) -> str:
-        return member.relative_to(self.path).as_posix()
+        return walking.spelled(str(member)[self._cut :])
 
     def stamp(self, member: PurePath) -> str:
         status = Path(member).stat()
@@ -163,7 +208,9 @@ class ZipArchive(Source):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
-        self.path = Path(path)
+        self.path = self.given = Path(path)
+        if not self.path.is_file():
+            raise InputError(what_is(self.path))
         try:
             self.archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
@@ -171,22 +218,32 @@ class ZipArchive(Source):
                 f"The archive {path} cannot be read as zip: copy or download it again."
             ) from error
         limits = archives.Limits(self.path)
+        self.infos: dict[PurePath, zipfile.ZipInfo] = {}
         for info in self.archive.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             limits.check(info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR), info.file_size)
-        names = sorted(self.archive.namelist())
-        names = [name for name in names if name.lower().endswith(SUFFIXES) and not is_hidden(name)]
-        self.members = [PurePosixPath(name) for name in names]
+            member = PurePosixPath(walking.spelled(info.filename))
+            if member in self.infos and not walking.rule_of(str(member)):
+                raise InputError(
+                    f"The archive {path} holds {member} twice: make it again with one of each."
+                )
+            self.infos[member] = info
+        folders = {parent for member in self.infos for parent in member.parents}
+        files = [member for member in sorted(self.infos, key=str) if member not in folders]
+        files = [m for m in files if not walking.spelled(self.infos[m].filename).endswith("/")]
+        rules = {str(member): walking.rule_of(str(member)) for member in files}
+        self.passed_over = {name: rule for name, rule in rules.items() if rule}
+        self.members = [member for member in files if not rules[str(member)]]
 
     def _load(self, member: PurePath) -> bytes:
-        if self.archive.getinfo(str(member)).file_size > images.MOST_BYTES:
+        if self.infos[member].file_size > images.MOST_BYTES:
             raise UnusableError(
                 f"{member} in {self.path} unpacks to more than {images.MOST_BYTES >> 20} MiB: "
                 "check the archive."
             )
         damage = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
         try:
-            return self.archive.read(str(member))
+            return self.archive.read(self.infos[member])
         except (*damage, RuntimeError) as error:  # RuntimeError: the member is encrypted
             raise UnusableError(
                 f"{member} in {self.path} cannot be read ({error}): "
@@ -197,13 +254,30 @@ class ZipArchive(Source):
         return str(member)
 
     def stamp(self, member: PurePath) -> str:
-        info = self.archive.getinfo(str(member))
+        info = self.infos[member]
         return f"{info.file_size} {info.CRC}"
 
 
-def is_hidden(name: str) -> bool:
-    """Whether an operating system keeps a path for itself: ``__MACOSX/``, or names with a dot."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+def what_is(path: Path) -> str:
+    """Why a path is neither a folder of images nor an archive that can be read."""
+    suffix = path.suffix.lower()
+    if not path.exists():
+        return f"{path} does not exist: give a folder of pictures, an archive or 'sample'."
+    if not (path.is_file() or path.is_dir()):
+        return f"{path} is a pipe, a socket or a device: give a folder of pictures or an archive."
+    if path.is_dir():
+        kind, remedy = "a folder", "take the suffix of an archive off its name"
+    elif suffix in SUFFIXES or suffix in walking.PICTURES - {".npy", ".npz"}:
+        kind, remedy = "one file", "give the folder that holds the pictures"
+    elif suffix in walking.ARCHIVES:
+        kind, remedy = "an archive of a kind that is not read", "unpack it, or make it a zip or tar"
+    elif suffix in (".csv", ".tsv", ".txt", ".xlsx"):
+        kind, remedy = "a table", "name it as manifest, and as images what holds the pictures"
+    elif suffix in (".npy", ".npz", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".parquet"):
+        kind, remedy = "a file of arrays", "write its pictures into a folder, one file each"
+    else:
+        kind, remedy = "a file", "give a folder of pictures, or an archive (.zip, .tar, .tar.gz)"
+    return f"{path} is {kind}, no folder of pictures or archive of them: {remedy}."
 
 
 def open_images(settings: DataSettings) -> Source:
@@ -229,7 +303,7 @@ def open_images(settings: DataSettings) -> Source:
     >>> len(source.members), source.name(source.members[0])
     (160, 'C-NMC_training_data/fold_0/all/UID_1_1_1_all.bmp')
     """
-    where, cache = settings.images, Path(settings.cache_folder)
+    where, cache = os.path.expanduser(settings.images), Path(settings.cache_folder)
     source: Source
     if settings.synthetic:
         # The same cells whatever the run's seed, as with real ones: seeds tell how much is chance.
@@ -237,18 +311,21 @@ def open_images(settings: DataSettings) -> Source:
         differs = settings.sample_differs
         name = f"sample-{number}" + (f"-{differs}" if differs != USUAL_SAMPLE else "")
         source = Folder(synthetic.draw_sample(cache / name, number, differs=differs))
-    elif where == "kaggle" or where.startswith("kaggle:"):
+    elif is_kaggle(where):
         source = Folder(download_kaggle(where.partition(":")[2] or KAGGLE_DATASET))
     elif where.lower().endswith(".zip"):
         source = ZipArchive(near(where, cache))
     elif where.lower().endswith(TAR_SUFFIXES):
         source = Folder(archives.unpack_tar(where, cache / "unpacked" / _identity(Path(where))))
+        source.passed_over |= archives.not_unpacked(source.path)
     else:
         source = Folder(where)
+    if where.lower().endswith(ARCHIVES):
+        source.given = Path(where)
     if not source.members:
-        raise InputError(
-            f"There is no picture ({', '.join(SUFFIXES)}) in {source.path}: check the path."
-        )
+        raise InputError(_no_picture(source.given, source.passed_over))
+    if not settings.synthetic:
+        _say(source.passed_over, source.given)
     if isinstance(source, Folder) and is_far(source.path) and not is_far(cache):
         log.warning(
             "%s is on a network drive, where single files are slow: a zip of it would be copied at "
@@ -256,6 +333,11 @@ def open_images(settings: DataSettings) -> Source:
             source.path,
         )
     return source
+
+
+def is_kaggle(images: str) -> bool:
+    """Whether images are a data set of Kaggle's, and no folder: ``kaggle`` or ``kaggle:...``."""
+    return images == "kaggle" or images.startswith("kaggle:")
 
 
 def is_far(path: str | Path) -> bool:
@@ -286,9 +368,7 @@ def near(path: str | Path, cache: str | Path) -> Path:
 def _identity(path: Path) -> str:
     """A name for what an archive holds, that changes when the file does."""
     if not path.is_file():
-        raise InputError(
-            f"The archive {path} does not exist: give a folder, an archive or 'sample'."
-        )
+        raise InputError(what_is(path))
     facts = f"{path.absolute()} {path.stat().st_size} {path.stat().st_mtime_ns}"
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 

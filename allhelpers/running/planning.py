@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from .. import RESEARCH_ONLY
 from .._core.errors import InputError
 from .._core.packaged import home, packaged
 from .._core.renaming import renamed
+from ..data import own_cells, sources
 from ..data.own_cells import FOLDERS
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..networks import pretrained, registry
@@ -193,6 +195,10 @@ class Plan:
             if not stale and notebooks.is_finished(source, folder, given):
                 logger.info("%s: finished already, not run again", label)
                 continue
+            if (
+                number == 1 and self.data.manifest == FOLDERS and not self.data.synthetic
+            ):  # said before anything runs
+                own_cells.from_folders(sources.open_images(self.data), self.data.layout)
             if number == 2:  # the cells are known now
                 methods = {method: self.settings_of(method) for method in self.methods}
                 logger.info("* %s", estimates.estimate(methods, Run(folder).manifest()))
@@ -396,6 +402,6 @@ def _absolute_paths(values: Mapping[str, Any]) -> dict[str, str]:
     absolute = {"cache_folder": str(Path(data.cache_folder).absolute())}
     if data.manifest and data.manifest != FOLDERS:
         absolute["manifest"] = str(Path(data.manifest).absolute())
-    if not data.synthetic and not data.images.startswith("kaggle"):
-        absolute["images"] = str(Path(data.images).absolute())
+    if not data.synthetic and not sources.is_kaggle(data.images):
+        absolute["images"] = os.path.abspath(os.path.expanduser(data.images))
     return absolute

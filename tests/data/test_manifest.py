@@ -134,3 +134,48 @@ def test_label_that_contradicts_its_folder_is_refused(official_folder):
 def test_folder_without_official_files_is_refused(tmp_path):
     with pytest.raises(InputError, match="no official files"):
         manifests.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["final_test", "test", "A_test", "copy/C-NMC_test_final_phase"])
+def test_labels_of_the_preliminary_test_are_for_its_own_pictures(official_folder, other):
+    for number in "12":
+        path = official_folder / other / f"{number}.bmp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"final" + number.encode())
+    table = manifests.from_folder(official_folder)
+    files = table["file"][table["part"] == "preliminary_test"]
+    assert files.tolist() == [f"C-NMC_test_prelim_phase_data/{k}.bmp" for k in "12"]
+    left_out = manifests.left_out(official_folder, table)
+    assert left_out["file"].tolist() == [f"{other}/{k}.bmp" for k in "12"]
+
+
+def test_preliminary_pictures_beside_the_table_are_found_and_twice_is_refused(official_folder):
+    own = official_folder / "C-NMC_test_prelim_phase_data"
+    for number in "12":
+        (official_folder / f"{number}.bmp").write_bytes((own / f"{number}.bmp").read_bytes())
+    with pytest.raises(InputError, match=r"names 1.bmp, which is twice"):
+        manifests.from_folder(official_folder)
+    for number in "12":
+        (own / f"{number}.bmp").unlink()
+    (official_folder / "2.bmp").rename(official_folder / "C-NMC_training_data" / "2.bmp")
+    with pytest.raises(InputError, match="2.bmp, which is not beside it"):
+        manifests.from_folder(official_folder)
+
+
+def test_official_files_are_known_by_any_suffix_and_case(tmp_path):
+    for name in ("ALL/UID_1_1_1_all.BMP", "HEM/uid_h3_1_1_HEM.png", "x/UID_2_1_1_all.jpeg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    table = manifests.from_folder(tmp_path)
+    assert dict(zip(table["subject"], table["label"], strict=True)) == {
+        "1": "all",
+        "h3": "hem",
+        "2": "all",
+    }
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff\xfe" * 50, "a,b\n1,2\n".encode("utf-16"), b""])
+def test_a_list_that_is_no_table_is_refused_in_one_sentence(tmp_path, content):
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"list\.csv"):
+        manifests.from_listing(tmp_path / "list.csv")

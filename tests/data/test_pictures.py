@@ -44,7 +44,6 @@ def test_whole_colour_picture_of_the_right_size_passes(content):
         (b"\x89PNG\r\n\x1a\n" + bytes(8), "is damaged"),
         (b"not a picture", "not a BMP, PNG or JPEG"),
         (as_format("GIF"), "not a BMP, PNG or JPEG"),
-        (as_format("TIFF"), "not a BMP, PNG or JPEG"),
         (as_format("WEBP"), "not a BMP, PNG or JPEG"),
         (encoded(CELL[:300, :400]), "is 400 x 300 pixels, not 450 x 450"),
         (encoded(CELL[..., 0]), "is grey"),
@@ -108,3 +107,51 @@ def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
     picture[cell] = np.random.default_rng(0).integers(0, 256, picture[cell].shape)
     expected = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(resizing.resize(picture, size), expected)
+
+
+def tiff(array, **options):
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "TIFF", **options)
+    return stream.getvalue()
+
+
+OPAQUE = np.dstack([CELL, np.full(CELL.shape[:2], 255, np.uint8)])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tiff(CELL),
+        tiff(CELL, compression="tiff_lzw"),
+        tiff(CELL, compression="tiff_adobe_deflate"),
+        tiff(OPAQUE),
+        encoded(np.dstack([CELL[..., ::-1], OPAQUE[..., 3]])),
+    ],
+)
+def test_what_microscopes_and_editors_save_is_read(content):
+    np.testing.assert_array_equal(images.decode(content, "a.tif", size=450), CELL)
+
+
+def test_a_grey_tiff_is_read_as_three_equal_channels():
+    grey = CELL[..., 1]
+    pixels = images.decode(tiff(grey), "a.tif", size=450)
+    np.testing.assert_array_equal(pixels, np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tiff(CELL, save_all=True, append_images=[Image.fromarray(CELL)]), "holds 2 pictures"),
+        (encoded(CELL.astype(np.uint16) * 256, ".tif"), "16 bits per channel"),
+        (tiff(CELL[..., 0].astype(np.float32)), "32 bits per channel"),
+        (tiff(np.dstack([CELL, CELL[..., 0]])), "with transparency"),
+        (tiff(CELL[..., 0] > 128), "is grey"),
+        (tiff(CELL)[:5000], "is damaged"),
+        (tiff(CELL)[:30], "is damaged"),
+    ],
+)
+def test_other_tiffs_are_refused(content, message):
+    with pytest.raises(UnusableError, match=message):
+        images.decode(content, "a.tif")

@@ -149,6 +149,18 @@ def test_manifest_command_lists_pictures_that_it_leaves_out(official, here):
     assert pd.read_csv(here / "rejected.csv")["file"].tolist() == ["holiday.BMP"]
 
 
+def test_run_says_what_it_reads_of_the_folders_before_anything_runs(here, stubs):
+    for name in ("a/P1/1.png", "a/P2/1.png", "b/P3/1.png"):
+        (here / "kaggle_cells" / name).parent.mkdir(parents=True)
+        (here / "kaggle_cells" / name).touch()
+    given = ["--manifest", "folders", "--architectures", "mobilenet", "--weights", "random"]
+    done = command("run", "--images", "kaggle_cells", *given, "--output", "run")
+    assert "class    folder 1 of 2    a (2), b (1)" in done.out
+    assert done.out.index("class    folder") < done.out.index("mobilenet")
+    (here / "kaggle_cells" / "lone.png").touch()
+    refused(command("run", "--images", "kaggle_cells", *given, "--output", "run2"), "lone.png lies")
+
+
 def test_options_under_their_former_names_are_taken_with_one_warning(here, stubs):
     renaming._warn.cache_clear()
     given = ["--architectures", "mobilenet", "--weights", "random", "--average", "4"]

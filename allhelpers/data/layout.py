@@ -1,0 +1,381 @@
+"""Which level of folders is the class, which the patient, which the side of a split.
+
+The user may say it (``*/class/patient``). Else it is found: by names that are known
+(``Train_data``, ``fold_0``, ``Segmented``, ``patient_06``), and by repetition: what stands above is
+no class if the same names come again under each of it. Where two readings fit, none is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from .._core.errors import InputError, listing
+
+CLASS, PATIENT, SIDE, ANY, PLACE = "class", "patient", "side", "*", "place"
+ROLES = (CLASS, PATIENT, SIDE, ANY)
+SAY = (
+    "say which level is what (--layout, of class, patient, side and *, such as {example}), or give "
+    "a CSV of file, label and patient"
+)
+
+# What may stand beside the word in the name of a side: C-NMC_training_data, Test-A, trainset.
+_FILLER = (
+    r"c|nmc|data|dataset|set|images?|imgs?|pictures?|cells?|folder|phase|prelim|final|[ab]|\d+"
+)
+_SIDES = {
+    "train": "train|training|trn",
+    "valid": "val|valid|validation|dev",
+    "test": "test|testing",
+}
+_GROUPS = re.compile(r"(fold|cv|batch|split|part|chunk|set|subset|dataset|shard)[ _.-]*(\d+|[a-z])")
+# Words between the class and the picture that tell nothing.
+_WRAPPERS = re.compile(
+    r"(single[ _-]?)?(cells?|crops?|cropped|data|dataset|folder|images?|imgs?|patch(es)?|pictures?|"
+    r"cell[ _-]?images|png|jpe?g|bmp|tiff?|raw|new)"
+)
+# One cell can lie in several folders of such names.
+_VERSIONS = re.compile(
+    r"originals?|orig|raw|segment(ed|ations?)|aug(mented|mentation)?|(pre|un)?processed|"
+    r"(un)?normali[sz]ed|(un)?cropped|crops|resized|enhanced|filtered|denoised|clean(ed)?|"
+    r"gr[ae]y([ _-]?scale)?|rgb|hsv|colou?r|png|jpe?g|bmp|tiff?|images?|imgs?|pictures|cells|data|"
+    r"(un)?masked"
+)
+_NO_CLASS = re.compile(
+    r"images?|imgs?|pictures?|data|dataset|labels|un(known|label+ed|classified|sorted)"
+)
+_PATIENT = re.compile(
+    r"(p|pt|pat|patient|s|subj|subject|case|donor|person|mouse|uid|id)[ _.-]*\d+\w*"
+    r"|(patient|subject|case|donor|person)[ _.-]+\w+",
+    re.IGNORECASE,
+)
+_CLASS = re.compile(r"(class|type|grade|stage|label|category|cd)[ _.-]*\w{1,3}", re.IGNORECASE)
+# Where or when pictures were taken: more than one patient may be there, and one at several.
+_PLACE = re.compile(
+    r"(slide|smear|image|img|field|fov|roi|scan|site|cent(er|re)|hospital|clinic|lab|microscope|"
+    r"scanner|stain|series|day|week|month|run|session|plate|well)[ _.-]*([a-z]|\d+)",
+    re.IGNORECASE,
+)
+MOST_NUMBERED = 20  # classes whose names are numbers: more of them are patients
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of the folders.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per file: file, label, and perhaps subject, fold and split.
+    summary : DataFrame
+        One row each for class, patient and side: where it was found, and its names.
+    class_level : int, optional
+        Number of the folder that is the class, from 0.
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    class_level: int | None = None
+
+
+def check(layout: str) -> str:
+    """Refuse what is no layout; empty: it is to be found out."""
+    roles = split_layout(layout)
+    if layout and (
+        set(roles) - set(ROLES)
+        or roles.count(CLASS) != 1
+        or max(roles.count(PATIENT), roles.count(SIDE)) > 1
+    ):
+        raise InputError(
+            f"layout = {layout!r} is not understood: write one of class, patient, side or * for "
+            "each level of folders, with class once, such as */class/patient."
+        )
+    return layout
+
+
+def split_layout(layout: str) -> list[str]:
+    """The levels of a layout."""
+    return [part.strip().lower() for part in layout.strip("/").split("/")] if layout else []
+
+
+def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
+    """Read class, patient and side of files from their folders, or refuse in one sentence."""
+    folders = [name.split("/")[:-1] for name in names]
+    if layout:
+        above, roles = _as_said(names, folders, layout, where)
+    else:
+        above = _depth_in_common(folders)
+        roles = _find(names, [parts[above:] for parts in folders], where)
+        _check_numbers(roles, folders, above, where)
+        _check_twins(names, where)
+    levels = [list(level) for level in zip(*(parts[above:] for parts in folders), strict=False)]
+    named = dict(zip(roles, levels, strict=False))
+    table = pd.DataFrame({"file": names, "label": named[CLASS]})
+    if PATIENT in named:
+        table["subject"] = named[PATIENT]
+    folds = [level for level in levels if all(re.fullmatch(r"fold_\d+", name) for name in level)]
+    if folds:
+        table["fold"] = folds[0]
+    if SIDE in named:
+        table["split"] = [_side(name, where) for name in named[SIDE]]
+    return Reading(table, summarise(roles, levels, above), above + roles.index(CLASS))
+
+
+def summarise(roles: Sequence[str], levels: Sequence[Sequence[str]], above: int) -> pd.DataFrame:
+    """What was taken as class, patient and side, for people."""
+    rows = []
+    for role in (CLASS, PATIENT, SIDE):
+        place, names = "not known", ""
+        if role in roles:
+            level = roles.index(role)
+            place = f"folder {above + level + 1} of {above + len(levels)}"
+            counts = sorted(Counter(levels[level]).items())
+            names = listing((f"{name} ({count:,})" for name, count in counts), 8)
+        rows.append((role, place, names))
+    return pd.DataFrame(rows, columns=["what", "read from", "names (pictures)"])
+
+
+def in_words(reading: Reading) -> str:
+    """The summary as a short table."""
+    rows = reading.summary.to_numpy().tolist()
+    return "\n".join(f"  {what:9}{place:17}{names}".rstrip() for what, place, names in rows)
+
+
+def _depth_in_common(folders: Sequence[Sequence[str]]) -> int:
+    """Folders above all files, unless they are a patient's."""
+    common = os.path.commonprefix([list(parts) for parts in folders])
+    patients = [k for k, name in enumerate(common) if _PATIENT.fullmatch(name)]
+    return patients[0] if patients else len(common)
+
+
+def _as_said(
+    names: Sequence[str], folders: Sequence[Sequence[str]], layout: str, where: object
+) -> tuple[int, list[str]]:
+    """The user's layout, where it fits every file; folders above all files need no star."""
+    roles = split_layout(layout)
+    common = len(os.path.commonprefix([list(parts) for parts in folders]))
+    depth = min(max(len(folders[0]) - len(roles), 0), common)
+    wrong = [
+        name for name, parts in zip(names, folders, strict=True) if len(parts) - depth != len(roles)
+    ]
+    if wrong:
+        raise InputError(
+            f"{listing(wrong, 3)} in {where} does not lie as layout = {layout!r} says: move such "
+            "pictures, or write one part for each folder that they lie in."
+        )
+    return depth, roles
+
+
+def _find(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -> list[str]:
+    """The role of each level, or an error."""
+    depths = Counter(map(len, inner))
+    depth = depths.most_common(1)[0][0]
+    if len(depths) > 1 or not depth:
+        _refuse_depth(names, inner, where)
+    levels = [[parts[k] for parts in inner] for k in range(depth)]
+    roles: list[str] = []
+    for level in levels:
+        roles.append(_known_role(level, first=all(role in (SIDE, ANY) for role in roles)))
+    for again in [k for k, role in enumerate(roles) if role == SIDE][1:]:
+        roles[again] = ANY
+    _check_versions(levels, where)
+    unknown = [k for k, role in enumerate(roles) if role == ""]
+    if not unknown:
+        _refuse_no_class(levels[0], where)
+    _check_mixed([levels[k] for k in unknown], where)
+    for k, role in zip(unknown, _tell_apart([levels[k] for k in unknown], where), strict=True):
+        roles[k] = role
+    places = [k for k, role in enumerate(roles) if role == PLACE]
+    if places and PATIENT not in roles:
+        raise _two_readings(levels[places[0]], levels[unknown[0]], where, "no level of patients")
+    return [ANY if role == PLACE else role for role in roles]
+
+
+def _known_role(level: Sequence[str], *, first: bool) -> str:
+    """The role that names tell by themselves, or none; ``first``: no class can stand above."""
+    names = {name.lower() for name in level}
+    if all(map(_side_of, names)):
+        return SIDE
+    if all(_GROUPS.fullmatch(name) for name in names):
+        return ANY
+    if all(map(_VERSIONS.fullmatch, names)) or (
+        len(names) == 1 and _WRAPPERS.fullmatch(min(names))
+    ):
+        return ANY
+    if len(names) == 1 and first and not any(map(_PATIENT.fullmatch, names)):
+        return ANY
+    return PLACE if all(map(_PLACE.fullmatch, names)) else ""
+
+
+def _side_of(name: str) -> str:
+    """train, valid or test, if that is what a folder's name means."""
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    for side, spellings in _SIDES.items():
+        whole = re.compile(rf"({spellings})(data|dataset|set|images|[ab]|\d+)?")
+        if any(map(whole.fullmatch, words)) and all(
+            whole.fullmatch(word) or re.fullmatch(_FILLER, word) for word in words
+        ):
+            return side
+    return ""
+
+
+def _side(name: str, where: object) -> str:
+    side = _side_of(name)
+    if not side:
+        raise InputError(
+            f"The folder {name} in {where} is said to be a side of the split, but its name does "
+            "not tell which: call it train, valid or test, or write * in the layout."
+        )
+    return side
+
+
+def _likeness(level: Sequence[str]) -> int:
+    """How much names look like patients': 2 patient_06, 1 numbers, 0 words."""
+    names = set(level)
+    grades = [
+        2 if _PATIENT.fullmatch(n) else int(any(c.isdigit() for c in n) and not _CLASS.fullmatch(n))
+        for n in names
+    ]
+    return int(np.floor(np.median(grades)))
+
+
+def _tell_apart(levels: Sequence[Sequence[str]], where: object) -> list[str]:
+    """Class and patient among levels of unknown names."""
+    grades = [_likeness(level) for level in levels]
+    if len(levels) == 1:
+        if grades[0] == 2 or (grades[0] and len(set(levels[0])) > MOST_NUMBERED):
+            raise InputError(
+                f"The folders {listing(sorted(set(levels[0])), 3)} in {where} look like patients "
+                "and no level like classes: make one folder per class, or "
+                f"{SAY.format(example='class')}."
+            )
+        return [CLASS]
+    if len(levels) == 2:
+        return _tell_two(levels[0], levels[1], grades, where)
+    words = [k for k, grade in enumerate(grades) if grade == 0]
+    best = [k for k, grade in enumerate(grades) if grade == max(grades)]
+    if len(words) == 1 and len(best) == 1 and max(grades):
+        return [
+            CLASS if k == words[0] else PATIENT if k == best[0] else ANY for k in range(len(grades))
+        ]
+    raise _two_readings(levels[0], levels[1], where, "which lies deeper than class/patient/picture")
+
+
+def _tell_two(
+    upper: Sequence[str], lower: Sequence[str], grades: Sequence[int], where: object
+) -> list[str]:
+    """Which of two levels is the class; the names that are repeated under the other tell."""
+    holders: dict[str, set[str]] = defaultdict(set)
+    for above, below in zip(upper, lower, strict=True):
+        holders[below].add(above)
+    repeated = any(len(each) > 1 for each in holders.values())
+    if grades[1] > grades[0]:
+        return [CLASS, PATIENT]
+    if grades[0] > grades[1] and (repeated or len(set(upper)) == 1):
+        return [PATIENT, CLASS]
+    several = len(holders) > len(set(upper))
+    if not repeated and grades[0] == grades[1] > 0 and several:
+        return [CLASS, PATIENT]
+    found = "come again under each other" if repeated else "are not told apart by their names"
+    raise _two_readings(upper, lower, where, found)
+
+
+def _two_readings(
+    upper: Sequence[str], lower: Sequence[str], where: object, found: str
+) -> InputError:
+    first, second = (listing(sorted(set(level)), 3) for level in (upper, lower))
+    return InputError(
+        f"The folders in {where} can be read in several ways: {first}, and in them {second} "
+        f"({found}); {SAY.format(example='class/patient, patient/class or */class')}."
+    )
+
+
+def _check_versions(levels: Sequence[Sequence[str]], where: object) -> None:
+    """Refuse what may hold one cell several times, on both sides of a split then."""
+    for level in levels:
+        names = sorted(set(level))
+        if len(names) > 1 and all(_VERSIONS.fullmatch(name.lower()) for name in names):
+            raise InputError(
+                f"{listing(names)} in {where} are versions of pictures and not classes, and one "
+                "cell may lie in several: give the folder of one, or "
+                f"{SAY.format(example='*/class')}."
+            )
+
+
+def _check_mixed(levels: Sequence[Sequence[str]], where: object) -> None:
+    """Refuse a level of which only some names are sides, or tell nothing."""
+    for level in levels:
+        names = sorted(set(level))
+        odd = [name for name in names if _side_of(name) or _NO_CLASS.fullmatch(name.lower())]
+        if odd and len(names) > 1:
+            others = [name for name in names if name not in odd]
+            raise InputError(
+                f"{listing(odd)} in {where} is no class by its name (a side of a split, or any "
+                f"pictures), but {listing(others, 3)} beside it may be: take the one or the "
+                f"other away, or {SAY.format(example='class')}."
+            )
+
+
+def _check_numbers(
+    roles: Sequence[str], folders: Sequence[Sequence[str]], above: int, where: object
+) -> None:
+    """Refuse numbers under one word: ``blast/1, blast/2`` are patients, ``cells/1`` are classes."""
+    level = above + roles.index(CLASS)
+    numbers, *upper = ([parts[k] for parts in folders] for k in range(level, -1, -1))
+    holder = next((names for names in upper if len(set(names)) == 1), None)
+    alone = holder and PATIENT not in roles and _likeness(numbers)
+    if holder and alone and not _WRAPPERS.fullmatch(holder[0].lower()):
+        raise _two_readings(holder, numbers, where, "patients, or classes by number")
+
+
+def _refuse_no_class(level: Sequence[str], where: object) -> None:
+    names = sorted(set(level))
+    sides = any(map(_side_of, names))
+    kind = "sides of a split" if sides else "parts or versions of a data set"
+    raise InputError(
+        f"The folders in {where} are called {listing(names)}, which are {kind} and not classes: "
+        "put one folder per class there, at least two, side by side (the project draws the split), "
+        "or give a CSV of file, label and patient."
+    )
+
+
+def _refuse_depth(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -> None:
+    """Refuse files of which some lie deeper than others, or in no folder."""
+    depths = Counter(map(len, inner))
+    usual = max(depths, key=lambda depth: (depths[depth], depth))
+    none = [name for name, parts in zip(names, inner, strict=True) if not parts]
+    if none:
+        raise InputError(
+            f"The classes cannot be read from the folders in {where}: {listing(none, 3)} lies in "
+            "no class folder or in the only one; make one folder per class, at least two, side by "
+            "side."
+        )
+    odd = [name for name, parts in zip(names, inner, strict=True) if len(parts) != usual]
+    example = next(name for name, parts in zip(names, inner, strict=True) if len(parts) == usual)
+    lack = (
+        "lies in no patient's folder, but others" if max(depths) == 2 else "lies at another depth"
+    )
+    raise InputError(
+        f"{listing(odd, 3)} {lack} than {PurePosixPath(example)} in {where}: give each picture the "
+        "same folders, or give a CSV of file, label and patient."
+    )
+
+
+def _check_twins(names: Sequence[str], where: object) -> None:
+    """Refuse two files of one name, such as a picture and its mask."""
+    stems = [os.path.splitext(name)[0] for name in names]
+    known = dict(zip(stems, names, strict=True))
+    if len(known) < len(names):
+        pairs = ((known[stem], name) for stem, name in zip(stems, names, strict=True))
+        one, other = next((kept, name) for kept, name in pairs if kept != name)
+        raise InputError(
+            f"{other} and {one} in {where} share a name ({len(names) - len(known):,} such files): "
+            "one may be the other's mask or copy; keep one of each, or list the pictures in a CSV."
+        )
