@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from .._core.errors import InputError, listing
+from .._core.errors import InputError, counted, listing
 from .._core.files import sha256
 from .._core.packaged import packaged
+from . import short_tables, spelling
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
 MOST_LETTERS = 50  # of the name of a class
@@ -25,6 +26,7 @@ TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
 SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
 COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
+PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
 SPLITS = ("train", "valid", "test")
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
@@ -40,16 +42,11 @@ def read(path: str | Path) -> pd.DataFrame:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file as text, without a check of its columns."""
+    """Read a table of cells as text: a whole manifest, or a short table of file and label."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"The manifest {path} does not exist: give the path of a CSV file.")
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The manifest {path} is not a readable CSV file ({error}): save it as UTF-8 CSV."
-        ) from error
+    return short_tables.read(path)
 
 
 def classes(table: pd.DataFrame, positive: str = "") -> tuple[str, ...]:
@@ -81,24 +78,40 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
         )
     if table.empty:
         raise InputError(f"{where} lists no cells: add one row per picture.")
-    for file, label in zip(table["file"], table["label"], strict=True):
-        if not _possible(label, file):
-            raise InputError(
-                f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
-                "of a class, and official files carry theirs in their names."
-            )
+    _check_values(table, where)
     names = table["file"].map(_unique_name)
     twice = names[names.duplicated()]
     if len(twice):
         raise InputError(
             f"{where} lists {listing(twice.unique())} more than once: keep one row per file name."
         )
-    nobody = table[table["subject"] == ""]
-    if len(nobody):
-        raise InputError(
-            f"{where} names no subject for {listing(nobody['file'])}: fill the column subject."
-        )
     return table
+
+
+def _check_values(table: pd.DataFrame, where: str | Path) -> None:
+    """Refuse what cannot be a file, a class, a patient or an official part."""
+    for column, title in (("file", "file"), ("label", "label"), ("subject", "patient")):
+        if (empty := table[column] == "").any():
+            raise InputError(
+                f"{where} names no {title} for {listing(table.loc[empty, 'file'])} "
+                f"({counted(int(empty.sum()), 'row')}): fill the column {title}."
+            )
+    official = table["file"].map(lambda file: bool(OFFICIAL_NAME.fullmatch(base_name(file))))
+    for file, label in zip(table["file"], table["label"], strict=True):
+        if not _possible(label, file):
+            raise InputError(
+                f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
+                "of a class, and official files carry theirs in their names."
+            )
+    spelling.refuse_twins(sorted(set(table["label"])), "classes", where)
+    own = table.loc[~official, "subject"]
+    spelling.refuse_twins(sorted(set(own[own != table.loc[own.index, "file"]])), "patients", where)
+    if unknown := sorted(set(table["part"]) - PARTS):
+        raise InputError(
+            f"{where} has {listing(map(repr, unknown))} in the column part, which tells the parts "
+            f"of C-NMC 2019 ({listing(sorted(PARTS))}): rename the column (split, if it says who "
+            "trains and who tests), or leave it out."
+        )
 
 
 def _possible(label: str, file: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._core.errors import InputError, listing
-from . import hashing
+from . import hashing, spelling
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -87,6 +87,7 @@ def complete(
     """
     if "subject" not in table:
         table = table.rename(columns={"patient": "subject"})
+    table = spelling.tidied(table, [n for n in ("label", "subject", "side") if n in table])
     unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": table["file"]}
     table = table.assign(**{name: value for name, value in unknown.items() if name not in table})
     there = members.notna()
