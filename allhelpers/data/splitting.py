@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,8 @@ DEFAULT_SEED = 2019
 # The paper: 6,176 cells, 3,088 per class; of each, 35 for validation, 35 for the test.
 PAPER_CELLS = 3088
 PAPER_HELD_BACK = 35
-# Shares of each class's cells in the split by patient.
-PATIENT_SHARES = {"test": 0.20, "valid": 0.15}
+# By patient: one of five parts is the test, one of six parts of what is left validates.
+TEST_PARTS, VALID_PARTS = 5, 6
 
 
 def drawing_order(names: Iterable[str], seed: int) -> list[str]:
@@ -72,15 +72,14 @@ def patient_groups(table: pd.DataFrame) -> pd.Series:
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     """Draw a split in which no patient, and no two who share an image, stand on two sides."""
     groups, split = patient_groups(table), pd.Series("train", index=table.index)
-    official, shares = table["part"] == "preliminary_test", dict(PATIENT_SHARES)
-    split[official] = "test"
+    _check_patients(table, groups, least=3)
+    official = table["part"] == "preliminary_test"
     if official.any():
-        del shares["test"]
-    # A group of the test stays there, even where one of its patients also has training cells.
-    split[groups.isin(groups[official])] = "test"
-    _fill_sides(table, split, groups, shares, seed)
-    check_patient_split(table, split)
-    return split
+        # A group of the test stays there, even where one of its patients also has training cells.
+        split[groups.isin(groups[official])] = "test"
+    else:
+        split[last_part(table, TEST_PARTS, seed=seed)] = "test"
+    return _hold_out(table, split, seed)
 
 
 def patient_folds(
@@ -96,26 +95,46 @@ def patient_folds(
     if inside:
         _check_fold(table, inside)
         training = table[table["fold"] == inside]
-    groups = patient_groups(training)
-    part = pd.Series(0, index=training.index)  # 0: none yet
-    for label in sorted(set(training["label"])):
-        rows = training.index[training["label"] == label]
-        sizes = groups[rows].value_counts()
-        if len(sizes) < folds:
+    _check_folds(training, folds)
+    part = deal(training, folds, seed=seed)
+    split = pd.Series("", index=table.index)
+    split[part.index] = np.where(part == number, "test", "train")
+    return _hold_out(table, split, seed)
+
+
+def _check_folds(table: pd.DataFrame, folds: int) -> None:
+    for label, patients in patient_groups(table).groupby(table["label"]).nunique().items():
+        if patients < folds:
             raise InputError(
                 f"{folds} folds need as many patients (after joining those who share a picture) of "
-                f"class {label}, but there are {len(sizes)}: choose fewer folds."
+                f"class {label}, but there are {patients}: choose fewer folds."
             )
-        # The largest first, each into the part that holds least: parts of about equal size. The
-        # seed breaks ties. A patient with cells of an earlier class has its part already.
-        order = pd.Series(range(len(sizes)), index=drawing_order(sizes.index, seed))
-        filled = part[rows].value_counts().reindex(range(1, folds + 1), fill_value=0).tolist()
-        free = groups[rows[part[rows] == 0]].unique()
-        for group in sorted(free, key=lambda g: (-sizes[g], order[g])):  # noqa: B023
-            smallest = filled.index(min(filled))
-            part[groups.index[groups == group]] = smallest + 1
-            filled[smallest] += sizes[group]
-    return _hold_out(table, part.index[part == number], part.index[part != number], seed)
+
+
+def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Series:
+    """Deal patients, with those who share an image, to parts of like cells and like patients.
+
+    Both count: a part of one patient with many cells says nothing about patients, and one of many
+    patients with few cells little about cells. Parts are numbered from 1; a class with fewer
+    patients than parts has none in the last ones.
+    """
+    groups = patient_groups(table)
+    dealt: dict[str, int] = {}
+    # The class with the fewest patients first: a patient of several classes is dealt once.
+    for label in groups.groupby(table["label"]).nunique().sort_values(kind="stable").index:
+        rows = table["label"] == label
+        held = table[rows].groupby(groups[rows])
+        loads = pd.DataFrame({"cells": held.size(), "patients": held["subject"].nunique()})
+        load = (loads / loads.sum()).sum(axis=1)
+        filled = pd.Series(0.0, index=range(1, parts + 1))
+        for group in load.index.intersection(list(dealt)):
+            filled[dealt[group]] += load[group]
+        # The largest first, each to the part that holds least; the seed breaks ties.
+        order = {group: place for place, group in enumerate(drawing_order(load.index, seed))}
+        for group in sorted(load.index.difference(list(dealt)), key=lambda g: (-load[g], order[g])):  # noqa: B023
+            dealt[group] = int(filled.idxmin())
+            filled[dealt[group]] += load[group]
+    return groups.map(dealt)
 
 
 def official_folds(
@@ -126,8 +145,10 @@ def official_folds(
         _check_fold(table, fold)
     both = table[table["fold"].isin([train_fold, test_fold])]
     groups, test = patient_groups(both), both.index[both["fold"] == test_fold]
-    train = both.index[(both["fold"] == train_fold) & ~groups.isin(groups[test])]
-    return _hold_out(table, test, train, seed)
+    split = pd.Series("", index=table.index)
+    split[both.index[(both["fold"] == train_fold) & ~groups.isin(groups[test])]] = "train"
+    split[test] = "test"
+    return _hold_out(table, split, seed)
 
 
 def _check_fold(table: pd.DataFrame, fold: str) -> None:
@@ -138,49 +159,30 @@ def _check_fold(table: pd.DataFrame, fold: str) -> None:
         )
 
 
-def _hold_out(table: pd.DataFrame, test: pd.Index, train: pd.Index, seed: int) -> pd.Series:
-    """Split of given test and training rows, the latter less some patients for validation."""
-    split = pd.Series("", index=table.index)
-    split[test], split[train] = "test", "train"
-    shares = {"valid": PATIENT_SHARES["valid"]}
-    _fill_sides(table, split, patient_groups(table.loc[train]), shares, seed)
+def _hold_out(table: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
+    """Let some patients of the training cells validate, and check what has been drawn."""
+    training = table[split == "train"]
+    _check_patients(training, patient_groups(training), least=2)
+    split[last_part(training, VALID_PARTS, seed=seed)] = "valid"
     check_patient_split(table, split)
     return split
 
 
-def _fill_sides(
-    table: pd.DataFrame, split: pd.Series, groups: pd.Series, shares: Mapping[str, float], seed: int
-) -> None:
-    """Hand groups out until each side has its share of each class's training cells, in place."""
-    training = groups[split[groups.index] == "train"]
-    labels = table.loc[training.index, "label"]
-    for label in sorted(set(table["label"])):
-        patients = training[labels == label].nunique()
-        if patients < len(shares) + 1:
+def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Index:
+    """Rows of one of several parts: the smallest patients' one, where a class has few."""
+    part = deal(table, parts, seed=seed)
+    return part.index[part == part.groupby(table["label"]).max().min()]
+
+
+def _check_patients(table: pd.DataFrame, groups: pd.Series, *, least: int) -> None:
+    """Each side needs a patient of each class."""
+    for label, patients in groups.groupby(table["label"]).nunique().items():
+        if patients < least:
             raise InputError(
-                f"The split by patient needs at least {len(shares) + 1} patients (after joining "
-                f"those who share a picture) of class {label}, but there are {patients}: "
-                "add patients, or choose split = paper."
+                f"The split by patient needs at least {least} patients (after joining those who "
+                f"share a picture) of class {label}, but there are {patients}: add patients, or "
+                "choose split = paper."
             )
-        _fill_class(split, training, labels == label, shares, seed)
-
-
-def _fill_class(
-    split: pd.Series, groups: pd.Series, rows: pd.Series, shares: Mapping[str, float], seed: int
-) -> None:
-    """Hand out the groups that have cells of one class and no side yet."""
-    sizes, sides = groups[rows].value_counts(), split[groups.index[rows]]
-    taken = sides.value_counts()
-    room = {side: share * len(sides) - taken.get(side, 0) for side, share in shares.items()}
-    empty = {side for side in room if side not in taken}
-    free = groups[rows][sides == "train"].unique()
-    for group in drawing_order(free, seed):
-        # An empty side takes the next patient whatever the size: none stays without the class.
-        side = next((s for s in room if s in empty or sizes[group] <= room[s]), None)
-        if side is not None:
-            split[groups.index[groups == group]] = side
-            room[side] -= sizes[group]
-            empty.discard(side)
 
 
 def check_patient_split(table: pd.DataFrame, split: pd.Series) -> None:

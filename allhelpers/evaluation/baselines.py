@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .._core.files import write_csv
-from ..data import images, tables
+from ..data import tables
 from ..runs import Run
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def majority(cells: Cells) -> np.ndarray:
 
 def area(cells: Cells) -> np.ndarray:
     """Logistic regression on the area, fitted to the training cells."""
-    size = images.areas(cells.pixels)[:, np.newaxis]
+    size = cells.areas[:, np.newaxis].astype(float)
     train = cells.rows("train")
     model = make_pipeline(StandardScaler(), LogisticRegression())
     model.fit(size[train], cells.labels()[train].argmax(axis=1))

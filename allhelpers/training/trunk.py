@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..networks.registry import Cut
     from ..settings import TrainingSettings
 
+PLAIN_VIEW = ["", "image", 1.0]  # of depths, pooling and brighten
+
 
 def feature_precision(cut: Cut, settings: TrainingSettings) -> str:
     """Precision in which features are kept: half, except for pooled ones, which are small."""
@@ -54,6 +56,9 @@ def features_key(
     """Identify features by everything that decides them."""
     asked = [orientations_needed(settings), feature_precision(cut, settings), engine]
     recipe = [cells_key, name, cut, digest, *asked, keras.mixed_precision.dtype_policy().name]
+    # What a trunk without weights of its own adds; plain trunks keep the keys that they had.
+    view = [settings.depths, settings.pooling, settings.brighten]
+    recipe += view if view != PLAIN_VIEW else []
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 

@@ -79,8 +79,16 @@ def test_without_preliminary_cells_the_test_is_drawn_by_patient(official):
     split = splitting.patient_split(training)
     for label in OFFICIAL_CLASSES:
         share = split[training["label"] == label].value_counts(normalize=True)
-        assert 0.10 < share["test"] <= 0.25
-        assert 0.05 < share["valid"] <= 0.20
+        assert 0.15 < share["test"] < 0.25
+        assert 0.10 < share["valid"] < 0.20
+
+
+@pytest.mark.parametrize("rule", ["patient", "patient:1/5", "patient:4/5"])
+def test_every_side_has_healthy_patients_enough_to_choose_by(official, rule):
+    training = official[official["part"] == "training"]
+    split = splitting.draw(training, rule)
+    patients = training["subject"].groupby([split, training["label"]]).nunique()
+    assert patients.min() >= 4
 
 
 def test_patients_who_share_a_picture_are_one_group(official):
@@ -127,8 +135,11 @@ def test_cross_validation_tests_every_cell_once(official):
         for column in ("subject", "sha256"):
             assert split[split != ""].groupby(official[column]).nunique().max() == 1
         for label in OFFICIAL_CLASSES:
-            share = (split == "test")[training & (official["label"] == label)].mean()
-            assert 0.15 < share < 0.25
+            mine = training & (official["label"] == label)
+            tested_here = mine & (split == "test")
+            patients = official["subject"]
+            assert 0.12 < tested_here[mine].mean() < 0.28
+            assert 0.12 < patients[tested_here].nunique() / patients[mine].nunique() < 0.28
     assert tested[training].eq(1).all()
     assert tested[~training].eq(0).all()
 

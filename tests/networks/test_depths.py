@@ -68,3 +68,16 @@ def test_a_cell_is_cut_out_whatever_its_size_and_place(side):
     assert cut.shape == (100, 100, 3)
     assert cut.any(axis=-1).sum() == inner**2
     assert set(np.unique(cut)) == {0, 99}
+
+
+@pytest.mark.parametrize("change", [{"brighten": 1.5}, {"pooling": "image"}, {"depths": "block2"}])
+def test_another_view_of_the_cells_has_features_of_its_own(small_cells, make_settings, change):
+    """Brightening and pooling have no weights: only their settings tell their features apart."""
+    view = {"depths": "block1,block2", "pooling": "cell", "brighten": 2.0}
+    computed = []
+    for differing in ({}, change):
+        settings = make_settings(input_size=64, unfreeze="none", **{**view, **differing})
+        built = building.build(registry.get("toy"), settings, Weights("random"), cells=small_cells)
+        computed.append(np.asarray(trunk.compute_features(built, small_cells)))
+    first, second = computed
+    assert first.shape != second.shape or not np.allclose(first, second)
