@@ -8,6 +8,7 @@ of the folders' alphabetical order.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,9 +50,30 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return short_tables.read(path)
 
 
-def classes(table: pd.DataFrame, positive: str = "") -> tuple[str, ...]:
+def keep_classes(table: pd.DataFrame, wanted: str) -> tuple[pd.DataFrame, list[str]]:
+    """Keep the cells of some classes (separated by commas; all where empty), and say what goes."""
+    if not wanted:
+        return table, []
+    chosen, there = named_classes(wanted), table["label"].value_counts()
+    if unknown := [name for name in chosen if name not in there]:
+        raise InputError(
+            f"classes = {wanted!r} names {listing(map(repr, unknown))}, which the cells do not "
+            f"have: choose from {listing(sorted(there.index), 20)}."
+        )
+    out = [f"{name} ({counted(int(there[name]), 'cell')})" for name in sorted(there.index)]
+    out = [text for text, name in zip(out, sorted(there.index), strict=True) if name not in chosen]
+    note = [f"classes left out as asked: {listing(out, 20)}"] if out else []
+    return table[table["label"].isin(chosen)], note
+
+
+def named_classes(wanted: str) -> list[str]:
+    """Names of classes separated by commas; one that holds a comma stands in quotation marks."""
+    return list(dict.fromkeys(filter(None, map(spelling.tidy, next(csv.reader([wanted]), [])))))
+
+
+def classes(table: pd.DataFrame, positive: str = "", wanted: str = "") -> tuple[str, ...]:
     """Classes of a manifest, the positive one first: the order of probabilities everywhere."""
-    names = sorted(set(table["label"]))
+    names = named_classes(wanted) or sorted(set(table["label"]))
     if len(names) < 2:
         raise InputError(
             f"The manifest knows one class only ({listing(names)}): add cells of another class."
@@ -61,7 +83,7 @@ def classes(table: pd.DataFrame, positive: str = "") -> tuple[str, ...]:
             f"positive = {positive!r} is not a class of the manifest: "
             f"choose from {', '.join(names)}."
         )
-    return tuple(sorted(names, key=lambda name: name != positive))
+    return tuple(sorted(names, key=lambda name: name != positive) if positive else names)
 
 
 def class_title(label: str, short: bool = False) -> str:
