@@ -122,8 +122,7 @@ class _Decoding:
 
                 def measure(whole: np.ndarray) -> None:
                     if self.measured is not None and sha256:
-                        nuisances = measure_nuisances(whole, size_in_bytes=len(content))
-                        self.measured[sha256] = nuisances
+                        self.measured[sha256] = measure_nuisances(whole, content=content)
 
                 pixels[k] = decode_content(content, member, self.settings, sha256, seen=measure)
             except UnusableError as error:
@@ -180,7 +179,7 @@ def measure_cells(
             return known[listed[row][1]]
         content = source.read(listed[row][0])
         whole = images.decode_whole(content, listed[row][0], picture_size=settings.picture_size)
-        return measure_nuisances(whole, size_in_bytes=len(content))
+        return measure_nuisances(whole, content=content)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 

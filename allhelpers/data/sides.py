@@ -67,7 +67,7 @@ def check_sides(table: pd.DataFrame, split: pd.Series, title: str) -> None:
 def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) -> None:
     """No patient and no picture may stand on two sides."""
     used = split != ""
-    for column, what in (("subject", "patients"), ("sha256", "pictures (identical files)")):
+    for column, what in (("subject", "patient"), ("sha256", "identical picture")):
         sides = split[used].groupby(table.loc[used, column]).nunique()
         leaking = sides.index[sides > 1]
         if len(leaking):
@@ -75,7 +75,8 @@ def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) 
             if column == "sha256":
                 names = table.loc[table["sha256"].isin(leaking), "file"]
             raise InputError(
-                f"{title} puts {len(leaking):,} {what} on two sides ({listing(names)}): {remedy}."
+                f"{title} puts {counted(len(leaking), what)} on two sides ({listing(names)}): "
+                f"{remedy}."
             )
 
 

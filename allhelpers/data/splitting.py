@@ -187,7 +187,7 @@ def _check_fold(table: pd.DataFrame, fold: str) -> None:
             "patient:1/5 (cross-validation), or column (the table's own column split)."
         )
     if fold not in there:
-        raise InputError(f"The cells know no fold {fold}: choose from {listing(there)}.")
+        raise InputError(f"The manifest knows no {fold}: choose from {listing(there)}.")
 
 
 def _hold_out(table: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
