@@ -154,7 +154,6 @@ def prepare(settings: DataSettings) -> Cells:
     notes = list(manifest.attrs.get("notes", []))
     manifest, left_out = manifests.keep_classes(manifest, settings.classes)
     members = matching.match(manifest, source)
-    _check_one_row_each(manifest, members)
     classes = manifests.classes(manifest, settings.positive, settings.classes)
     chosen, more = choose_cells(manifest, members.notna(), settings)
     notes += left_out + more
@@ -167,18 +166,6 @@ def prepare(settings: DataSettings) -> Cells:
     notes += more_notes + plausibility.doubts(table["file"].tolist(), measured)
     table = table.reset_index(drop=True)
     return Cells(table, pixels, notes, key, classes, manifest, measured)
-
-
-def _check_one_row_each(manifest: pd.DataFrame, members: pd.Series) -> None:
-    """Refuse two rows of one file, whatever their paths look like."""
-    found = members[members.notna()]
-    same = pd.DataFrame({"member": found, "sha256": manifest.loc[found.index, "sha256"]})
-    if (twice := same.duplicated(keep=False)).any():
-        rows = manifest.loc[same.index[twice], "file"]
-        raise InputError(
-            f"{listing(rows, 4)} are the same file ({found[rows.index[0]]}) in several rows: keep "
-            "one row per file."
-        )
 
 
 def _check_nothing_lost(chosen: pd.DataFrame, usable: pd.DataFrame, settings: DataSettings) -> None:

@@ -39,15 +39,20 @@ PRELIMINARY_LABELS = {1: "all", 0: "hem"}
 
 def read(path: str | Path) -> pd.DataFrame:
     """Read and check a manifest: all columns as text, empty where there is no value."""
-    return check(read_table(path), path)
+    return check(short_tables.read(path), path)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of cells as text: a whole manifest, or a short table of file and label."""
+    """Read a CSV file as text, as it is, without a check of its columns."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"The manifest {path} does not exist: give the path of a CSV file.")
-    return short_tables.read(path)
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The manifest {path} is not a readable CSV file ({error}): save it as UTF-8 CSV."
+        ) from error
 
 
 def keep_classes(table: pd.DataFrame, wanted: str) -> tuple[pd.DataFrame, list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._core.errors import InputError, listing
-from . import hashing, own_cells
+from . import hashing, own_cells, short_tables
 from . import manifest as manifests
 from .manifest import PROJECT_MANIFEST
 from .own_cells import FOLDERS
@@ -53,7 +53,7 @@ def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
     if settings.manifest == FOLDERS:
         where, table = f"the folder structure of {source.path}", own_cells.from_folders(source)
     else:
-        table = manifests.read_table(where)
+        table = short_tables.read(where)
     if own_cells.is_short(table):
         table = own_cells.complete(table, match(table, source), source, cache)
     return manifests.check(table, where)

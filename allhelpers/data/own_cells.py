@@ -85,8 +85,7 @@ def complete(
     An image that is missing or cannot be read has a note instead of its SHA-256; the loader stops
     at it.
     """
-    if "subject" not in table:
-        table = table.rename(columns={"patient": "subject"})
+    table = table.rename(columns={"patient": "subject", "split": "side"})
     table = spelling.tidied(table, [n for n in ("label", "subject", "side") if n in table])
     unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": table["file"]}
     table = table.assign(**{name: value for name, value in unknown.items() if name not in table})

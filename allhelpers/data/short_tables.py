@@ -44,8 +44,11 @@ Lines = Iterator[list[str]]
 BYTE_ORDERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: str | Path) -> pd.DataFrame:
     """Read a table of cells as text: columns by our names, tidy values, notes on what was done."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"The table {path} does not exist: give the path of a CSV file.")
     text, said = _text(path)
     separator, header, lines = _layout(text, path)
     if separator != ",":

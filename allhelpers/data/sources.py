@@ -108,7 +108,7 @@ class Source(ABC):
 
     @abstractmethod
     def stamp(self, member: PurePath) -> str:
-        """What changes when the file's content does: its size, and its time or CRC-32."""
+        """What changes when the file's content does: see `file_stamp`; in archives its CRC-32."""
 
     def read(self, member: PurePath) -> bytes:
         """Bytes of one file: those that `sha256` has read, else it is read now."""
@@ -153,8 +153,7 @@ class Folder(Source):
         return member.relative_to(self.path).as_posix()
 
     def stamp(self, member: PurePath) -> str:
-        status = Path(member).stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
+        return file_stamp(Path(member))
 
 
 class ZipArchive(Source):
@@ -198,6 +197,16 @@ class ZipArchive(Source):
     def stamp(self, member: PurePath) -> str:
         info = self.archive.getinfo(str(member))
         return f"{info.file_size} {info.CRC}"
+
+
+def file_stamp(path: Path) -> str:
+    """What a file system changes whenever a file's content is another.
+
+    Size and time of writing can be kept or set by whoever writes; the time of the last change of
+    any kind (ctime) and the file's number cannot, so that also exchanged files are seen.
+    """
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def is_hidden(name: str) -> bool:
@@ -286,7 +295,7 @@ def _identity(path: Path) -> str:
         raise InputError(
             f"The archive {path} does not exist: give a folder, an archive or 'sample'."
         )
-    facts = f"{path.absolute()} {path.stat().st_size} {path.stat().st_mtime_ns}"
+    facts = f"{path.absolute()} {file_stamp(path)}"
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
