@@ -164,8 +164,10 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
-    """Cells and patients per part, fold and class."""
+    """Cells, and patients where they are known, per part, fold and class."""
     groups = ["part", "fold", "label"]
+    if patients_unknown(table):
+        return table.groupby(groups).size().rename("cells").reset_index()
     per_patient = table.groupby([*groups, "subject"]).size().rename("cells").reset_index()
     per_group = per_patient.groupby(groups)["cells"]
     return per_group.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
@@ -201,21 +203,23 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
             "patients": ", ".join(sorted({*rows["subject_1"], *rows["subject_2"]})),
         }
         for (fold_1, fold_2), rows in table.groupby(["fold_1", "fold_2"])
+        if fold_1 or fold_2  # own cells have none
     ]
     return pd.DataFrame(rows, columns=["fold_1", "fold_2", "pairs", "under_two_names", "patients"])
 
 
 def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
     """Patients and images that stand on two sides of the split, if there is one."""
-    rows = []
+    rows, unknown = [], patients_unknown(table)
     for side_1, side_2 in combinations(SPLITS, 2) if "split" in table else ():
         first, second = (table[table["split"] == side] for side in (side_1, side_2))
         patients = set(first["subject"]) & set(second["subject"])
+        known = {} if unknown else {"patients": len(patients)}
         rows.append(
             {
                 "side_1": side_1,
                 "side_2": side_2,
-                "patients": len(patients),
+                **known,
                 "pictures": len(set(first["sha256"]) & set(second["sha256"])),
                 "cells_2": int(second["subject"].isin(patients).sum()),
             }
@@ -334,11 +338,11 @@ def _sentence_of_sides(sides: pd.DataFrame, known: bool) -> str:
     if sides.empty:
         return ""
     shared = sides[(sides["side_1"] == "train") & (sides["side_2"] == "test")].iloc[0]
-    if shared["patients"] and known:
+    if known and shared["patients"]:
         return (
             f"{counted(shared['patients'], 'patient')} {_stand(shared['patients'])} on the "
-            f"training and the test side, with {shared['cells_2']} of the test cells: a network can score by recognising them, "
-            "so expect lower figures on new patients."
+            f"training and the test side, with {shared['cells_2']} of the test cells: a network "
+            "can score by recognising them, so expect lower figures on new patients."
         )
     if shared["pictures"]:
         return (

@@ -70,7 +70,6 @@ def read(path: str | Path) -> pd.DataFrame:
     return _tidy_values(table)
 
 
-
 def _text(path: Path) -> tuple[str, list[str]]:
     content, said = path.read_bytes(), []
     try:
@@ -177,8 +176,8 @@ def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
             if len(row) != width:
                 if any(cell.strip() for cell in row[width:]):
                     raise InputError(
-                        f"Line {getattr(lines, 'line_num', 0):,} of {path} has {counted(len(row), 'value')} but "
-                        f"there are {counted(width, 'column')}: put quotation marks around a value "
+                        f"Line {getattr(lines, 'line_num', 0):,} of {path} has "
+                        f"{counted(len(row), 'value')} but there are {counted(width, 'column')}: put quotation marks around a value "
                         "that holds the separator."
                     )
                 row = (row + [""] * width)[:width]

@@ -22,6 +22,7 @@ from .._core.errors import InputError, listing
 from . import sides
 from .manifest import SPLITS
 from .sides import AS_IS, COLUMN
+from .tables import unit_of
 
 DEFAULT_SEED = 2019
 # The paper: 6,176 cells, 3,088 per class; of each, 35 for validation, 35 for the test.
@@ -207,8 +208,8 @@ def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> p
 
 def _check_patients(table: pd.DataFrame, groups: pd.Series, *, least: int) -> None:
     """Each side needs a patient of each class."""
-    unknown = bool((table["subject"] == table["file"]).all())
-    who = "pictures" if unknown else "patients (after joining those who share a picture)"
+    known = unit_of(table) == "patient"
+    who = "pictures" if not known else "patients (after joining those who share a picture)"
     for label, patients in groups.groupby(table["label"]).nunique().items():
         if patients < least:
             left = "" if least == LEAST_PATIENTS else " beside those of the test"
@@ -310,7 +311,7 @@ def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
 
 
 def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
-    """Count cells and patients per class and split.
+    """Count cells, and patients where they are known, per class and split.
 
     Parameters
     ----------
@@ -334,9 +335,10 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
      test   hem     35         8
     """
     used = table[table["split"] != ""]
-    counts = used.groupby(["split", "label"]).agg(
-        cells=("file", "size"), patients=("subject", "nunique")
-    )
+    counted = {"cells": ("file", "size"), "patients": ("subject", "nunique")}
+    if len(used) and unit_of(used) != "patient":
+        del counted["patients"]
+    counts = used.groupby(["split", "label"]).agg(**counted)
     return counts.reindex(SPLITS, level="split").reset_index()
 
 

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from .planning import Plan
 
 # Settings that decide which rows there are and where their images lie.
-CELLS = ("images", "manifest", "classes", "positive", "sample_cells", "cache_folder", "picture_size")
+CELLS = (
+    "images",
+    "manifest",
+    "classes",
+    "positive",
+    "sample_cells",
+    "cache_folder",
+    "picture_size",
+)
 
 
 @dataclass(frozen=True)
