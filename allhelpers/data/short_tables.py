@@ -36,7 +36,7 @@ MEANINGS = {
 BY_NAME = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
 ASKED_ABOUT = [name for name, meaning in BY_NAME.items() if meaning not in ("part", "fold")]
 TITLES = {"subject": "patient", "side": "split"}  # what a user calls them
-ALIKE = 0.81  # share of letters in common from which a name looks like another
+ALIKE = 0.79  # share of letters in common from which a name looks like another
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 WANTED = "its first line must name the columns file, label and, where known, patient"
 OFFICIAL = ("file", "part", "fold", "label", "subject", "sha256")
@@ -177,8 +177,8 @@ def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
                 if any(cell.strip() for cell in row[width:]):
                     raise InputError(
                         f"Line {getattr(lines, 'line_num', 0):,} of {path} has "
-                        f"{counted(len(row), 'value')} but there are {counted(width, 'column')}: put quotation marks around a value "
-                        "that holds the separator."
+                        f"{counted(len(row), 'value')} but there are {counted(width, 'column')}: "
+                        "put quotation marks around a value that holds the separator."
                     )
                 row = (row + [""] * width)[:width]
             if any(cell and not cell.isspace() for cell in row):

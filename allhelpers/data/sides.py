@@ -28,14 +28,14 @@ def side_of(word: str) -> str:
     return BY_WORD.get(plain) or BY_WORD.get(re.sub(r"(set|data|dataset)$", "", plain), "")
 
 
-def read_sides(values: pd.Series, title: str, *, may_be_empty: bool = False) -> pd.Series:
-    """train, valid and test for a column's words."""
+def read_sides(values: pd.Series, title: str, *, stored: bool = False) -> pd.Series:
+    """train, valid and test for a column's words; a stored rule need not use every row."""
     known = {word: side_of(word) for word in values.unique()}
-    strange = [word for word, side in known.items() if not side and (word or not may_be_empty)]
+    strange = [word for word, side in known.items() if not side and (word or not stored)]
     if strange:
         raise InputError(
             f"{title} holds {listing(map(repr, strange))} ({counted(len(values), 'row')}), and "
-            "each of its values has to be train, valid or test: mend it, or choose --split patient."
+            f"each of its values has to be train, valid or test: mend it, or {_else(stored)}."
         )
     return values.map(known)
 
@@ -50,7 +50,12 @@ def given(table: pd.DataFrame) -> pd.Series:
     return read_sides(table["side"], "The column split")
 
 
-def check_sides(table: pd.DataFrame, split: pd.Series, title: str) -> None:
+def _else(stored: bool) -> str:
+    """What can be done without the column; a stored rule is asked for already."""
+    return "remove the column, so that the split is drawn" if stored else "choose --split patient"
+
+
+def check_sides(table: pd.DataFrame, split: pd.Series, title: str, *, stored: bool = False) -> None:
     """Each side needs cells of each class: else nothing is learnt, chosen or measured there."""
     there = set(zip(split, table["label"], strict=True))
     used = sorted(set(table.loc[split != "", "label"]))
@@ -60,7 +65,7 @@ def check_sides(table: pd.DataFrame, split: pd.Series, title: str) -> None:
             what = "no cells" if lacking == used else f"no cells of class {listing(lacking)}"
             raise InputError(
                 f"{title} has {what} for {side}: mend it, leave the class out (--classes), or "
-                "choose --split patient."
+                f"{_else(stored)}."
             )
 
 
@@ -71,9 +76,8 @@ def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) 
         sides = split[used].groupby(table.loc[used, column]).nunique()
         leaking = sides.index[sides > 1]
         if len(leaking):
-            names = leaking
-            if column == "sha256":
-                names = table.loc[table["sha256"].isin(leaking), "file"]
+            by_file = table.loc[table["sha256"].isin(leaking), "file"].tolist()
+            names = by_file if column == "sha256" else leaking.tolist()
             raise InputError(
                 f"{title} puts {counted(len(leaking), what)} on two sides ({listing(names)}): "
                 f"{remedy}."

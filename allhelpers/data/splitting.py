@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterable
 
@@ -23,6 +24,8 @@ from . import sides
 from .manifest import SPLITS
 from .sides import AS_IS, COLUMN
 from .tables import unit_of
+
+log = logging.getLogger(__name__)
 
 DEFAULT_SEED = 2019
 # The paper: 6,176 cells, 3,088 per class; of each, 35 for validation, 35 for the test.
@@ -151,7 +154,7 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
         rows = table["label"] == label
         held = table[rows].groupby(groups[rows])
         loads = pd.DataFrame({"cells": held.size(), "patients": held["subject"].nunique()})
-        load = (loads / loads.sum()).sum(axis=1).to_dict()
+        load = {str(group): share for group, share in (loads / loads.sum()).sum(axis=1).items()}
         filled = [0.0] * parts
         for group in load:
             if group in dealt:
@@ -251,10 +254,10 @@ def column_split(
 def stored(table: pd.DataFrame, rule: str) -> pd.Series:
     """A rule's result that the manifest holds, checked as if it were drawn."""
     title = f"The manifest's column {rule}_split"
-    split = sides.read_sides(table[f"{rule}_split"], title, may_be_empty=True)
-    sides.check_sides(table, split, title)
+    split = sides.read_sides(table[f"{rule}_split"], title, stored=True)
     if rule == "patient":
         sides.check_leaks(table, split, title, "mend it, or remove the column")
+    sides.check_sides(table, split, title, stored=True)
     return split
 
 
@@ -289,7 +292,7 @@ def draw(table: pd.DataFrame, split: str, seed: int = DEFAULT_SEED) -> pd.Series
 
 
 def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
-    """Add a column ``<rule>_split`` for every rule.
+    """Add a column ``<rule>_split`` for every rule that the cells allow, and say which they do not.
 
     Parameters
     ----------
@@ -307,7 +310,13 @@ def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
     >>> add_splits(table)[["paper_split", "patient_split"]].eq("test").sum().to_dict()
     {'paper_split': 70, 'patient_split': 20}
     """
-    return table.assign(**{f"{name}_split": rule(table, seed) for name, rule in RULES.items()})
+    drawn = {}
+    for name, rule in RULES.items():
+        try:
+            drawn[f"{name}_split"] = rule(table, seed)
+        except InputError:
+            log.warning("These cells are too few for the split %s: it has no column.", name)
+    return table.assign(**drawn)
 
 
 def describe_splits(table: pd.DataFrame) -> pd.DataFrame:

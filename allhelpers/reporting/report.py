@@ -237,13 +237,9 @@ def _fitting(captions: Mapping[str, str], known: bool) -> dict[str, str]:
     """The figures that say something, and captions without patients where these are unknown."""
     if known:
         return dict(captions)
-    return {
-        name: WITHOUT_PATIENTS.get(
-            name, caption.replace("resampled patients", "resampled pictures")
-        )
-        for name, caption in captions.items()
-        if name not in BY_PATIENT
-    }
+    plain = {n: text.replace("patients", "pictures") for n, text in captions.items()}
+    kept = {name: text for name, text in plain.items() if name not in BY_PATIENT}
+    return {name: WITHOUT_PATIENTS.get(name, text) for name, text in kept.items()}
 
 
 def _section(result: Result, known: bool) -> dict[str, Any]:

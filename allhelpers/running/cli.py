@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ def _print_summary(folders: Sequence[Path], path: Path) -> None:
     print(f"summary: {path}")
 
 
-def _of_patients(row: dict[str, Any]) -> str:
+def _of_patients(row: Mapping[Any, Any]) -> str:
     """How many patients; nothing where they are unknown and each cell counts as one."""
     known = row["patients"] != row["cells"]
     return f" of {counted(row['patients'], 'patient')}" if known else ""
