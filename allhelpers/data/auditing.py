@@ -40,6 +40,7 @@ HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 MOST_BITS = 4
 MOST_GREY_VALUES = 3.0
 COUNTER = re.compile(r"[^\W\d]*[\W_]*\d{1,3}")  # 1, 07, PT3, patient 12: numbers, not names
+NOBODY = {"nan", "none", "null", "na", "n/a", "<na>", "unknown", "unbekannt", "?", "-", "0.0"}
 FEW_TESTED = 3  # patients of a class in the test: with fewer one patient decides
 MOST_FOLDS = 5
 
@@ -135,6 +136,7 @@ def _audit(
         _sentence_of_identical(identical, manifest, known),
         _sentence_of_labels(identical),
         _sentence_of_sides(sides, known),
+        _sentence_of_nobody(manifest) if known else "",
         _sentence_of_numbers(manifest) if known else "",
         _sentence_of_few(manifest, used) if known else "",
         _sentence_of_areas(areas),
@@ -368,6 +370,19 @@ def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
         f"{counted(len(shared), 'patient')} ({order[0]} to {order[-1]}) have cells of several "
         "classes under numbers that each class may count anew: if they are other people, name them "
         "so (blast-1, healthy-1)."
+    )
+
+
+def _sentence_of_nobody(manifest: pd.DataFrame) -> str:
+    """Ask about patients whose name means that there is none: all their cells count as one's."""
+    cells = manifest["subject"].value_counts()
+    nobody = [name for name in cells.index if name.casefold() in NOBODY and cells[name] > 1]
+    if not nobody:
+        return ""
+    return (
+        f"{counted(int(cells[nobody].sum()), 'cell')} are of a patient called "
+        f"{listing(map(repr, nobody))}, who counts as one: if that means unknown, give each such "
+        "cell a name of its own, or all cells none."
     )
 
 

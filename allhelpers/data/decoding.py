@@ -49,10 +49,11 @@ def decode_usable(
     rejected = table.iloc[list(reasons)][["file", "split", "label", "subject"]]
     write_csv(listed, rejected.assign(reason=list(reasons.values())))
     if len(reasons) > settings.max_rejected or len(reasons) == len(table):
+        some = len(reasons) < len(table)
+        allow = f", or allow so many to be left out (max_rejected = {len(reasons)})" if some else ""
         raise InputError(
             f"{len(reasons):,} of {len(table):,} pictures cannot be used "
-            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them, or allow so many to "
-            f"be left out (max_rejected = {len(reasons)})."
+            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them{allow}."
         )
     usable = np.delete(np.arange(len(table)), list(reasons))
     table = table.iloc[usable]

@@ -122,7 +122,8 @@ def sentence_of_files(cells: Cells) -> str:
         telling = [
             str(usual[name])
             for name in facts
-            if (own[name] == usual[name]).mean() >= USUAL
+            if usual[name]  # files without loss have no quality
+            and (own[name] == usual[name]).mean() >= USUAL
             and (others[name] == usual[name]).mean() <= 1 - USUAL
         ]
         if telling:
@@ -143,7 +144,7 @@ def _facts(measured: pd.DataFrame) -> pd.DataFrame:
     colour = measured["colour"].map({0: "without colour"}).fillna("in colour")
     form = measured["format"].map(lambda place: FORMAT_NAMES[int(place)])
     quality = measured["quality"].map(
-        lambda value: "no loss" if value == NO_LOSS else f"JPEG quality {int(value)}"
+        lambda value: "" if value == NO_LOSS else f"saved at quality {int(value)}"
     )
     facts = {"size": size, "aspect": wide, "colour": colour, "format": form, "quality": quality}
     return pd.DataFrame(facts).reset_index(drop=True)

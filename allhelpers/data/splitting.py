@@ -76,7 +76,7 @@ def _without(labels: list[str], small: list[str]) -> str:
     """How to go on without the classes that are too small, if two are left."""
     left = [label for label in labels if label not in small]
     listed = ",".join(f'"{label}"' if "," in label else label for label in left)
-    return f", leave the class out (--classes '{listed}')" if len(left) > 1 else ""
+    return f", or leave the class out (--classes '{listed}')" if len(left) > 1 else ""
 
 
 def patient_groups(table: pd.DataFrame) -> pd.Series:

@@ -228,6 +228,13 @@ def test_patients_counted_anew_in_each_class_are_asked_about():
     assert not any("counted anew" in text or "count anew" in text for text in told)
 
 
+def test_patients_called_nan_are_asked_about():
+    table = cells()
+    table["subject"] = table["subject"].replace({"b0": "nan", "b1": "nan"})
+    told = auditing.audit_manifest(table).sentences
+    assert any("4 cells are of a patient called 'nan'" in text for text in told)
+
+
 def test_a_test_of_few_patients_recommends_cross_validation_that_works():
     table = cells(patients=4)
     split = splitting.draw(table, "patient")
