@@ -89,6 +89,11 @@ class DataSettings(BaseModel):
         "patient, side and *); empty: found out",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
+    classes: str = Field(
+        "",
+        description="classes to keep, in this order, separated by commas (blast,healthy): others "
+        "are left out; empty: all",
+    )
     split: str = Field("paper", description=HELP)
     allow_subset: bool = Field(
         False, description="go on where only a part of the manifest's pictures is there"
@@ -125,6 +130,12 @@ class DataSettings(BaseModel):
         le=1024,
         description="side to which that is resized, in pixels; 0: the network's own",
     )
+
+    @field_validator("positive", "classes", mode="before")
+    @classmethod
+    def _number_is_a_name(cls, name: Any) -> Any:
+        """Classes may be called 0 and 1, which YAML and papermill take for numbers."""
+        return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
 
     @field_validator("split")
     @classmethod
@@ -286,7 +297,9 @@ class TrainingSettings(DataSettings):
 
     def deciding(self) -> dict:
         """Settings that decide a training, without those that only say where things are."""
-        return {name: value for name, value in self.model_dump().items() if name not in PLACES}
+        values = {name: value for name, value in self.model_dump().items() if name not in PLACES}
+        # Records of earlier versions lack it, and all classes were kept.
+        return values if values["classes"] else {k: v for k, v in values.items() if k != "classes"}
 
 
 class OwnCellsSettings(TrainingSettings):

@@ -7,6 +7,7 @@ manifest alone; near-duplicates and areas need the images.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
@@ -17,13 +18,15 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from .._core.errors import listing
+from .._core.errors import counted, listing
 from .._core.files import write_json
 from ..runs import Run
 from . import manifest as manifests
 from . import splitting
 from .manifest import SPLITS
-from .shortcuts import find_shortcuts, sentence_of_shortcuts
+from .orientations import ORIENTATIONS, orient
+from .own_cells import patients_unknown
+from .shortcuts import find_shortcuts, sentence_of_files, sentence_of_shortcuts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +39,10 @@ HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 # Among 4,586 real cells at 160 pixels 142 pairs of one patient are so close, and none of two.
 MOST_BITS = 4
 MOST_GREY_VALUES = 3.0
+COUNTER = re.compile(r"[^\W\d]*[\W_]*\d{1,3}")  # 1, 07, PT3, patient 12: numbers, not names
+NOBODY = {"nan", "none", "null", "na", "n/a", "<na>", "unknown", "unbekannt", "?", "-", "0.0"}
+FEW_TESTED = 3  # patients of a class in the test: with fewer one patient decides
+MOST_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,10 @@ def audit(cells: Cells) -> Audit:
     """
     areas = cells.table[["file", "subject", "label"]].assign(area=cells.areas)
     found = find_shortcuts(cells)
-    return _audit(cells.manifest, cells.table, areas, near_duplicates(cells), found)
+    report = _audit(cells.manifest, cells.table, areas, near_duplicates(cells), found)
+    if files := sentence_of_files(cells):
+        report.sentences.append(files)
+    return report
 
 
 def audit_manifest(table: pd.DataFrame) -> Audit:
@@ -121,13 +131,17 @@ def _audit(
     shortcuts: pd.DataFrame | None = None,
 ) -> Audit:
     identical, sides = identical_files(manifest), common_to_sides(used)
+    known = not patients_unknown(manifest)
     sentences = [
-        _sentence_of_identical(identical, manifest),
+        _sentence_of_identical(identical, manifest, known),
         _sentence_of_labels(identical),
-        _sentence_of_sides(sides),
+        _sentence_of_sides(sides, known),
+        _sentence_of_nobody(manifest) if known else "",
+        _sentence_of_numbers(manifest) if known else "",
+        _sentence_of_few(manifest, used) if known else "",
         _sentence_of_areas(areas),
         "" if shortcuts is None else sentence_of_shortcuts(shortcuts),
-        _sentence_of_near(near),
+        _sentence_of_near(near, known),
     ]
     sentences = [sentence for sentence in sentences if sentence]
     counts, folds = count(manifest), across_folds(identical)
@@ -152,8 +166,10 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
-    """Cells and patients per part, fold and class."""
+    """Cells, and patients where they are known, per part, fold and class."""
     groups = ["part", "fold", "label"]
+    if patients_unknown(table):
+        return table.groupby(groups).size().rename("cells").reset_index()
     per_patient = table.groupby([*groups, "subject"]).size().rename("cells").reset_index()
     per_group = per_patient.groupby(groups)["cells"]
     return per_group.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
@@ -189,21 +205,23 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
             "patients": ", ".join(sorted({*rows["subject_1"], *rows["subject_2"]})),
         }
         for (fold_1, fold_2), rows in table.groupby(["fold_1", "fold_2"])
+        if fold_1 or fold_2  # own cells have none
     ]
     return pd.DataFrame(rows, columns=["fold_1", "fold_2", "pairs", "under_two_names", "patients"])
 
 
 def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
     """Patients and images that stand on two sides of the split, if there is one."""
-    rows = []
+    rows, unknown = [], patients_unknown(table)
     for side_1, side_2 in combinations(SPLITS, 2) if "split" in table else ():
         first, second = (table[table["split"] == side] for side in (side_1, side_2))
         patients = set(first["subject"]) & set(second["subject"])
+        known = {} if unknown else {"patients": len(patients)}
         rows.append(
             {
                 "side_1": side_1,
                 "side_2": side_2,
-                "patients": len(patients),
+                **known,
                 "pictures": len(set(first["sha256"]) & set(second["sha256"])),
                 "cells_2": int(second["subject"].isin(patients).sum()),
             }
@@ -212,37 +230,55 @@ def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def perceptual_hashes(pixels: np.ndarray) -> np.ndarray:
-    """Hash each image so that images that look alike have hashes that differ in few bits."""
-    bits = np.empty((len(pixels), HASH_SIDE**2), bool)
+    """Hash each image so that images that look alike have hashes that differ in few bits.
+
+    One hash for each of the eight orientations, shape (orientations, images): turning an image
+    transposes its coefficients and changes the signs of some, so that it is transformed once.
+    """
+    signs = (-1.0) ** np.arange(HASH_SIDE)
+    across, down = signs[np.newaxis, :], signs[:, np.newaxis]
+    bits = np.empty((ORIENTATIONS, len(pixels), HASH_SIDE**2), bool)
     for row, image in enumerate(pixels):
         grey = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-        low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE].ravel()
-        bits[row] = low > np.median(low)
-    return np.packbits(bits, axis=1).view(np.uint64).ravel()
+        low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE]
+        # As `orient`: quarter turns against the clock, then a reflection left to right.
+        turned = [low, low.T * down, low * across * down, low.T * across]
+        each = np.stack([*turned, *(one * across for one in turned)]).reshape(ORIENTATIONS, -1)
+        bits[:, row] = each > np.median(each, axis=1, keepdims=True)
+    return np.packbits(bits, axis=-1).view(np.uint64)[..., 0]
 
 
 def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
-    """Pairs of images that are not the same file and yet look the same.
+    """Pairs of images that are not the same file and yet look the same, also turned or mirrored.
 
-    Candidates have perceptual hashes that differ in at most ``MOST_BITS`` bits; of these, pairs
-    count whose values differ by at most ``MOST_GREY_VALUES`` on average over the pixels that are
-    not black.
+    Candidates have perceptual hashes, one of them in any orientation, that differ in at most
+    ``MOST_BITS`` bits; of these, pairs count whose values differ by at most ``MOST_GREY_VALUES`` on
+    average over the pixels that are not black.
 
     ``chunk`` rows are compared with all others at a time.
     """
     hashes, digests = perceptual_hashes(cells.pixels), cells.table["sha256"].to_numpy()
-    pairs = []
-    for start in range(0, len(hashes), chunk):
-        bits = np.bitwise_count(hashes[start : start + chunk, np.newaxis] ^ hashes[start:])
-        for k, j in np.argwhere(bits <= MOST_BITS):
-            first, second = start + k, start + j
-            if first < second and digests[first] != digests[second]:
-                apart = _grey_values_apart(cells.pixels[first], cells.pixels[second])
-                if apart <= MOST_GREY_VALUES:
-                    pairs.append((first, second, int(bits[k, j]), round(apart, 2)))
-    table = _pairs(cells.table, pairs)
-    return table.assign(bits=[pair[2] for pair in pairs], grey_values=[pair[3] for pair in pairs])
+    pairs: dict[tuple[int, int], tuple[int, float, int]] = {}
+    for start in range(0, hashes.shape[1], chunk):
+        for turn in range(ORIENTATIONS):
+            some = hashes[turn, start : start + chunk, np.newaxis]
+            bits = np.bitwise_count(some ^ hashes[0, start:])
+            for k, j in np.argwhere(bits <= MOST_BITS):
+                first, second = int(start + k), int(start + j)
+                if first >= second or digests[first] == digests[second]:
+                    continue
+                turned = orient(cells.pixels[first : first + 1], turn)[0]
+                apart = _grey_values_apart(turned, cells.pixels[second])
+                if apart <= min(MOST_GREY_VALUES, pairs.get((first, second), (0, np.inf, 0))[1]):
+                    pairs[first, second] = (int(bits[k, j]), round(apart, 2), turn)
+    found = sorted(pairs)
+    measured = np.array([pairs[pair] for pair in found], float).reshape(-1, 3)
+    return _pairs(cells.table, found).assign(
+        bits=measured[:, 0].astype(int),
+        grey_values=measured[:, 1],
+        orientation=measured[:, 2].astype(int),
+    )
 
 
 def _grey_values_apart(first: np.ndarray, second: np.ndarray) -> float:
@@ -255,17 +291,36 @@ def area_auroc(areas: pd.DataFrame, positive: str) -> float:
     return float(roc_auc_score(areas["label"] == positive, areas["area"]))
 
 
-def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame) -> str:
+def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, known: bool) -> str:
     if identical.empty:
         return "No two files are byte-identical."
-    two_names = (identical["subject_1"] != identical["subject_2"]).sum()
-    two_folds = (identical["fold_1"] != identical["fold_2"]).sum()
-    return (
-        f"{len(identical)} pairs of files are byte-identical, {two_names} of them under two "
-        f"patient names and {two_folds} across two official folds: the official folds leak, and a "
-        "patient's name does not make a patient. Patients who share a picture are kept together "
-        f"in every split by patient: {_patients_with_one_image(manifest)}."
+    pairs = counted(len(identical), "pair") + " of files " + _are(len(identical))
+    two_folds = int((identical["fold_1"] != identical["fold_2"]).sum())
+    two_names = int((identical["subject_1"] != identical["subject_2"]).sum())
+    if not known:
+        twins = identical["file_1"] + " and " + identical["file_2"]
+        return f"{pairs} byte-identical: {listing(twins)}. They are kept on one side by patient."
+    across = f" and {two_folds} across two official folds" if manifest["fold"].any() else ""
+    leak = "the official folds leak, and " if two_folds else ""
+    lesson = f": {leak}a patient's name does not make a patient" if two_names else ""
+    together = (
+        " Patients who share a picture are kept together in every split by patient: "
+        f"{_patients_with_one_image(manifest)}."
+        if two_names
+        else ""
     )
+    return (
+        f"{pairs} byte-identical, {two_names} of them under two patient names{across}{lesson}."
+        f"{together}"
+    )
+
+
+def _stand(number: int) -> str:
+    return "stands" if number == 1 else "stand"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _patients_with_one_image(manifest: pd.DataFrame) -> str:
@@ -281,19 +336,72 @@ def _sentence_of_labels(identical: pd.DataFrame) -> str:
     return f"{contradictions} identical pairs carry two labels: one of each pair is wrong."
 
 
-def _sentence_of_sides(sides: pd.DataFrame) -> str:
+def _sentence_of_sides(sides: pd.DataFrame, known: bool) -> str:
     if sides.empty:
         return ""
     shared = sides[(sides["side_1"] == "train") & (sides["side_2"] == "test")].iloc[0]
-    if shared["patients"]:
+    if known and shared["patients"]:
         return (
-            f"{shared['patients']} patients stand on the training and the test side, with "
-            f"{shared['cells_2']} of the test cells: a network can score by recognising them, so "
-            "expect lower figures on new patients."
+            f"{counted(shared['patients'], 'patient')} {_stand(shared['patients'])} on the "
+            f"training and the test side, with {shared['cells_2']} of the test cells: a network "
+            "can score by recognising them, so expect lower figures on new patients."
         )
     if shared["pictures"]:
-        return f"{shared['pictures']} pictures stand on both the training and the test side."
+        return (
+            f"{counted(shared['pictures'], 'picture')} {_stand(shared['pictures'])} on both the "
+            "training and the test side: what is tested there has been learnt by heart."
+        )
+    if not known:
+        return (
+            "No picture (identical file) stands on both the training and the test side; whether "
+            "cells of one patient do is not known, as no patients are given."
+        )
     return "No patient and no picture stands on both the training and the test side."
+
+
+def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
+    """Ask about patients who may be counted anew in each class: 1 to 6 here, 1 to 6 there."""
+    names = manifest.groupby("label")["subject"].agg(set)
+    shared = {a for one, two in combinations(names, 2) for a in one & two if COUNTER.fullmatch(a)}
+    if len(shared) < 2 or len(shared) < min(map(len, names)) / 2:
+        return ""
+    order = sorted(shared, key=lambda name: (len(name), name))
+    return (
+        f"{counted(len(shared), 'patient')} ({order[0]} to {order[-1]}) have cells of several "
+        "classes under numbers that each class may count anew: if they are other people, name them "
+        "so (blast-1, healthy-1)."
+    )
+
+
+def _sentence_of_nobody(manifest: pd.DataFrame) -> str:
+    """Ask about patients whose name means that there is none: all their cells count as one's."""
+    cells = manifest["subject"].value_counts()
+    nobody = [name for name in cells.index if name.casefold() in NOBODY and cells[name] > 1]
+    if not nobody:
+        return ""
+    return (
+        f"{counted(int(cells[nobody].sum()), 'cell')} are of a patient called "
+        f"{listing(map(repr, nobody))}, who counts as one: if that means unknown, give each such "
+        "cell a name of its own, or all cells none."
+    )
+
+
+def _sentence_of_few(manifest: pd.DataFrame, used: pd.DataFrame) -> str:
+    """Where a test has few patients: how to test on all of them."""
+    if "split" not in used:
+        return ""
+    tested = used[used["split"] == "test"].groupby("label")["subject"].nunique()
+    groups = splitting.patient_groups(manifest)
+    there = groups[manifest["part"] == "training"].groupby(manifest["label"]).nunique()
+    folds = min(int(there.min()), MOST_FOLDS) if len(there) else 0
+    if tested.empty or tested.min() >= FEW_TESTED or folds < splitting.LEAST_PATIENTS:
+        return ""
+    each = ",".join(f"patient:{number}/{folds}" for number in range(1, folds + 1))
+    return (
+        f"The test has {counted(int(tested.min()), 'patient')} of {tested.idxmin()}: "
+        f"cross-validation tests every patient once (allhelpers run --split {each}, then "
+        "allhelpers summary)."
+    )
 
 
 def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
@@ -312,11 +420,15 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
     )
 
 
-def _sentence_of_near(near: pd.DataFrame | None) -> str:
+def _sentence_of_near(near: pd.DataFrame | None, known: bool) -> str:
     if near is None:
         return ""
-    two_names = (near["subject_1"] != near["subject_2"]).sum()
-    return (
-        f"{len(near)} further pairs look the same without being the same file, {two_names} of them "
-        "under two patient names."
-    )
+    two_names = int((near["subject_1"] != near["subject_2"]).sum())
+    turned = int((near["orientation"] > 0).sum())
+    look = "pair looks" if len(near) == 1 else "pairs look"
+    sentence = f"{len(near):,} further {look} the same without being the same file"
+    sentence += f", {turned} of them turned or mirrored" if turned else ""
+    if known:
+        return f"{sentence}, {two_names} of them under two patient names."
+    named = listing((near["file_1"] + " and " + near["file_2"]).tolist(), 3)
+    return f"{sentence}{f' ({named}): give copies one patient' if len(near) else ''}."

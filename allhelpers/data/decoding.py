@@ -49,10 +49,11 @@ def decode_usable(
     rejected = table.iloc[list(reasons)][["file", "split", "label", "subject"]]
     write_csv(listed, rejected.assign(reason=list(reasons.values())))
     if len(reasons) > settings.max_rejected or len(reasons) == len(table):
+        some = len(reasons) < len(table)
+        allow = f", or allow so many to be left out (max_rejected = {len(reasons)})" if some else ""
         raise InputError(
             f"{len(reasons):,} of {len(table):,} pictures cannot be used "
-            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them, or allow so many to "
-            f"be left out (max_rejected = {len(reasons)})."
+            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them{allow}."
         )
     usable = np.delete(np.arange(len(table)), list(reasons))
     lost = sorted(set(table["label"]) - set(table["label"].iloc[usable]))
@@ -129,8 +130,7 @@ class _Decoding:
 
                 def measure(whole: np.ndarray) -> None:
                     if self.measured is not None and sha256:
-                        nuisances = measure_nuisances(whole, size_in_bytes=len(content))
-                        self.measured[sha256] = nuisances
+                        self.measured[sha256] = measure_nuisances(whole, content=content)
 
                 pixels[k] = decode_content(content, member, self.settings, sha256, seen=measure)
             except UnusableError as error:
@@ -187,7 +187,7 @@ def measure_cells(
             return known[listed[row][1]]
         content = source.read(listed[row][0])
         whole = images.decode_whole(content, listed[row][0], picture_size=settings.picture_size)
-        return measure_nuisances(whole, size_in_bytes=len(content))
+        return measure_nuisances(whole, content=content)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 

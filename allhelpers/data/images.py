@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from .._core.constants import IMAGE_SIZE, INPUT_SIZE
@@ -23,6 +26,11 @@ FORMATS = ("BMP", "PNG", "JPEG", "TIFF")
 # First bytes of the formats that are decoded; nothing else reaches a decoder.
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", *TIFF_SIGNATURES)
+
+JPEG = b"\xff\xd8\xff"
+START_OF_SCAN = 0xDA
+MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")  # that ends a scan: no stuffing, no restart
+AN_EIGHTH: dict[str, Any] = {"fastdct": True, "min_height": 1, "min_width": 1, "min_factor": 8}
 
 MOST_BYTES = 64 * 1024**2  # a cell's image has 0.6 MB; a larger file is a mistake or an attack
 MOST_PIXELS = 4096**2  # likewise: a small file can claim a huge image
@@ -162,7 +170,7 @@ def _check_header(content: bytes, name: object, picture_size: int) -> bool:
 def _pixels(content: bytes, name: object, grey: bool) -> np.ndarray:
     """The image as BGR, if it is whole, in 8-bit colour and not black."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
+    if image is None or not _is_sound(content):
         raise UnusableError(f"{name} {DAMAGED}")
     if image.dtype != np.uint8:
         raise UnusableError(
@@ -180,6 +188,47 @@ def _pixels(content: bytes, name: object, grey: bool) -> np.ndarray:
     if not image.any():
         raise UnusableError(f"{name} is all black, there is no cell in it: remove it.")
     return image
+
+
+def _is_sound(content: bytes) -> bool:
+    """Whether a JPEG decodes without a warning, and needs its last byte for that.
+
+    OpenCV and Pillow keep the warnings of libjpeg to themselves, and what it does not warn of is a
+    stream that ends some bits early: one that was changed on the way comes out elsewhere than its
+    encoder did. A change of one valid code into another of the same length cannot be seen.
+    """
+    if not content.startswith(JPEG):
+        return True
+    if not _decodes(content):
+        return False
+    end = _end_of_scan(content)
+    if not end:
+        return True
+    last = 2 if content[end - 2 : end] == b"\xff\x00" else 1  # a stuffed byte counts for one
+    return not _decodes(content[: end - last] + content[end:])
+
+
+def _decodes(content: bytes) -> bool:
+    """Whether libjpeg has nothing to say; at an eighth of the size, for which it reads all bits."""
+    try:
+        # What is printed in four inks has no way to grey.
+        inks = simplejpeg.decode_jpeg_header(content)[2] in ("CMYK", "YCCK")
+        simplejpeg.decode_jpeg(content, "CMYK" if inks else "GRAY", **AN_EIGHTH)
+    except ValueError:
+        return False
+    return True
+
+
+def _end_of_scan(content: bytes) -> int:
+    """Where the bits of a JPEG of one scan end; 0 where it has several, or none that is found."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and place + 4 < len(content):
+        length = int.from_bytes(content[place + 2 : place + 4], "big")
+        if content[place + 1] == START_OF_SCAN:
+            after = MARKER.search(content, place + 2 + length)
+            return after.start() if after and after[0].endswith(b"\xd9") else 0
+        place += 1 if content[place + 1] == 0xFF else 2 + length  # FF may be repeated
+    return 0
 
 
 def areas(pixels: np.ndarray, chunk: int = 256) -> np.ndarray:

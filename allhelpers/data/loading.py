@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .._core.errors import InputError, listing
+from .._core.errors import InputError, counted, listing
 from .._core.files import sha256, write_csv, write_json, write_text
 from ..runs import Run
-from . import decoding, matching, own_cells, sources, splitting, walking
+from . import decoding, matching, own_cells, plausibility, sides, sources, splitting, walking
 from . import manifest as manifests
 from .images import areas
 from .manifest import SPLITS
 from .own_cells import PATIENTS_UNKNOWN
+from .sides import AS_IS, COLUMN
 from .splitting import DEFAULT_SEED
 from .synthetic import SYNTHETIC_NOTE
 
@@ -150,17 +151,34 @@ def prepare(settings: DataSettings) -> Cells:
     """
     source = sources.open_images(settings)
     manifest = matching.read_manifest(settings, source)
+    notes = list(manifest.attrs.get("notes", []))
+    manifest, left_out = manifests.keep_classes(manifest, settings.classes)
     members = matching.match(manifest, source)
-    classes = manifests.classes(manifest, settings.positive)
-    table, notes = choose_cells(manifest, members.notna(), settings)
+    classes = manifests.classes(manifest, settings.positive, settings.classes)
+    chosen, more = choose_cells(manifest, members.notna(), settings)
+    notes += left_out + more
     notes += walking.left_out(source.passed_over)
     known: dict[str, np.ndarray] = {}
     table, pixels, key, more_notes = decoding.decode_usable(
-        table, members[table.index], source, settings, measured=known
+        chosen, members[chosen.index], source, settings, measured=known
     )
+    _check_nothing_lost(chosen, table, settings)
     measured = decoding.measure_cells(table, members[table.index], source, settings, known=known)
+    notes += more_notes + plausibility.doubts(table["file"].tolist(), measured)
     table = table.reset_index(drop=True)
-    return Cells(table, pixels, notes + more_notes, key, classes, manifest, measured)
+    return Cells(table, pixels, notes, key, classes, manifest, measured)
+
+
+def _check_nothing_lost(chosen: pd.DataFrame, usable: pd.DataFrame, settings: DataSettings) -> None:
+    """Refuse to go on without a whole class of a side, however many pictures may be left out."""
+    before, after = (set(zip(t["split"], t["label"], strict=True)) for t in (chosen, usable))
+    if lost := sorted(before - after):
+        which = listing(f"{label} for {side}" for side, label in lost)
+        raise InputError(
+            f"No picture can be used of {which}, so that nothing could be learnt or measured "
+            f"there: mend the pictures listed in {Run(settings.run_folder).rejected_path}, or "
+            "leave the class out (--classes)."
+        )
 
 
 def record_cells(cells: Cells, settings: DataSettings) -> str:
@@ -209,9 +227,9 @@ def choose_cells(
     """Keep the rows that the split uses, and draw it where the manifest does not hold it."""
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     notes += [PATIENTS_UNKNOWN] if own_cells.patients_unknown(table) else []
-    column = f"{settings.split}_split"
-    if column in table and settings.seed == DEFAULT_SEED:
-        split = table[column]
+    whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
+    if whole and not settings.classes:
+        split = splitting.stored(table, settings.split)
     else:
         split = splitting.draw(table, settings.split, settings.seed)
     missing = table[(split != "") & ~there]
@@ -221,8 +239,23 @@ def choose_cells(
         table = table[there]
         split = splitting.draw(table, settings.split, settings.seed)
         notes.append(_subset_note(there, split, settings))
+    notes += _notes_on_sides(table, split, settings)
     table = table.assign(split=split)
     return table[table["split"] != ""], notes
+
+
+def _notes_on_sides(table: pd.DataFrame, split: pd.Series, settings: DataSettings) -> list[str]:
+    """What has to be said where cells bring sides of their own."""
+    own = settings.split in (COLUMN, AS_IS)
+    if "side" in table and not own:
+        return [
+            "the cells say themselves who trains and who tests (column or folders train, test), "
+            f"and that is not used with split = {settings.split}: choose --split column for it"
+        ]
+    if own and sides.leaking_patients(table, split):
+        number = sides.leaking_patients(table, split)
+        return [f"{counted(number, 'patient')} on two sides of the given split, kept as it is"]
+    return []
 
 
 def _report_missing(missing: pd.DataFrame, needed: int, settings: DataSettings) -> None:
@@ -235,8 +268,14 @@ def _report_missing(missing: pd.DataFrame, needed: int, settings: DataSettings) 
     raise InputError(
         f"{len(missing):,} of the {needed:,} pictures that the split needs are not in "
         f"{settings.images} ({listing(missing['file'].map(manifests.base_name), 3)}; all in "
-        f"{path}): complete them{remedy}"
+        f"{path}{_ending(missing['file'])}): complete them{remedy}"
     )
+
+
+def _ending(files: pd.Series) -> str:
+    """A word on names that cannot be files, as they lack their ending."""
+    has = files.str.contains(r"\.[A-Za-z]\w*$")
+    return "" if has.any() else "; the table gives names without an ending such as .png"
 
 
 def _subset_note(there: pd.Series, split: pd.Series, settings: DataSettings) -> str:

@@ -8,9 +8,9 @@ of the folders' alphabetical order.
 
 from __future__ import annotations
 
+import csv
 import posixpath
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from .._core.errors import InputError, listing
+from .._core.errors import InputError, counted, listing
 from .._core.files import sha256
 from .._core.packaged import packaged
-from . import walking
+from . import short_tables, spelling, walking
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
 MOST_LETTERS = 50  # of the name of a class
@@ -29,6 +29,7 @@ TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
 SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
 COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
+PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
 SPLITS = ("train", "valid", "test")
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
@@ -43,11 +44,11 @@ PRELIMINARY_LABELS = {"1": "all", "0": "hem"}
 
 def read(path: str | Path) -> pd.DataFrame:
     """Read and check a manifest: all columns as text, empty where there is no value."""
-    return check(read_table(path), path)
+    return check(short_tables.read(path), path)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file as text, without a check of its columns."""
+    """Read a CSV file as text, as it is, without a check of its columns."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"The manifest {path} does not exist: give the path of a CSV file.")
@@ -59,9 +60,30 @@ def read_table(path: str | Path) -> pd.DataFrame:
         ) from error
 
 
-def classes(table: pd.DataFrame, positive: str = "") -> tuple[str, ...]:
+def keep_classes(table: pd.DataFrame, wanted: str) -> tuple[pd.DataFrame, list[str]]:
+    """Keep the cells of some classes (separated by commas; all where empty), and say what goes."""
+    if not wanted:
+        return table, []
+    chosen, there = named_classes(wanted), table["label"].value_counts()
+    if unknown := [name for name in chosen if name not in there]:
+        raise InputError(
+            f"classes = {wanted!r} names {listing(map(repr, unknown))}, which the cells do not "
+            f"have: choose from {listing(sorted(there.index), 20)}."
+        )
+    out = [f"{name} ({counted(int(there[name]), 'cell')})" for name in sorted(there.index)]
+    out = [text for text, name in zip(out, sorted(there.index), strict=True) if name not in chosen]
+    note = [f"classes left out as asked: {listing(out, 20)}"] if out else []
+    return table[table["label"].isin(chosen)], note
+
+
+def named_classes(wanted: str) -> list[str]:
+    """Names of classes separated by commas; one that holds a comma stands in quotation marks."""
+    return list(dict.fromkeys(filter(None, map(spelling.tidy, next(csv.reader([wanted]), [])))))
+
+
+def classes(table: pd.DataFrame, positive: str = "", wanted: str = "") -> tuple[str, ...]:
     """Classes of a manifest, the positive one first: the order of probabilities everywhere."""
-    names = sorted(set(table["label"]))
+    names = named_classes(wanted) or sorted(set(table["label"]))
     if len(names) < 2:
         raise InputError(
             f"The manifest knows one class only ({listing(names)}): add cells of another class."
@@ -71,7 +93,7 @@ def classes(table: pd.DataFrame, positive: str = "") -> tuple[str, ...]:
             f"positive = {positive!r} is not a class of the manifest: "
             f"choose from {', '.join(names)}."
         )
-    return tuple(sorted(names, key=lambda name: name != positive))
+    return tuple(sorted(names, key=lambda name: name != positive) if positive else names)
 
 
 def class_title(label: str, short: bool = False) -> str:
@@ -88,24 +110,40 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
         )
     if table.empty:
         raise InputError(f"{where} lists no cells: add one row per picture.")
-    for file, label in zip(table["file"], table["label"], strict=True):
-        if not _possible(label, file):
-            raise InputError(
-                f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
-                "of a class, and official files carry theirs in their names."
-            )
+    _check_values(table, where)
     names = table["file"].map(_unique_name)
     twice = names[names.duplicated()]
     if len(twice):
         raise InputError(
             f"{where} lists {listing(twice.unique())} more than once: keep one row per file name."
         )
-    nobody = table[table["subject"] == ""]
-    if len(nobody):
-        raise InputError(
-            f"{where} names no subject for {listing(nobody['file'])}: fill the column subject."
-        )
     return table
+
+
+def _check_values(table: pd.DataFrame, where: str | Path) -> None:
+    """Refuse what cannot be a file, a class, a patient or an official part."""
+    for column, title in (("file", "file"), ("label", "label"), ("subject", "patient")):
+        if (empty := table[column] == "").any():
+            raise InputError(
+                f"{where} names no {title} for {listing(table.loc[empty, 'file'])} "
+                f"({counted(int(empty.sum()), 'row')}): fill the column {title}."
+            )
+    official = table["file"].map(lambda file: bool(OFFICIAL_NAME.fullmatch(base_name(file))))
+    for file, label in zip(table["file"], table["label"], strict=True):
+        if not _possible(label, file):
+            raise InputError(
+                f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
+                "of a class, and official files carry theirs in their names."
+            )
+    spelling.refuse_twins(sorted(set(table["label"])), "classes", where)
+    own = table.loc[~official, "subject"]
+    spelling.refuse_twins(sorted(set(own[own != table.loc[own.index, "file"]])), "patients", where)
+    if unknown := sorted(set(table["part"]) - PARTS):
+        raise InputError(
+            f"{where} has {listing(map(repr, unknown))} in the column part, which tells the parts "
+            f"of C-NMC 2019 ({listing(sorted(PARTS))}): rename the column (split, if it says who "
+            "trains and who tests), or leave it out."
+        )
 
 
 def _possible(label: str, file: str) -> bool:
@@ -123,8 +161,7 @@ def _unique_name(file: str) -> str:
 
 def tidy_path(file: str) -> str:
     """A path as it is compared: slashes, no ``./``, one form of each letter."""
-    path = posixpath.normpath(file.replace("\\", "/"))
-    return path if path.isascii() else unicodedata.normalize("NFC", path)
+    return posixpath.normpath(spelling.tidy_path(file))
 
 
 def is_official(table: pd.DataFrame) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._core.errors import InputError, listing
-from . import hashing, own_cells
+from . import hashing, own_cells, short_tables
 from . import manifest as manifests
 from .images import UnusableError
 from .manifest import OFFICIAL_NAME, PROJECT_MANIFEST, tidy_path
@@ -62,7 +62,7 @@ def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
         where = f"the folder structure of {source.given}"
         table = own_cells.from_folders(source, settings.layout)
     else:
-        table = manifests.read_table(where)
+        table = short_tables.read(where)
     if own_cells.is_short(table):
         table = own_cells.complete(table, match(table, source), source, cache)
     return manifests.check(table, where)

@@ -12,9 +12,15 @@ import numpy as np
 
 # Measured on the pixels of an image; names as they stand in tables.
 MEASURED = ("area", "brightness", "hue", "saturation", "sharpness", "off_centre", "border")
-# Of the file itself.
-OF_FILE = ("height", "width", "bytes")
+# Of the file itself, known without a look at the cell.
+OF_FILE = ("height", "width", "bytes", "aspect", "colour", "format", "quality")
 NAMES = (*MEASURED, *OF_FILE)
+FORMATS = {b"BM": "BMP", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II": "TIFF", b"MM": "TIFF"}
+FORMAT_NAMES = ("unknown", "BMP", "PNG", "JPEG", "TIFF")
+COLOUR_STEP = 3  # pixels: a ninth of them tells whether there is a colour
+MOST_GREY = 4  # values between channels that a JPEG of grey may have
+STANDARD_SUM = 3688  # of the standard's table for brightness, at quality 50
+NO_LOSS = 101  # as a JPEG quality (1 to 100): the file has lost nothing
 TITLES = {
     "area": "cell area",
     "brightness": "brightness",
@@ -26,18 +32,22 @@ TITLES = {
     "height": "image height",
     "width": "image width",
     "bytes": "file size",
+    "aspect": "image width to height",
+    "colour": "colour or none",
+    "format": "file format",
+    "quality": "JPEG quality",
 }
 
 
-def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarray:
+def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
     """Measure what could be a shortcut.
 
     Parameters
     ----------
     image : ndarray of shape (height, width, 3), uint8
         RGB; black is background.
-    size_in_bytes : int
-        Of the file.
+    content : bytes
+        The file.
 
     Returns
     -------
@@ -46,7 +56,9 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
         angle, -1 to 1) and saturation (0 to 255) of the cell; sharpness (variance of the Laplacian
         within the cell, in units of the squared brightness); distance of the cell's centre of mass
         from the image's centre, as a share of its half diagonal; share of the image's border that
-        the cell touches; height, width and bytes of the file.
+        the cell touches; height, width and bytes of the file; width divided by height; 1 if any
+        pixel has a colour, else 0; format (a place in `FORMAT_NAMES`); JPEG quality (`NO_LOSS` for
+        other formats).
 
     Examples
     --------
@@ -56,10 +68,11 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     1024.0
     """
     height, width = image.shape[:2]
+    of_file = [height, width, len(content), width / height, has_colour(image), *_file(content)]
     mask = image.max(axis=-1) > 0
     area = int(mask.sum())
     if not area:
-        return np.array([0, 0, 0, 0, 0, 0, 0, height, width, size_in_bytes], np.float32)
+        return np.array([0] * len(MEASURED) + of_file, np.float32)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     inside, cell = mask[box], image[box]
@@ -76,5 +89,31 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     brightness = grey[inside].mean()
     sharpness = edges.var() / brightness**2  # light alone makes no edge sharper
     values = [area, brightness, hue, hsv[:, 1].mean(), sharpness]
-    values += [offset / np.hypot(height / 2, width / 2), border, height, width, size_in_bytes]
+    values += [offset / np.hypot(height / 2, width / 2), border, *of_file]
     return np.array(values, np.float32)
+
+
+def has_colour(image: np.ndarray) -> bool:
+    """Whether pixels are of a colour; grey saved as RGB has none, but for what JPEG adds."""
+    some = image[::COLOUR_STEP, ::COLOUR_STEP].astype(np.int16)
+    return bool((some.max(axis=-1) - some.min(axis=-1)).max(initial=0) > MOST_GREY)
+
+
+def _file(content: bytes) -> tuple[int, int]:
+    """Format and JPEG quality of a file."""
+    found = next((name for start, name in FORMATS.items() if content.startswith(start)), "unknown")
+    quality = jpeg_quality(content) if found == "JPEG" else NO_LOSS
+    return FORMAT_NAMES.index(found), quality
+
+
+def jpeg_quality(content: bytes) -> int:
+    """Quality from 1 to 100 at which a JPEG was saved, from the sum of its first table.
+
+    The tables of a quality are those of the standard, scaled (libjpeg's ``jpeg_quality_scaling``).
+    """
+    place = content.find(b"\xff\xdb")
+    table = content[place + 5 : place + 69]
+    if place < 0 or len(table) < 64 or content[place + 4] >> 4:
+        return NO_LOSS
+    scale = sum(table) / STANDARD_SUM * 100
+    return round(min(100, max(1, 100 - scale / 2 if scale <= 100 else 5000 / scale)))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .._core.errors import InputError, listing
-from . import hashing, layout, walking
+from . import hashing, layout, spelling, walking
 from . import manifest as manifests
 from .manifest import OFFICIAL_CLASSES, OFFICIAL_NAME
 
@@ -158,6 +158,8 @@ def complete(
     """
     if "subject" not in table:
         table = table.rename(columns={"patient": "subject"})
+    table = table.rename(columns={"split": "side"})
+    table = spelling.tidied(table, [n for n in ("label", "subject", "side") if n in table])
     official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["subject"]
     subject = official if official.notna().all() else table["file"]
     unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": subject}

@@ -14,13 +14,15 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from .._core.errors import listing
-from .nuisances import NAMES, TITLES
+from .manifest import class_title
+from .nuisances import FORMAT_NAMES, NAMES, NO_LOSS, TITLES
 
 if TYPE_CHECKING:
     from .loading import Cells
 
 COLUMNS = ["nuisance", "label", "split", "fold", "cells", "auroc"]
 STRONG = 0.7  # AUROC from which one number alone is called a shortcut
+USUAL = 0.9  # share of a class's images from which they are said to be so
 APART = 0.1  # between training and test: the test does not share the shortcut
 
 
@@ -100,3 +102,49 @@ def sentence_of_shortcuts(table: pd.DataFrame) -> str:
         f"One number beside the cell itself tells the classes apart: {listing(named, 4)}; {end}. "
         "Read the figures at equal size, and see the settings balance and crop."
     )
+
+
+def sentence_of_files(cells: Cells) -> str:
+    """Name the classes whose files are of a kind that the others' are not: the plainest shortcut.
+
+    A kind is a size, format, JPEG quality or lack of colour that nearly all images of a class have
+    and nearly none of the others.
+    """
+    if cells.nuisances.empty:
+        return ""
+    facts, labels = _facts(cells.nuisances), cells.table["label"].to_numpy()
+    described = []
+    for label in cells.classes:
+        own, others = facts[labels == label], facts[labels != label]
+        if own.empty or others.empty:
+            continue
+        usual = own.mode().iloc[0]
+        telling = [
+            str(usual[name])
+            for name in facts
+            if usual[name]  # files without loss have no quality
+            and (own[name] == usual[name]).mean() >= USUAL
+            and (others[name] == usual[name]).mean() <= 1 - USUAL
+        ]
+        if telling:
+            described.append(f"{class_title(label, short=True)}: {', '.join(telling)}")
+    if not described:
+        return ""
+    return (
+        f"The files alone tell the classes ({'; '.join(described)}; nearly all images of the class "
+        "and nearly none of the others): a network will find that first, so bring all classes from "
+        "one source, in one size, format and colour."
+    )
+
+
+def _facts(measured: pd.DataFrame) -> pd.DataFrame:
+    """What a file is, in words."""
+    size = measured[["width", "height"]].astype(int).astype(str).agg(" x ".join, axis=1)
+    wide = (measured["aspect"].round(1) != 1).map({True: "not square", False: "square"})
+    colour = measured["colour"].map({0: "without colour"}).fillna("in colour")
+    form = measured["format"].map(lambda place: FORMAT_NAMES[int(place)])
+    quality = measured["quality"].map(
+        lambda value: "" if value == NO_LOSS else f"saved at quality {int(value)}"
+    )
+    facts = {"size": size, "aspect": wide, "colour": colour, "format": form, "quality": quality}
+    return pd.DataFrame(facts).reset_index(drop=True)

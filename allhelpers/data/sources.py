@@ -138,7 +138,7 @@ class Source(ABC):
 
     @abstractmethod
     def stamp(self, member: PurePath) -> str:
-        """What changes when the file's content does: its size, and its time or CRC-32."""
+        """What changes when the file's content does: see `file_stamp`; in archives its CRC-32."""
 
     def real(self, member: PurePath) -> str:
         """What is the same for two names of one file."""
@@ -199,8 +199,7 @@ class Folder(Source):
         return walking.spelled(str(member)[self._cut :])
 
     def stamp(self, member: PurePath) -> str:
-        status = Path(member).stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
+        return file_stamp(Path(member))
 
 
 class ZipArchive(Source):
@@ -278,6 +277,16 @@ def what_is(path: Path) -> str:
     else:
         kind, remedy = "a file", "give a folder of pictures, or an archive (.zip, .tar, .tar.gz)"
     return f"{path} is {kind}, no folder of pictures or archive of them: {remedy}."
+
+
+def file_stamp(path: Path) -> str:
+    """What a file system changes whenever a file's content is another.
+
+    Size and time of writing can be kept or set by whoever writes; the time of the last change of
+    any kind (ctime) and the file's number cannot, so that also exchanged files are seen.
+    """
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def open_images(settings: DataSettings) -> Source:
@@ -369,7 +378,7 @@ def _identity(path: Path) -> str:
     """A name for what an archive holds, that changes when the file does."""
     if not path.is_file():
         raise InputError(what_is(path))
-    facts = f"{path.absolute()} {path.stat().st_size} {path.stat().st_mtime_ns}"
+    facts = f"{path.absolute()} {file_stamp(path)}"
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 

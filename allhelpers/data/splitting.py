@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterable
 
@@ -19,7 +20,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .._core.errors import InputError, listing
+from . import sides
 from .manifest import SPLITS
+from .sides import AS_IS, COLUMN
+from .tables import unit_of
+
+log = logging.getLogger(__name__)
 
 DEFAULT_SEED = 2019
 # The paper: 6,176 cells, 3,088 per class; of each, 35 for validation, 35 for the test.
@@ -27,6 +33,7 @@ PAPER_CELLS = 3088
 PAPER_HELD_BACK = 35
 # By patient: one of five parts is the test, one of six parts of what is left validates.
 TEST_PARTS, VALID_PARTS = 5, 6
+LEAST_PATIENTS = 3  # of each class: one for each side
 
 
 def drawing_order(names: Iterable[str], seed: int) -> list[str]:
@@ -41,10 +48,7 @@ def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     smallest = training["label"].value_counts().reindex(table["label"].unique(), fill_value=0).min()
     per_class = min(PAPER_CELLS, smallest)
     if per_class <= 2 * PAPER_HELD_BACK:
-        raise InputError(
-            f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each "
-            f"class, but there are only {smallest} of one: add cells, or choose split = patient."
-        )
+        _refuse_papers_split(training, sorted(set(table["label"])))
     for label in sorted(set(training["label"])):
         rows = training[training["label"] == label]
         by_file = pd.Series(rows.index, index=rows["file"])
@@ -55,12 +59,29 @@ def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     return split
 
 
+def _refuse_papers_split(training: pd.DataFrame, labels: list[str]) -> None:
+    """Say which class is too small, and what can be done that will work."""
+    cells = training["label"].value_counts().reindex(labels, fill_value=0)
+    small = [label for label in labels if cells[label] <= 2 * PAPER_HELD_BACK]
+    groups = patient_groups(training).groupby(training["label"]).nunique()
+    by_patient = groups.reindex(labels, fill_value=0).min() >= LEAST_PATIENTS
+    raise InputError(
+        f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, "
+        f"but there are only {cells[small[0]]} of class {small[0]}: add cells"
+        f"{_without(labels, small)}{', or choose --split patient' if by_patient else ''}."
+    )
+
+
+def _without(labels: list[str], small: list[str]) -> str:
+    """How to go on without the classes that are too small, if two are left."""
+    left = [label for label in labels if label not in small]
+    listed = ",".join(f'"{label}"' if "," in label else label for label in left)
+    return f", or leave the class out (--classes '{listed}')" if len(left) > 1 else ""
+
+
 def patient_groups(table: pd.DataFrame) -> pd.Series:
     """Group patients who share a byte-identical image, directly or through others."""
-    # Codes come as the smallest integers that hold them; their sums need more.
-    subjects, images = (
-        table[name].astype("category").cat.codes.astype(int) for name in ("subject", "sha256")
-    )
+    subjects, images = (pd.factorize(table[name])[0] for name in ("subject", "sha256"))
     # A graph with a node per patient and per image, and an edge per row: its components are groups.
     images += subjects.max() + 1
     nodes = images.max() + 1
@@ -72,7 +93,7 @@ def patient_groups(table: pd.DataFrame) -> pd.Series:
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     """Draw a split in which no patient, and no two who share an image, stand on two sides."""
     groups, split = patient_groups(table), pd.Series("train", index=table.index)
-    _check_patients(table, groups, least=3)
+    _check_patients(table, groups, least=LEAST_PATIENTS)
     official = table["part"] == "preliminary_test"
     if official.any():
         # A group of the test stays there, even where one of its patients also has training cells.
@@ -104,11 +125,19 @@ def patient_folds(
 
 def _check_folds(table: pd.DataFrame, folds: int) -> None:
     for label, patients in patient_groups(table).groupby(table["label"]).nunique().items():
-        if patients < folds:
+        if patients < max(folds, LEAST_PATIENTS):
             raise InputError(
-                f"{folds} folds need as many patients (after joining those who share a picture) of "
-                f"class {label}, but there are {patients}: choose fewer folds."
+                f"{folds} folds need {max(folds, LEAST_PATIENTS)} patients or more (after joining "
+                f"those who share a picture) of class {label}, but there are {patients}: "
+                f"{'choose fewer folds' if patients >= LEAST_PATIENTS else 'add patients'}"
+                f"{_without_small(table, max(folds, LEAST_PATIENTS))}."
             )
+
+
+def _without_small(table: pd.DataFrame, least: int) -> str:
+    """As `_without`, for classes with too few patients."""
+    patients = patient_groups(table).groupby(table["label"]).nunique()
+    return _without(sorted(patients.index), list(patients.index[patients < least]))
 
 
 def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Series:
@@ -125,15 +154,18 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
         rows = table["label"] == label
         held = table[rows].groupby(groups[rows])
         loads = pd.DataFrame({"cells": held.size(), "patients": held["subject"].nunique()})
-        load = (loads / loads.sum()).sum(axis=1)
-        filled = pd.Series(0.0, index=range(1, parts + 1))
-        for group in load.index.intersection(list(dealt)):
-            filled[dealt[group]] += load[group]
+        load = {str(group): share for group, share in (loads / loads.sum()).sum(axis=1).items()}
+        filled = [0.0] * parts
+        for group in load:
+            if group in dealt:
+                filled[dealt[group] - 1] += load[group]
         # The largest first, each to the part that holds least; the seed breaks ties.
-        order = {group: place for place, group in enumerate(drawing_order(load.index, seed))}
-        for group in sorted(load.index.difference(list(dealt)), key=lambda g: (-load[g], order[g])):  # noqa: B023
-            dealt[group] = 1 + int(filled.to_numpy().argmin())
-            filled[dealt[group]] += load[group]
+        order = {group: place for place, group in enumerate(drawing_order(load, seed))}
+        new = [group for group in load if group not in dealt]
+        for group in sorted(new, key=lambda g: (-load[g], order[g])):  # noqa: B023
+            least = filled.index(min(filled))
+            dealt[group] = least + 1
+            filled[least] += load[group]
     return groups.map(dealt)
 
 
@@ -152,11 +184,14 @@ def official_folds(
 
 
 def _check_fold(table: pd.DataFrame, fold: str) -> None:
-    if fold not in set(table["fold"]):
-        there = sorted(set(table["fold"]) - {""})
+    there = sorted(set(table["fold"]) - {""})
+    if not there:
         raise InputError(
-            f"The manifest knows no {fold}: choose from {listing(there) or 'no fold at all'}."
+            f"These cells have no folds, so that there is no {fold}: choose --split patient, "
+            "patient:1/5 (cross-validation), or column (the table's own column split)."
         )
+    if fold not in there:
+        raise InputError(f"The manifest knows no {fold}: choose from {listing(there)}.")
 
 
 def _hold_out(table: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
@@ -176,24 +211,54 @@ def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> p
 
 def _check_patients(table: pd.DataFrame, groups: pd.Series, *, least: int) -> None:
     """Each side needs a patient of each class."""
+    known = unit_of(table) == "patient"
+    who = "pictures" if not known else "patients (after joining those who share a picture)"
     for label, patients in groups.groupby(table["label"]).nunique().items():
         if patients < least:
+            left = "" if least == LEAST_PATIENTS else " beside those of the test"
+            cells = table["label"].value_counts()
+            paper = ", or choose --split paper (by picture)" if _fits_paper(cells) else ""
             raise InputError(
-                f"The split by patient needs at least {least} patients (after joining those who "
-                f"share a picture) of class {label}, but there are {patients}: add patients, or "
-                "choose split = paper."
+                f"The split by patient needs at least {least} {who} of class {label}{left}, but "
+                f"there are {patients}: add {who.split(' ')[0]}{_without_small(table, least)}"
+                f"{paper}."
             )
+
+
+def _fits_paper(cells: pd.Series) -> bool:
+    return bool(cells.min() > 2 * PAPER_HELD_BACK)
 
 
 def check_patient_split(table: pd.DataFrame, split: pd.Series) -> None:
     """Make sure that no patient and no image stands on two sides."""
-    used = split != ""
-    for column in ("subject", "sha256"):
-        sides = split[used].groupby(table.loc[used, column]).nunique()
-        if (sides > 1).any():
-            raise InputError(
-                f"The split puts the same {column} on two sides: {listing(sides.index[sides > 1])}."
-            )
+    sides.check_leaks(table, split, "The split", "draw it anew (--split patient)")
+
+
+def column_split(
+    table: pd.DataFrame, seed: int = DEFAULT_SEED, *, leaky: bool = False
+) -> pd.Series:
+    """The table's own sides; where none validates, some patients of the training cells do."""
+    split, title = sides.given(table), "The column split"
+    if not leaky:
+        remedy = f"mend it, or keep it as it is by --split {AS_IS}, which every output then says"
+        sides.check_leaks(table, split, title, remedy)
+    if not (split == "valid").any():
+        training = table[split == "train"]
+        if len(training):
+            _check_patients(training, patient_groups(training), least=2)
+            split[last_part(training, VALID_PARTS, seed=seed)] = "valid"
+    sides.check_sides(table, split, title)
+    return split
+
+
+def stored(table: pd.DataFrame, rule: str) -> pd.Series:
+    """A rule's result that the manifest holds, checked as if it were drawn."""
+    title = f"The manifest's column {rule}_split"
+    split = sides.read_sides(table[f"{rule}_split"], title, stored=True)
+    if rule == "patient":
+        sides.check_leaks(table, split, title, "mend it, or remove the column")
+    sides.check_sides(table, split, title, stored=True)
+    return split
 
 
 # Rules that need no parameter: the manifest holds their result in a column of its own.
@@ -201,7 +266,7 @@ RULES = {"paper": paper_split, "patient": patient_split}
 
 HELP = (
     "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), "
-    "fold_0:2/5 (the same in one fold), or fold_0:fold_1 (train:test)"
+    "fold_0:2/5 (the same in one fold), fold_0:fold_1 (train:test), or column (the table's own)"
 )
 
 
@@ -209,6 +274,8 @@ def parse(split: str) -> Callable[..., pd.Series]:
     """Find the rule that a setting names."""
     if split in RULES:
         return RULES[split]
+    if split in (COLUMN, AS_IS):
+        return functools.partial(column_split, leaky=split == AS_IS)
     if parts := re.fullmatch(r"(\w+):(\d+)/(\d+)", split):
         number, folds = int(parts[2]), int(parts[3])
         inside = None if parts[1] == "patient" else parts[1]
@@ -225,7 +292,7 @@ def draw(table: pd.DataFrame, split: str, seed: int = DEFAULT_SEED) -> pd.Series
 
 
 def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
-    """Add a column ``<rule>_split`` for every rule.
+    """Add a column ``<rule>_split`` for every rule that the cells allow, and say which they do not.
 
     Parameters
     ----------
@@ -243,11 +310,17 @@ def add_splits(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.DataFrame:
     >>> add_splits(table)[["paper_split", "patient_split"]].eq("test").sum().to_dict()
     {'paper_split': 70, 'patient_split': 20}
     """
-    return table.assign(**{f"{name}_split": rule(table, seed) for name, rule in RULES.items()})
+    drawn = {}
+    for name, rule in RULES.items():
+        try:
+            drawn[f"{name}_split"] = rule(table, seed)
+        except InputError:
+            log.warning("These cells are too few for the split %s: it has no column.", name)
+    return table.assign(**drawn)
 
 
 def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
-    """Count cells and patients per class and split.
+    """Count cells, and patients where they are known, per class and split.
 
     Parameters
     ----------
@@ -271,9 +344,10 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
      test   hem     35         8
     """
     used = table[table["split"] != ""]
-    counts = used.groupby(["split", "label"]).agg(
-        cells=("file", "size"), patients=("subject", "nunique")
-    )
+    counted = {"cells": ("file", "size"), "patients": ("subject", "nunique")}
+    if len(used) and unit_of(used) != "patient":
+        del counted["patients"]
+    counts = used.groupby(["split", "label"]).agg(**counted)
     return counts.reindex(SPLITS, level="split").reset_index()
 
 

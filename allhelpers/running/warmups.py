@@ -32,6 +32,7 @@ CELLS = (
     "images",
     "manifest",
     "layout",
+    "classes",
     "positive",
     "sample_cells",
     "cache_folder",

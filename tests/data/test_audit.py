@@ -78,7 +78,9 @@ def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_count
     assert set(zip(near["file_1"], near["file_2"], strict=True)) == {
         ("1.bmp", "6.bmp"),
         ("2.bmp", "7.bmp"),
+        ("3.bmp", "8.bmp"),
     }
+    assert near.set_index("file_1")["orientation"].to_dict() == {"1.bmp": 0, "2.bmp": 0, "3.bmp": 2}
     assert near.set_index("file_1").loc["2.bmp", "grey_values"] == 0
 
 
@@ -110,7 +112,7 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
     [
         ({"sha256": ["x"] * 4, "label": ["all", "hem"] * 2}, "4 identical pairs carry two labels"),
         ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients stand on the training and"),
-        ({"sha256": list("xyxz")}, "1 pictures stand on both the training and the test side"),
+        ({"sha256": list("xyxz")}, "1 picture stands on both the training and the test side"),
         ({}, "No patient and no picture stands on both"),
     ],
 )

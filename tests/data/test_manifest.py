@@ -72,7 +72,7 @@ def test_missing_and_unreadable_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         manifests.read(tmp_path / "none.csv")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(InputError, match="not a readable CSV"):
+    with pytest.raises(InputError, match="is empty: its first line must name"):
         manifests.read(tmp_path / "empty.csv")
     (tmp_path / "rows.csv").write_text(",".join(COLUMNS) + "\n")
     with pytest.raises(InputError, match="lists no cells"):

@@ -117,7 +117,7 @@ def test_too_few_patients():
 
 def test_leak_is_found_and_named():
     table = cells({"1": 2})
-    with pytest.raises(InputError, match="same subject on two sides: 1"):
+    with pytest.raises(InputError, match=r"1 patient on two sides \(1\)"):
         splitting.check_patient_split(table, pd.Series(["train", "test"]))
 
 

@@ -74,8 +74,12 @@ def test_nuisances_are_those_of_the_cell_alone():
 
 
 def test_an_empty_image_measures_nothing():
-    assert measure_nuisances(np.zeros((10, 12, 3), np.uint8), size_in_bytes=7)[-3:].tolist() == [
-        10,
-        12,
-        7,
-    ]
+    values = measure_nuisances(np.zeros((10, 12, 3), np.uint8), content=b"nothing")
+    found = dict(zip(NAMES, values.tolist(), strict=True))
+    assert {name: found[name] for name in ("area", "height", "width", "bytes", "colour")} == {
+        "area": 0,
+        "height": 10,
+        "width": 12,
+        "bytes": 7,
+        "colour": 0,
+    }

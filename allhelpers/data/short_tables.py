@@ -1,0 +1,200 @@
+"""A table of cells as people write it: any usual separator, encoding and name of a column.
+
+What is safe is read, and said in one line (`pandas.DataFrame.attrs`, ``notes``); what can mean two
+things is refused in one sentence, which speaks of the columns file, label and patient.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from .._core.errors import InputError, counted, listing
+from . import spelling
+
+# What a column is called here, and what others call it, without case, blanks and signs.
+MEANINGS = {
+    "file": "file files filename filepath path image images imagename imagefile imagefilename "
+    "imagepath imageid img imgname imgpath picture pictures picturename photo",
+    "label": "label labels class classes classname classlabel category diagnosis diagnoses "
+    "celltype groundtruth",
+    "subject": "subject subjects subjectid patient patients patientid patientno patientnr "
+    "patientnumber patientname patientcode pid case caseid casenumber donor donorid person "
+    "personid individual",
+    "side": "split side sides set subset partition phase usage traintest",
+    "part": "part",
+    "fold": "fold folds foldid",
+    "sha256": "sha256 sha256sum sha",
+}
+BY_NAME = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
+ASKED_ABOUT = [name for name, meaning in BY_NAME.items() if meaning not in ("part", "fold")]
+TITLES = {"subject": "patient", "side": "split"}  # what a user calls them
+ALIKE = 0.79  # share of letters in common from which a name looks like another
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+WANTED = "its first line must name the columns file, label and, where known, patient"
+OFFICIAL = ("file", "part", "fold", "label", "subject", "sha256")
+Lines = Iterator[list[str]]
+BYTE_ORDERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read a table of cells as text: columns by our names, tidy values, notes on what was done."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"The table {path} does not exist: give the path of a CSV file.")
+    text, said = _text(path)
+    separator, header, lines = _layout(text, path)
+    if separator != ",":
+        said.append(f"separated by {SEPARATORS[separator]}")
+    names, unused = _columns(header, path)
+    said += [
+        f"{header[place]} as {TITLES.get(name, name)}"
+        for place, name in sorted(names.items())
+        if header[place].casefold() not in (name, TITLES.get(name))
+    ]
+    if "sha256" in names.values():  # a whole manifest keeps what it holds beside
+        names |= {place: header[place] for place in unused}
+    elif unused:
+        said.append(f"not used: {listing(header[place] for place in unused)}")
+    rows = _rows(lines, len(header), path)
+    columns = {name: [row[place] for row in rows] for place, name in sorted(names.items())}
+    table = pd.DataFrame(columns, dtype=str)
+    table.attrs["notes"] = [f"{path.name} was read so: {'; '.join(said)}"] if said else []
+    return _tidy_values(table)
+
+
+def _text(path: Path) -> tuple[str, list[str]]:
+    content, said = path.read_bytes(), []
+    try:
+        if content.startswith(BYTE_ORDERS):
+            text = content.decode("utf-16")
+            said.append("UTF-16")
+        else:
+            text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"The table {path} is not in UTF-8 ({error.reason} at byte {error.start:,}): save it "
+            "as 'CSV UTF-8', so that no letter of a name has to be guessed."
+        ) from error
+    if "\0" in text:
+        raise InputError(f"The table {path} is not text (it holds NUL): save it as CSV (UTF-8).")
+    return text, said
+
+
+def _layout(text: str, path: Path) -> tuple[str, list[str], Lines]:
+    """The separator under which the first line names file and label, its names, and the rest."""
+    candidates = tuple(SEPARATORS)
+    if told := re.match(r"[\r\n]*\"?sep=([,;\t|])\"?[ ,;]*(\r\n|\n|\r)", text):  # Excel's
+        candidates, text = (told[1],), text[told.end() :]
+
+    def open_with(separator: str) -> tuple[list[str], Iterator[list[str]]]:
+        lines = csv.reader(io.StringIO(text, ""), delimiter=separator, strict=True)
+        return [spelling.tidy(name) for name in _next(lines, path)], lines
+
+    def fit(separator: str) -> tuple[int, int]:
+        names, _ = open_with(separator)
+        return len({"file", "label"} & {BY_NAME.get(_key(name)) for name in names}), len(names)
+
+    best = max(candidates, key=fit)  # of equals the first
+    return best, *open_with(best)
+
+
+def _next(lines: Lines, path: Path) -> list[str]:
+    """The first line that holds anything."""
+    try:
+        for line in lines:
+            if any(cell.strip() for cell in line):
+                return line
+    except csv.Error as error:
+        raise _unreadable(path, error) from error
+    raise InputError(f"The table {path} is empty: {WANTED}, and there is a line for each picture.")
+
+
+def _unreadable(path: Path, error: csv.Error) -> InputError:
+    return InputError(
+        f"The table {path} is not a readable CSV file ({error}): look for a quotation mark that is "
+        "never closed, and save it as UTF-8 CSV."
+    )
+
+
+def _key(name: str) -> str:
+    """The name of a column without case, blanks and signs."""
+    return re.sub(r"[\W_]+", "", spelling.tidy(name).casefold())
+
+
+def _columns(header: list[str], path: Path) -> tuple[dict[int, str], list[int]]:
+    """Our name for each column that has a meaning, and the places of the others."""
+    # The columns that this project adds to its own tables go by exactly these names.
+    own = {name: name for name in ("paper_split", "patient_split")}
+    meant = [own.get(name) or BY_NAME.get(_key(name), "") for name in header]
+    for meaning in filter(None, dict.fromkeys(meant)):
+        if meant.count(meaning) > 1:
+            several = [name for name, its in zip(header, meant, strict=True) if its == meaning]
+            raise InputError(
+                f"{path} has {len(several)} columns that can be the {TITLES.get(meaning, meaning)} "
+                f"({listing(several)}): keep one, or rename the others."
+            )
+    unused = [place for place, its in enumerate(meant) if not its and header[place]]
+    _check_names(header, {*filter(None, meant)}, unused, path)
+    return {place: its for place, its in enumerate(meant) if its}, unused
+
+
+def _check_names(header: list[str], meant: set[str], unused: list[int], path: Path) -> None:
+    """Ask about names that look like one of ours, and say which columns are missing."""
+    for name in (header[place] for place in unused):
+        near = difflib.get_close_matches(_key(name), ASKED_ABOUT, 1, ALIKE)
+        if near and BY_NAME[near[0]] not in meant:
+            meaning = BY_NAME[near[0]]
+            raise InputError(
+                f"{path} has a column {name!r}, which looks like {TITLES.get(meaning, meaning)}: "
+                "rename it so, or give it a name that does not."
+            )
+    if missing := [name for name in ("file", "label") if name not in meant]:
+        raise InputError(
+            f"{path} has no column {listing(missing)} among {listing(map(repr, header), 8)}: "
+            f"{WANTED} (separated by commas, semicolons or tabs)."
+        )
+    if "sha256" in meant and (missing := [name for name in OFFICIAL if name not in meant]):
+        raise InputError(
+            f"{path} has a column sha256 but no {listing(missing)}: a whole manifest has the "
+            f"columns {', '.join(OFFICIAL)}; for cells of your own leave sha256 out."
+        )
+
+
+def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
+    """Every line that holds anything, as long as the first one."""
+    rows = []
+    try:
+        for row in lines:
+            if len(row) != width:
+                if any(cell.strip() for cell in row[width:]):
+                    raise InputError(
+                        f"Line {getattr(lines, 'line_num', 0):,} of {path} has "
+                        f"{counted(len(row), 'value')} but there are {counted(width, 'column')}: "
+                        "put quotation marks around a value that holds the separator."
+                    )
+                row = (row + [""] * width)[:width]
+            if any(cell and not cell.isspace() for cell in row):
+                rows.append(row)
+    except csv.Error as error:
+        raise _unreadable(path, error) from error
+    return rows
+
+
+def _tidy_values(table: pd.DataFrame) -> pd.DataFrame:
+    """Names as they are meant; a column of patients or sides that is empty is none."""
+    table = table.assign(file=table["file"].map(spelling.tidy_path))
+    if "sha256" in table:
+        table = table.assign(sha256=table["sha256"].str.strip().str.lower())
+    else:
+        may_lack = [name for name in ("subject", "side", "fold", "part") if name in table]
+        table = table.drop(columns=[c for c in may_lack if not table[c].str.strip().any()])
+    named = ("label", "subject", "side", "fold", "part")
+    return spelling.tidied(table, [name for name in named if name in table])
