@@ -203,7 +203,7 @@ def _preliminary_rows(
 
 def from_listing(path: str | Path) -> pd.DataFrame:
     """Make a manifest of a CSV list that already holds all of its columns."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_table(path)
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 

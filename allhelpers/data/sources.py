@@ -108,7 +108,7 @@ class Source(ABC):
 
     @abstractmethod
     def stamp(self, member: PurePath) -> str:
-        """What changes when the file's content does: its size, and its time or CRC-32."""
+        """What changes when the file's content does: its size, and its times or CRC-32."""
 
     def read(self, member: PurePath) -> bytes:
         """Bytes of one file: those that `sha256` has read, else it is read now."""
@@ -154,7 +154,8 @@ class Folder(Source):
 
     def stamp(self, member: PurePath) -> str:
         status = Path(member).stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
+        # Unpacked or copied files may all have one time of change; that of the status is their own.
+        return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 class ZipArchive(Source):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import seaborn as sns
 
-from ..data.manifest import class_title
 from . import base
+from .base import class_title
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.errors import InputError
 from .._core.files import sha256
 from .._core.machine import versions
 from ..networks import building
@@ -80,8 +81,11 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
     """Load the weights of a training that has ended, if this very one has; its history."""
     if not all(map(Path.is_file, (result.record_path, result.model_path, result.history_path))):
         return None
-    record = result.record()
-    stale = record["model"]["sha256"] != sha256(result.model_path)
+    try:
+        record, history = result.record(), result.history()
+        stale = record["model"]["sha256"] != sha256(result.model_path)
+    except (InputError, KeyError, TypeError):  # damaged, as `claim` has said
+        return None
     if record.get("training") != identity or stale:
         return None
     network.full.load_weights(result.model_path)
@@ -89,7 +93,7 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
         "%s holds this very training: it is not repeated (overwrite = True repeats it).",
         result.folder,
     )
-    return result.history()
+    return history
 
 
 def describe(
@@ -155,7 +159,7 @@ def finish(
     metrics: dict[str, Any],
     record: dict[str, Any],
 ) -> None:
-    """Write what a finished training leaves; parameters.json comes last and makes it finished.
+    """Write what a finished training leaves; files.json comes last and makes it finished.
 
     Parameters
     ----------
@@ -174,6 +178,6 @@ def finish(
     >>> result = claim("first", "mobilenet", training_settings)
     >>> finish(network, result, predictions=predictions, metrics={}, record={})
     >>> sorted(path.name for path in result.folder.iterdir())
-    ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
+    ['files.json', 'metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
     """
     result.finish(predictions, metrics, record, save=network.full.save)
