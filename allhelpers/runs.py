@@ -69,6 +69,8 @@ LEFT_BY_A_STOP = {
 # Ids and labels are text, whatever they look like: a patient called 007 or NA keeps the name.
 AS_TEXT = {"file": str, "subject": str, "label": str, "split": str, "sha256": str}
 
+SETTINGS = "settings"  # in the list of a run: what came before its notebooks
+
 log = logging.getLogger(__name__)
 
 
@@ -495,7 +497,7 @@ class Run(_Folder):
                 return
             self._asked(unchanged=True)
         write_text(self.settings_path, yaml.safe_dump(dict(wanted), sort_keys=False))
-        self.seal("settings", [self.settings_path])
+        self.seal(SETTINGS, [self.settings_path])
 
     def _asked(self, *, unchanged: bool = False) -> dict:
         """Settings of the run that lies here; if need be, only as it has written them."""
@@ -533,13 +535,17 @@ class Run(_Folder):
         try:
             content = self._list() or {"files": {}}
         except InputError:  # damaged: no part counts as finished
-            content = {"files": {}}
+            content = {"files": {SETTINGS: {}}}
         write_json(self.files_path, {**content, "open": part})
 
     def seal(self, part: str, files: Iterable[Path], **more: Any) -> None:
         """List what a part of a run has left."""
         content = {"files": {}, **(self._list() or {}), **more}
-        content["files"][part] = {self._name(path): sha256(path) for path in files}
+        sums = {self._name(path): sha256(path) for path in files}
+        for others in content["files"].values():
+            for name in sums:
+                others.pop(name, None)
+        content["files"][part] = sums
         write_json(self.files_path, {**content, "open": None})
 
     def _name(self, path: Path) -> str:
@@ -583,7 +589,12 @@ class Run(_Folder):
             files = [path for name in methods for path in self.result(name).own_files()]
         else:
             parts = (self._list() or {"files": {}})["files"]
-            taken = {name for part in parts if part != notebook for name in parts[part]}
+            taken = {
+                name
+                for part, sums in parts.items()
+                for name, digest in sums.items()
+                if part != notebook and self._holds(name, digest)
+            }
             others = (self.settings_path, self.files_path)
             files = [
                 path
@@ -602,15 +613,22 @@ class Run(_Folder):
             content = self._list() or {"files": {}}
         except InputError:
             return f"{self.files_path.name} is damaged"
-        if content.get("open") == part:
+        # A list that was begun with the run knows every part that has ended.
+        if (
+            content.get("open") == part
+            or part not in content["files"]
+            and SETTINGS in content["files"]
+        ):
             return None
         for name, digest in content["files"].get(part, {}).items():
-            path = self.folder / name
-            if not path.is_file():
-                return f"{name} is missing"
-            if sha256(path) != digest:
-                return f"{name} has changed since it was written"
+            if not self._holds(name, digest):
+                there = (self.folder / name).is_file()
+                return f"{name} {'has changed since it was written' if there else 'is missing'}"
         return ""
+
+    def _holds(self, name: str, digest: str) -> bool:
+        path = self.folder / name
+        return path.is_file() and sha256(path) == digest
 
     def inputs(self) -> str | None:
         """What identified pictures and table when the cells were read; ``None``: not known."""

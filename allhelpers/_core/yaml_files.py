@@ -9,13 +9,21 @@ import yaml
 
 from .errors import InputError
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**18  # seconds
+MOST_BRACKETS = 100  # one inside of the other
 MOST_VALUES = 100_000  # with every alias written out: a few anchors can stand for billions
 REMEDY = "write one 'name: value' per line"
 
 
 class _Loader(yaml.SafeLoader):
-    """As `yaml.safe_load`, but for a name that stands twice, of which the last would count."""
+    """As `yaml.safe_load`, but for a name that stands twice, of which the last would count, and
+    for brackets in brackets, whose number would be squared in its time.
+    """
+
+    def fetch_flow_collection_start(self, token: type) -> None:
+        if self.flow_level > MOST_BRACKETS:
+            raise InputError(f"it holds more than {MOST_BRACKETS} brackets inside of each other")
+        super().fetch_flow_collection_start(token)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -34,7 +42,7 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
     if len(content) > MOST_BYTES:
         raise InputError(
-            f"The settings file {path} is larger than {MOST_BYTES >> 20} MiB: {REMEDY}."
+            f"The settings file {path} is larger than {MOST_BYTES >> 10} KiB: {REMEDY}."
         )
     try:
         values = yaml.load(content.decode("utf-8-sig"), _Loader)

@@ -19,6 +19,9 @@ MISSING = re.compile(r"Glyph (\d+) ")  # as matplotlib warns
 Drawn = TypeVar("Drawn")
 log = logging.getLogger(__name__)
 
+# What is missing is said here, once; the notebook that shows a figure draws it again.
+warnings.filterwarnings("ignore", message="Glyph [0-9]+ ")
+
 
 def legibly(figure: Figure, draw: Callable[[], Drawn]) -> Drawn:
     """Draw a figure, and once more with other fonts where the usual one lacks letters."""
@@ -54,6 +57,8 @@ def families_with(letters: frozenset[int]) -> tuple[tuple[str, ...], frozenset[i
     """Families of installed fonts that together have letters, and the letters that none has."""
     families = []
     for font in sorted(font_manager.fontManager.ttflist, key=_plainness):
+        if font.name.startswith("Last Resort"):  # a box for every letter
+            continue
         try:
             held = letters & set(ft2font.FT2Font(font.fname).get_charmap())
         except (OSError, RuntimeError):
