@@ -16,16 +16,22 @@
                figures/*.webp         what the notebook has shown, for the report
                model_card.md          what it is, on which data, how good, and what it is not for
                checkpoint.npz         only while training: what it takes to go on
+               files.json             SHA-256 of what the training has left, written last
       audit.json                      leaks and shortcuts in the data, in sentences
       missing.csv, rejected.csv       images that are not there or cannot be used, if there are some
       comparison.csv                  one row per method
       methods.csv, pairs.csv          networks and baselines; every two of them compared
       report.html
+      files.json                      SHA-256 of every file, by the notebook that has left it
+
+Nothing else in a run's folder is ever removed or replaced. A folder without ``files.json`` is of
+an earlier version; it is read as it lies there.
 """
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +40,10 @@ import yaml
 
 from ._core.errors import InputError, listing
 from ._core.files import (
+    AGAIN,
     atomic,
     read_json,
+    read_whole,
     remove_partial,
     sha256,
     write_csv,
@@ -43,6 +51,7 @@ from ._core.files import (
     write_text,
 )
 from ._core.renaming import renamed
+from ._core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +59,20 @@ if TYPE_CHECKING:
 __all__ = ["Result", "Run", "changed_settings"]
 
 # What a run has left that was stopped before its cells were known.
-LEFT_BY_A_STOP = {"settings.yaml", "1_data_split.ipynb", "missing.csv", "rejected.csv"}
+LEFT_BY_A_STOP = {
+    "settings.yaml",
+    "1_data_split.ipynb",
+    "1_data_split.running.ipynb",
+    "missing.csv",
+    "rejected.csv",
+    "files.json",
+}
 # Ids and labels are text, whatever they look like: a patient called 007 or NA keeps the name.
 AS_TEXT = {"file": str, "subject": str, "label": str, "split": str, "sha256": str}
+
+SETTINGS = "settings"  # in the list of a run: what came before its notebooks
+
+log = logging.getLogger(__name__)
 
 
 def changed_settings(
@@ -83,7 +103,73 @@ def changed_settings(
     return sorted(name for name in names if earlier.get(name, absent) != wanted.get(name, absent))
 
 
-class Result:
+class _Folder:
+    """A folder whose own files have names that are known here."""
+
+    OWN: tuple[str, ...] = ()  # patterns
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.files_path = self.folder / "files.json"
+
+    def own_files(self) -> list[Path]:
+        """Files of known names that are there; what else lies there is somebody else's."""
+        found = (path for pattern in self.OWN for path in self.folder.glob(pattern))
+        return sorted(path for path in found if path.is_file())
+
+    def remove_own(self) -> None:
+        """Remove what this project has written, and then the folders that are empty."""
+        own = self.own_files()
+        for path in own:
+            path.unlink()
+        remove_partial(self.folder)
+        for folder in sorted({path.parent for path in own}, key=lambda path: -len(path.parts)):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _list(self) -> dict[str, Any] | None:
+        """What files.json holds; nothing where there is none, `InputError` where it is damaged."""
+        if not self.files_path.is_file():
+            return None
+        content = read_whole(self.files_path, read_json)
+        files = content.get("files") if isinstance(content, dict) else None
+        if not isinstance(files, dict) or not all(map(self._is_entry, files.values())):
+            raise InputError(f"{self.files_path} is no list of files: {AGAIN}.")
+        return content
+
+    @staticmethod
+    def _is_entry(value: object) -> bool:
+        return isinstance(value, str)
+
+    def _sums(self) -> dict[str, str]:
+        """SHA-256 by path inside of the folder."""
+        return dict((self._list() or {"files": {}})["files"])
+
+    def _read(self, path: Path, read: Callable[[Path], Any]) -> Any:
+        """Read one of the files, which must be as it was written."""
+        name = path.relative_to(self.folder).as_posix()
+        if path.is_file() and self._sums().get(name) not in (None, sha256(path)):
+            raise InputError(
+                f"{path} has changed since it was written ({self.files_path}): {AGAIN}."
+            )
+        return read_whole(path, read)
+
+
+def _as_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False)
+
+
+def _as_record(path: Path) -> dict:
+    """A JSON object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise TypeError("not an object")
+    return content
+
+
+class Result(_Folder):
     """What one method, a network or a classifier, has left in a run's folder.
 
     Parameters
@@ -97,8 +183,24 @@ class Result:
     10
     """
 
+    OWN = (
+        "model.keras",
+        "parameters.json",
+        "metrics.json",
+        "files.json",
+        "history.csv",
+        "predictions.csv",
+        "held_out.csv",
+        "familiar.npy",
+        "tried.csv",
+        "new_pictures.csv",
+        "checkpoint.npz",
+        "model_card.md",
+        "figures/*.webp",
+    )
+
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        super().__init__(folder)
         self.name = self.folder.name
         self.model_path = self.folder / "model.keras"
         self.record_path = self.folder / "parameters.json"
@@ -115,28 +217,41 @@ class Result:
         """Files without which a training counts as unfinished."""
         return [self.predictions_path, self.metrics_path, self.record_path, self.model_path]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether a training has left something: its list, its record or its checkpoint."""
+        if self.checkpoint_path.is_file():
+            return True
+        if not self.record_path.is_file() and not self.files_path.is_file():
+            return False
+        try:
+            return self._list() is not None or "settings" in _as_record(self.record_path)
+        except (OSError, ValueError, TypeError):
+            # damaged: still a training's, if the model or what it has said lies beside it
+            return self.model_path.is_file() or self.metrics_path.is_file()
+
     def record(self) -> dict:
         """What parameters.json holds: settings, weights, versions, times."""
-        record = read_json(self.record_path)
+        record = self._read(self.record_path, _as_record)
         if "settings" in record:
+            if not isinstance(record["settings"], dict):
+                raise InputError(f"{self.record_path} is not the record of a run: {AGAIN}.")
             record["settings"] = renamed(record["settings"])
         return record
 
     def metrics(self) -> dict:
         """What metrics.json holds, by split."""
-        return read_json(self.metrics_path)
+        return self._read(self.metrics_path, _as_record)
 
     def history(self) -> pd.DataFrame:
         """One row per epoch."""
-        import pandas as pd
-
-        return pd.read_csv(self.history_path)
+        return self._read(self.history_path, _as_table)
 
     def predictions(self, split: str | None = None) -> pd.DataFrame:
         """Predictions of one split, or of all."""
-        import pandas as pd
-
-        table = pd.read_csv(self.predictions_path, dtype=AS_TEXT, keep_default_na=False)
+        table = self._read(self.predictions_path, _as_table)
+        if not {"file", "subject", "split", "label"} <= set(table):
+            raise InputError(f"{self.predictions_path} lacks columns: {AGAIN}.")
         return table if split is None else table[table["split"] == split]
 
     def held_out(self) -> pd.DataFrame:
@@ -183,17 +298,31 @@ class Result:
         InputError
             If there are results of other settings, which are named.
         """
-        if self.record_path.is_file():
-            earlier = self.record()["settings"]
-        changed = changed_settings(earlier or wanted, wanted, ignoring=ignoring)
+        there = self.is_there
+        if not there and any(path.is_file() for path in self.folder.rglob("*")):
+            raise InputError(
+                f"{self.folder} holds files that are of no training: choose another run_folder."
+            )
+        earlier = self._trained_with() or earlier or wanted
+        changed = changed_settings(earlier, wanted, ignoring=ignoring)
         if changed and not overwrite:
             raise InputError(
                 f"{self.folder} holds a training with other settings ({listing(changed)}): "
                 "choose another run_folder, or set overwrite = True to replace it."
             )
-        if overwrite and self.folder.exists():
-            shutil.rmtree(self.folder)
+        if overwrite and there:
+            self.remove_own()
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _trained_with(self) -> dict[str, Any] | None:
+        """Settings of a training that has ended, as far as its record can be read."""
+        if not self.record_path.is_file():
+            return None
+        try:
+            return self.record().get("settings")
+        except InputError as error:
+            log.info("%s", error)
+            return None
 
     def finish(
         self,
@@ -203,7 +332,7 @@ class Result:
         *,
         save: Callable[[Path], Any] | None = None,
     ) -> None:
-        """Write what a finished training leaves; parameters.json comes last and makes it finished.
+        """Write what a finished training leaves; files.json comes last and makes it finished.
 
         Parameters
         ----------
@@ -221,10 +350,13 @@ class Result:
             model = {"file": self.model_path.name, "sha256": sha256(self.model_path)}
             record = {**record, "model": {**model, "megabytes": size}}
         write_json(self.record_path, record)
+        left = [*self.outputs, self.history_path, self.folder / "tried.csv"]
+        sums = {path.name: sha256(path) for path in left if path.is_file()}
+        write_json(self.files_path, {"files": sums})
         self.checkpoint_path.unlink(missing_ok=True)
 
 
-class Run:
+class Run(_Folder):
     """A run's folder.
 
     Parameters
@@ -237,8 +369,26 @@ class Run:
     {'test': 10, 'valid': 2}
     """
 
+    OWN = (
+        "settings.yaml",
+        "notebooks/[0-9]_*.ipynb",
+        "manifest.csv",
+        "data.json",
+        "audit.json",
+        "files.json",
+        "missing.csv",
+        "rejected.csv",
+        "baselines/*.csv",
+        "comparison.csv",
+        "methods.csv",
+        "pairs.csv",
+        "report.html",
+        "results.zip",
+        "figures/*.webp",
+    )
+
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        super().__init__(folder)
         self.settings_path = self.folder / "settings.yaml"
         self.manifest_path = self.folder / "manifest.csv"
         self.data_path = self.folder / "data.json"
@@ -264,21 +414,39 @@ class Run:
         """comparison, methods or pairs."""
         return self.folder / f"{name}.csv"
 
+    def results(self) -> list[Result]:
+        """Of every method that has left something."""
+        folders = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        return [own for path in folders if path.is_dir() and (own := Result(path)).is_there]
+
+    def own_files(self) -> list[Path]:
+        return super().own_files() + [path for own in self.results() for path in own.own_files()]
+
     def manifest(self) -> pd.DataFrame:
         """The cells of this run, with their splits."""
         import pandas as pd
 
-        return pd.read_csv(self.manifest_path, dtype=str, keep_default_na=False)
+        def read(path: Path) -> pd.DataFrame:
+            return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+        return self._read(self.manifest_path, read)
 
     def data(self) -> dict:
         """Where the cells came from, and what must be said about them."""
-        return read_json(self.data_path)
+        return self._read(self.data_path, _as_record)
+
+    def baseline_predictions(self, name: str) -> pd.DataFrame:
+        """What a trivial method says."""
+        return self._read(self.baseline(name), _as_table)
 
     def settings(self) -> dict:
         """What was asked, or nothing where notebooks were run by hand."""
         if not self.settings_path.is_file():
             return {}
-        return yaml.safe_load(self.settings_path.read_text(encoding="utf-8")) or {}
+        content = read_yaml(self.settings_path) or {}
+        if not isinstance(content, dict):
+            raise InputError(f"{self.settings_path} holds no settings: choose another --output.")
+        return content
 
     def finished(self, names: Iterable[str]) -> list[str]:
         """Those of the methods that have left metrics."""
@@ -286,11 +454,22 @@ class Run:
 
     def holds_results(self) -> bool:
         """Whether a run has left more than what stopped it before its cells were known."""
-        return any(
-            path.is_file() and path.name not in LEFT_BY_A_STOP for path in self.folder.rglob("*")
-        )
+        return any(path.name not in LEFT_BY_A_STOP for path in self.own_files())
 
-    def claim(self, wanted: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    @property
+    def is_there(self) -> bool:
+        """Whether this is the folder of a run; those of earlier versions have no files.json."""
+        begun = any(self.folder.glob("notebooks/1_data_split*.ipynb"))
+        if self.settings_path.is_file() and (begun or self.data_path.is_file()):
+            return True
+        try:
+            return self._list() is not None
+        except InputError:
+            return False
+
+    def claim(
+        self, wanted: Mapping[str, Any], *, overwrite: bool = False, inputs: Iterable[Path] = ()
+    ) -> None:
         """Make the folder ours, without mixing this run with another one.
 
         Parameters
@@ -298,29 +477,172 @@ class Run:
         wanted : mapping of str to value
             What settings.yaml will hold.
         overwrite : bool
-            Remove an earlier run with other settings.
+            Remove the files of an earlier run, and no others.
+        inputs : iterable of Path
+            What this run is to read: it must not lie where files are removed.
 
         Raises
         ------
         InputError
             If another run, or anything that is not a run, lies there.
         """
-        if self.settings_path.exists():
-            changed = changed_settings(self.settings(), wanted)
-            if changed and self.holds_results() and not overwrite:
+        if not self.is_there:
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise InputError(
+                    f"{self.folder} is not empty and not the folder of a run: "
+                    "choose another --output."
+                )
+        elif overwrite:
+            self._keep_away_from(inputs)
+            self.remove_own()
+        else:
+            changed = changed_settings(self._asked(), wanted)
+            if changed and self.holds_results():
                 raise InputError(
                     f"{self.folder} holds a run with other settings ({listing(changed)}): "
-                    "choose another --output, or pass --overwrite to delete it."
+                    "choose another --output, or pass --overwrite to replace what it has left."
                 )
-            if overwrite:
-                shutil.rmtree(self.folder)
-            else:
-                remove_partial(self.folder)
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
-            raise InputError(
-                f"{self.folder} is not empty and not the folder of a run: choose another --output."
-            )
+            remove_partial(self.folder)
+            if not changed and self.settings_path.is_file():
+                return
+            self._asked(unchanged=True)
         write_text(self.settings_path, yaml.safe_dump(dict(wanted), sort_keys=False))
+        self.seal(SETTINGS, [self.settings_path])
+
+    def _asked(self, *, unchanged: bool = False) -> dict:
+        """Settings of the run that lies here; if need be, only as it has written them."""
+        try:
+            if unchanged and self.settings_path.is_file():
+                self._read(self.settings_path, read_yaml)
+            return self.settings()
+        except InputError as error:
+            raise InputError(
+                f"{self.settings_path} is not as the run has written it: choose another --output, "
+                "or pass --overwrite to replace what the run has left."
+            ) from error
+
+    def _keep_away_from(self, inputs: Iterable[Path]) -> None:
+        here = self.folder.resolve()
+        inside = [path for path in inputs if path.resolve().is_relative_to(here)]
+        if inside:
+            raise InputError(
+                f"{inside[0]} lies in {self.folder}, whose files --overwrite would replace: "
+                "choose another --output, or keep it elsewhere."
+            )
+
+    @staticmethod
+    def _is_entry(value: object) -> bool:
+        return isinstance(value, dict)
+
+    def _sums(self) -> dict[str, str]:
+        """By path, of the parts that are not being computed."""
+        content = self._list() or {"files": {}}
+        parts = [sums for part, sums in content["files"].items() if part != content.get("open")]
+        return {name: digest for sums in parts for name, digest in sums.items()}
+
+    def begin(self, part: str) -> None:
+        """Say that a part is being computed: it has not ended until it is sealed."""
+        try:
+            content = self._list() or {"files": {}}
+        except InputError:  # damaged: no part counts as finished
+            content = {"files": {SETTINGS: {}}}
+        write_json(self.files_path, {**content, "open": part})
+
+    def seal(self, part: str, files: Iterable[Path], **more: Any) -> None:
+        """List what a part of a run has left."""
+        content = {"files": {}, **(self._list() or {}), **more}
+        sums = {self._name(path): sha256(path) for path in files}
+        for others in content["files"].values():
+            for name in sums:
+                others.pop(name, None)
+        content["files"][part] = sums
+        write_json(self.files_path, {**content, "open": None})
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def reseal(self, files: Iterable[Path]) -> None:
+        """List files anew that have been written again by hand, where there is a list."""
+        if not (content := self._list()):
+            return
+        for path in files:
+            for sums in content["files"].values():
+                if self._name(path) in sums:
+                    sums[self._name(path)] = sha256(path)
+        write_json(self.files_path, content)
+
+    def trained_on_others(self, manifest: str) -> bool:
+        """Whether something was trained here on other cells than those of a manifest's text."""
+        path = self.manifest_path
+        if not path.is_file() or (self.files_path.is_file() and not self.results()):
+            return False
+        parts = (self._list() or {"files": {}})["files"].values()
+        # As it was written: one that has been damaged since is written again.
+        listed = [sums[path.name] for sums in parts if path.name in sums] or [sha256(path)]
+        return listed[0] != hashlib.sha256(manifest.encode()).hexdigest()
+
+    def left_by(self, notebook: str, methods: Iterable[str] = ()) -> list[Path]:
+        """Files that a notebook has just left: its copy, and those of its methods, or of no other.
+
+        Parameters
+        ----------
+        notebook : str
+            Name without suffix.
+        methods : iterable of str
+            That it has trained.
+
+        Returns
+        -------
+        list of Path
+        """
+        if methods:
+            files = [path for name in methods for path in self.result(name).own_files()]
+        else:
+            parts = (self._list() or {"files": {}})["files"]
+            taken = {
+                name
+                for part, sums in parts.items()
+                for name, digest in sums.items()
+                if part != notebook and self._holds(name, digest)
+            }
+            others = (self.settings_path, self.files_path)
+            files = [
+                path
+                for path in super().own_files()
+                if self._name(path) not in taken
+                and path not in others
+                and path.parent != self.notebook(notebook).parent
+            ]
+        return [self.notebook(notebook), *files]
+
+    def change_in(self, part: str) -> str | None:
+        """What has changed of a part since it was listed: empty: nothing, ``None``: it has not
+        ended.
+        """
+        try:
+            content = self._list() or {"files": {}}
+        except InputError:
+            return f"{self.files_path.name} is damaged"
+        # A list that was begun with the run knows every part that has ended.
+        if (
+            content.get("open") == part
+            or part not in content["files"]
+            and SETTINGS in content["files"]
+        ):
+            return None
+        for name, digest in content["files"].get(part, {}).items():
+            if not self._holds(name, digest):
+                there = (self.folder / name).is_file()
+                return f"{name} {'has changed since it was written' if there else 'is missing'}"
+        return ""
+
+    def _holds(self, name: str, digest: str) -> bool:
+        path = self.folder / name
+        return path.is_file() and sha256(path) == digest
+
+    def inputs(self) -> str | None:
+        """What identified pictures and table when the cells were read; ``None``: not known."""
+        return (self._list() or {}).get("inputs")
 
 
 def folder(run_folder: str | Path, name: str = "") -> Path:

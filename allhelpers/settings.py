@@ -6,6 +6,7 @@ classes; an unknown name or a wrong type is an error.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_args
 
@@ -45,6 +46,9 @@ ACTIVATIONS = get_args(Activation)
 
 
 LEAST_SIZE = 64
+# Beyond these nothing can be computed, or stored; NumPy's seeds end there.
+MOST_SEED, MOST_EPOCHS, MOST_CELLS = 2**32 - 1, 100_000, 100_000
+MOST_PIXELS, MOST_UNITS, MOST_PICTURES = 65_536, 16_384, 10**9
 
 SAMPLE, SAMPLE_PART = "sample", "cell|size|brightness|file"
 
@@ -73,7 +77,7 @@ class DataSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _todays_names(cls, values: Any) -> Any:
-        return renamed(values) if isinstance(values, Mapping) else values
+        return _as_text(cls, renamed(values)) if isinstance(values, Mapping) else values
 
     images: str = Field(
         SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name"
@@ -99,16 +103,21 @@ class DataSettings(BaseModel):
         False, description="go on where only a part of the manifest's pictures is there"
     )
     max_rejected: int = Field(
-        0, ge=0, description="how many pictures that cannot be used may be left out"
+        0,
+        ge=0,
+        le=MOST_PICTURES,
+        description="how many pictures that cannot be used may be left out",
     )
-    sample_cells: int = Field(320, ge=160, description="how many synthetic cells the sample draws")
+    sample_cells: int = Field(
+        320, ge=160, le=MOST_CELLS, description="how many synthetic cells the sample draws"
+    )
     sample_differs: str = Field(
         USUAL_SAMPLE,
         pattern=rf"^(({SAMPLE_PART})(\+({SAMPLE_PART}))*)?$",
         description="what tells the sample's classes apart, joined by +: cell, size, brightness, "
         "file; the last two plant a shortcut",
     )
-    seed: int = Field(DEFAULT_SEED, ge=0, description="seed of every random choice")
+    seed: int = Field(DEFAULT_SEED, ge=0, le=MOST_SEED, description="seed of every random choice")
     run_folder: str = Field(
         "runs/sample", description="where results go; in Colab drive/NAME is on Google Drive"
     )
@@ -156,6 +165,11 @@ class DataSettings(BaseModel):
                 f"{field.field_name} = {size} is too small for a cell: "
                 f"choose {LEAST_SIZE} or more, or 0."
             )
+        if isinstance(size, int) and size > MOST_PIXELS:
+            raise InputError(
+                f"{field.field_name} = {str(size)[:20]} is too large: "
+                f"choose {MOST_PIXELS:,} or fewer."
+            )
         return size
 
     @property
@@ -183,8 +197,10 @@ class TrainingSettings(DataSettings):
         description="which batch normalisation is trained: tail (unfrozen blocks), frozen (none), "
         "all",
     )
-    epochs: PositiveInt = Field(100, description="how often the training cells are seen")
-    batch_size: PositiveInt = Field(32, description="cells per step")
+    epochs: PositiveInt = Field(
+        100, le=MOST_EPOCHS, description="how often the training cells are seen"
+    )
+    batch_size: PositiveInt = Field(32, le=MOST_CELLS, description="cells per step")
     optimizer: Optimizer = Field("sgd", description="algorithm that takes the steps")
     learning_rate: PositiveFloat = Field(1e-4, description="step size of the optimiser")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
@@ -195,7 +211,10 @@ class TrainingSettings(DataSettings):
         1, description="1, or 8: each epoch sees a random rotation or reflection"
     )
     hidden_units: int = Field(
-        0, ge=0, description="units of a hidden layer in the head; 0: none, as in the paper"
+        0,
+        ge=0,
+        le=MOST_UNITS,
+        description="units of a hidden layer in the head; 0: none, as in the paper",
     )
     activation: Activation = Field("relu", description="of that hidden layer")
     dropout: float = Field(
@@ -250,6 +269,7 @@ class TrainingSettings(DataSettings):
     patience: int = Field(
         0,
         ge=0,
+        le=MOST_EPOCHS,
         description="stop when validation has not improved for so many epochs, and keep the best; "
         "0: never",
     )
@@ -342,14 +362,23 @@ class CollapseSettings(DataSettings):
     weights: str = Field(
         "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
     )
-    pool: int = Field(2000, ge=160, description="cells in the study, half of each class")
+    pool: int = Field(
+        2000, ge=160, le=MOST_PICTURES, description="cells in the study, half of each class"
+    )
     seeds: str = Field(
         "1,2,3,4,5",
         pattern=r"^\d+(,\d+)*$",
         description="seeds, separated by commas; each draws its own cells",
     )
-    epochs: PositiveInt = Field(100, description="how often the training cells are seen")
+    epochs: PositiveInt = Field(
+        100, le=MOST_EPOCHS, description="how often the training cells are seen"
+    )
     learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+
+    @field_validator("seeds")
+    @classmethod
+    def _possible_seeds(cls, seeds: str) -> str:
+        return _possible_seeds(seeds)
 
     @property
     def seed_list(self) -> list[int]:
@@ -364,13 +393,15 @@ class ChoicesSettings(DataSettings):
     weights: str = Field(
         "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
     )
-    epochs: PositiveInt = Field(30, description="how often the training cells are seen")
+    epochs: PositiveInt = Field(
+        30, le=MOST_EPOCHS, description="how often the training cells are seen"
+    )
     learning_rates: str = Field(
         "0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas"
     )
     seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
     hidden_units: PositiveInt = Field(
-        64, description="units of the hidden layer whose activations are compared"
+        64, le=MOST_UNITS, description="units of the hidden layer whose activations are compared"
     )
 
     @field_validator("architecture")
@@ -378,6 +409,11 @@ class ChoicesSettings(DataSettings):
     def _known_architecture(cls, architecture: str) -> str:
         registry.get(architecture)
         return architecture
+
+    @field_validator("seeds")
+    @classmethod
+    def _possible_seeds(cls, seeds: str) -> str:
+        return _possible_seeds(seeds)
 
     @field_validator("learning_rates")
     @classmethod
@@ -430,7 +466,7 @@ class ClassicalSettings(DataSettings):
             raise InputError(
                 f"{odd[0]!r} is not a classical classifier: choose from {', '.join(CLASSICAL)}."
             )
-        return classifiers
+        return _each_once("classifiers", classifiers)
 
 
 class EnsembleSettings(DataSettings):
@@ -473,6 +509,11 @@ class ComparisonSettings(DataSettings):
         description=f"networks and classifiers, separated by commas: {', '.join(NAMES)}",
     )
 
+    @field_validator("architectures")
+    @classmethod
+    def _once(cls, architectures: str) -> str:
+        return _each_once("architectures", architectures)
+
     @property
     def names(self) -> list[str]:
         """The methods as a list of names."""
@@ -487,6 +528,29 @@ class RunSettings(TrainingSettings, ComparisonSettings):
 PER_ARCHITECTURE = tuple(
     name for name in TrainingSettings.model_fields if name not in DataSettings.model_fields
 )
+
+
+def _as_text(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A number is as good as a text where a text is asked for: classes may be called 0 and 1."""
+    texts = {name for name, field in kind.model_fields.items() if field.annotation is str}
+    return {
+        name: str(value) if name in texts and type(value) is int and value < 10**18 else value
+        for name, value in values.items()
+    }
+
+
+def _each_once(name: str, text: str) -> str:
+    """A list of names, none of which stands there twice: each counts once in a comparison."""
+    names = [part.strip() for part in text.split(",")]
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise InputError(f"{name} names {twice[0]} twice: name each once.")
+    return text
+
+
+def _possible_seeds(seeds: str) -> str:
+    if odd := [seed for seed in seeds.split(",") if len(seed) > 10 or int(seed) > MOST_SEED]:
+        raise InputError(f"seeds: {odd[0][:20]} is too large: choose {MOST_SEED} or less.")
+    return _each_once("seeds", seeds)
 
 
 def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
@@ -516,6 +580,8 @@ def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         ...
     allhelpers._core.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
     """
+    if odd := [name for name in values if not isinstance(name, str)]:
+        raise InputError(f"{str(odd[0])[:50]!r} is not a setting: names are text, in quotes.")
     try:
         settings = kind(**values)
     except ValidationError as error:
@@ -532,4 +598,13 @@ def _sentence(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{name!r} is not a setting: choose from {', '.join(kind.model_fields)}."
     help_text = kind.model_fields[name].description
-    return f"{name} = {problem['input']!r} cannot be used: {problem['msg']} ({name}: {help_text})."
+    quotes = "; put it in quotes" if problem["type"] == "string_type" else ""
+    value = _short(problem["input"])
+    return f"{name} = {value} cannot be used: {problem['msg']}{quotes} ({name}: {help_text})."
+
+
+def _short(value: Any) -> str:
+    """A value as Python writes it, or its beginning: numbers may have thousands of digits."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "a number of more than 40 digits"
+    return reprlib.repr(value) if isinstance(value, dict | list) else repr(value)

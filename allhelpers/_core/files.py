@@ -6,13 +6,18 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Content = TypeVar("Content")
+AGAIN = "run the same command again, which computes it anew"
 
 
 @contextmanager
@@ -62,6 +67,16 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table without its index, atomically."""
     with atomic(path) as partial:
         table.to_csv(partial, index=False)
+
+
+def read_whole(path: Path, read: Callable[[Path], Content]) -> Content:
+    """Read a file of a run; one that is damaged is one sentence, whatever its reader raises."""
+    try:
+        return read(path)
+    except (OSError, InputError):
+        raise
+    except Exception as error:
+        raise InputError(f"{path} is damaged and cannot be read: {AGAIN}.") from error
 
 
 def sha256(path: str | Path) -> str:

@@ -209,15 +209,17 @@ def record_cells(cells: Cells, settings: DataSettings) -> str:
     """
     run, content = Run(settings.run_folder), cells.table.to_csv(index=False)
     path = run.manifest_path
-    if path.exists() and path.read_text(encoding="utf-8") != content and not settings.overwrite:
+    if run.trained_on_others(content) and not settings.overwrite:
         raise InputError(
-            f"{path} holds other cells or another split than these settings give: "
-            "choose another run_folder, or set overwrite = True."
+            f"{path} holds other cells, labels or another split than these settings give, and "
+            "what was trained on them would no longer fit: choose another run_folder (--output), "
+            "or replace the run (overwrite = True, --overwrite)."
         )
     write_text(path, content)
     origin = {name: getattr(settings, name) for name in ("images", "manifest", "split", "seed")}
     facts = {"classes": cells.classes, "cells": len(cells.table), "notes": cells.notes}
     write_json(run.data_path, {**origin, **facts})
+    run.reseal([path, run.data_path])
     return sha256(path)
 
 

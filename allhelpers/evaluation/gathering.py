@@ -10,10 +10,10 @@ import pandas as pd
 
 from .._core.errors import InputError
 from .._core.files import sha256
-from ..data.tables import patients_of
+from ..data.tables import classes_of, patients_of
 from ..networks import registry
 from ..networks.registry import NAMES
-from ..runs import AS_TEXT, Run
+from ..runs import Run
 from ..training import checkpoints
 from . import words
 from .baselines import METHODS
@@ -182,7 +182,7 @@ def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
         if not path.is_file():
             notebook = "1_data_split" if name in METHODS else registry.notebook_of(name)
             raise InputError(f"{path} does not exist: run notebook {notebook} first.")
-    return Compared({name: _test_rows(path) for name, path in paths.items()})
+    return Compared({name: _test_rows(run, name) for name in paths})
 
 
 def summarize(run_folders: Iterable[str | Path]) -> pd.DataFrame:
@@ -234,6 +234,11 @@ def tested(run_folders: Iterable[str | Path]) -> dict[str, list[pd.DataFrame]]:
 
 
 def _summary(name: str, tables: list[pd.DataFrame]) -> dict:
+    if len({tuple(sorted(classes_of(table))) for table in tables}) > 1:
+        raise InputError(
+            f"The runs of {words.method_title(name)} tell other classes apart: "
+            "summarise runs of the same classes."
+        )
     each = [measure(table, resamples=0) for table in tables]
     together = pd.concat(tables, ignore_index=True)
     row = {
@@ -248,6 +253,8 @@ def _summary(name: str, tables: list[pd.DataFrame]) -> dict:
     return {**row, **metric_columns(measure(together))}
 
 
-def _test_rows(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False)
+def _test_rows(run: Run, name: str) -> pd.DataFrame:
+    if name not in METHODS:
+        return run.result(name).predictions("test")
+    table = run.baseline_predictions(name)
     return table[table["split"] == "test"]

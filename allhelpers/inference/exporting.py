@@ -69,7 +69,7 @@ def export(
     """
     path = Path(path)
     _require(kind)
-    if kind == "saved_model" and path.exists():
+    if path.is_dir() or (kind == "saved_model" and path.exists()):
         raise InputError(f"{path} exists: remove it, or choose another --output.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Of a file that Keras has saved.
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+MOST_CLASSES = 10_000
 MOST_RATIO = 20  # weights can hardly be packed
 REMEDY = "give a model.keras of a finished run"
 
@@ -101,8 +102,13 @@ def _record(result: Result, path: Path) -> dict[str, Any]:
         raise InputError(f"{path} with parameters.json beside it does not exist: {REMEDY}.")
     try:
         record = result.record()
-        record["model"]["sha256"], record["architecture"], record["settings"]
-        tuple(record["classes"])
+        known = record["model"]["sha256"], record["architecture"], record["settings"]
+        classes = record["classes"]
+        whole = [type(each) for each in known] == [str, str, dict] and isinstance(classes, list)
+        if not (whole and 1 < len(classes) <= MOST_CLASSES and len(set(classes)) == len(classes)):
+            raise TypeError("not what a training records")
+        if not all(isinstance(label, str) and label for label in classes):
+            raise TypeError("classes without names")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{result.record_path} is not the record of a finished run: {REMEDY}."

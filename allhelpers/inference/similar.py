@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .._core.errors import InputError
+from .._core.packaged import home
 from ..data import loading
 from ..evaluation import explaining
 from ..runs import Run
@@ -104,11 +105,16 @@ def reference_cells(network: Network, cells: Cells) -> ReferenceCells:
     return ReferenceCells(cells.table.iloc[rows].reset_index(drop=True), pixels, features)
 
 
-def cells_of(model: str | Path) -> Cells:
-    """The cells of a model that was trained earlier, where its images are still there."""
+def cells_of(model: str | Path, cache_folder: str | Path = "") -> Cells:
+    """The cells of a model that was trained earlier, where its images are still there.
+
+    They are decoded into this user's cache: a record may be somebody else's, and is not to say
+    where files are written.
+    """
     result = saved.result_of(model)
     run = Run(result.folder.parent)
     recorded = {**result.record()["settings"], "run_folder": str(run.folder)}
+    recorded["cache_folder"] = str(cache_folder or home() / "cache")
     settings = validate(TrainingSettings, recorded)
     cells = loading.prepare(settings)
     if run.manifest_path.read_text(encoding="utf-8") != cells.table.to_csv(index=False):

@@ -28,6 +28,7 @@ __all__ = [
     "patients",
     "ranking_curves",
     "reliability",
+    "show",
     "split_gap",
     "spread",
     "uncertain",
@@ -36,6 +37,7 @@ __all__ = [
 from .base import DPI as DPI
 from .base import encoded as encoded
 from .base import keep as keep
+from .base import show as show
 from .comparing import accuracy_with_intervals as accuracy_with_intervals
 from .comparing import cost as cost
 from .comparing import differences as differences

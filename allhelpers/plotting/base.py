@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from .._core.files import atomic
+from ..data import manifest as manifests
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..runs import Result
+from . import fonts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +30,18 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 WIDTH = 9.0  # inches
 DPI = 100  # of figures that are kept as files
+HAIR_SPACE = "\u200a"
+
+log = logging.getLogger(__name__)
+
+# Names of classes and patients are text, not formulas: $ is a dollar sign.
+plt.rcParams["text.parse_math"] = False
+
+
+def class_title(label: str, short: bool = False) -> str:
+    """Name of a class as a figure shows it: matplotlib hides from legends what begins with _."""
+    title = manifests.class_title(label, short)
+    return HAIR_SPACE + title if title.startswith("_") else title
 
 
 def class_colours(labels: Iterable[str]) -> dict[str, str]:
@@ -99,17 +114,23 @@ def encoded(figure: Figure) -> bytes:
     >>> encoded(plotting.cells_per_side(table))[8:12]
     b'WEBP'
     """
-    stream = io.BytesIO()
-    figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 85, "method": 6})
-    return stream.getvalue()
+
+    def draw() -> bytes:
+        stream = io.BytesIO()
+        figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 85, "method": 6})
+        return stream.getvalue()
+
+    return fonts.legibly(figure, draw)
 
 
-def keep(figure: Figure, folder: str | Path, name: str) -> Figure:
+def keep(draw: Figure | Callable[[], Figure], folder: str | Path, name: str) -> Figure | None:
     """Leave a figure in the folder of a run, or of a method's results, for the report.
+
+    One that cannot be drawn costs itself and a sentence, and no result.
 
     Parameters
     ----------
-    figure : Figure
+    draw : Figure, or a function that draws one
     folder : str or Path
         Gets ``figures/<name>.webp``.
     name : str
@@ -117,16 +138,60 @@ def keep(figure: Figure, folder: str | Path, name: str) -> Figure:
 
     Returns
     -------
-    Figure
-        The same, so that a notebook shows it.
+    Figure or None
+        The figure, so that a notebook shows it.
 
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> _ = keep(plotting.cells_per_side(table), "first", "cells_per_side")
+    >>> _ = keep(lambda: plotting.cells_per_side(table), "first", "cells_per_side")
     >>> Path("first/figures/cells_per_side.webp").is_file()
     True
     """
-    with atomic(Result(folder).figure_path(name)) as partial:
-        partial.write_bytes(encoded(figure))
+    path = Result(folder).figure_path(name)
+    path.unlink(missing_ok=True)  # of an earlier training
+
+    def draw_and_write(figure: Figure) -> None:
+        content = encoded(figure)
+        with atomic(path) as partial:
+            partial.write_bytes(content)
+
+    return _spared(draw, draw_and_write, name)
+
+
+def show(draw: Callable[[], Figure]) -> Figure | None:
+    """A figure for the notebook alone; one that cannot be drawn costs itself and a sentence.
+
+    Parameters
+    ----------
+    draw : function that draws one
+
+    Returns
+    -------
+    Figure or None
+
+    Examples
+    --------
+    >>> from allhelpers import plotting
+    >>> figure = show(lambda: plotting.cells_per_side(table))
+    """
+
+    def lay_out(figure: Figure) -> None:
+        fonts.legibly(figure, figure.draw_without_rendering)
+
+    return _spared(draw, lay_out, "a figure")
+
+
+def _spared(
+    draw: Figure | Callable[[], Figure], finish: Callable[[Figure], None], name: str
+) -> Figure | None:
+    try:
+        figure = draw() if callable(draw) else draw
+        finish(figure)
+    except OSError:  # a full disk is no matter of the figure
+        raise
+    except Exception as error:  # matplotlib's are of all kinds
+        text = " ".join(str(error).split())[:200]
+        log.warning("* %s is not drawn (%s): results do not depend on it.", name, text)
+        return None
     return figure

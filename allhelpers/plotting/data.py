@@ -8,8 +8,8 @@ import numpy as np
 import seaborn as sns
 
 from ..data import tables
-from ..data.manifest import class_title
 from . import base
+from .base import class_title
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 
 from ..data import tables
-from ..data.manifest import class_title
 from . import base
+from .base import class_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data import manifest as manifests
 from . import base, galleries
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def new_cells(explanation: Explanation, known: ReferenceCells | None = None) -> 
     figure, axes = base.new_gallery(0.4 + 1.9 * rows, 2 + neighbours, rows)
     for number, line in enumerate(axes):
         row, pixels = explanation.table.iloc[number], explanation.pixels[number]
-        predicted = manifests.class_title(row["predicted"], short=True)
+        predicted = base.class_title(row["predicted"], short=True)
         base.show_image(line[0], pixels, Path(row["file"]).name[:24])
         galleries.overlay(line[1], pixels, explanation.evidence[number])
         line[1].set_title(
@@ -66,7 +65,7 @@ def _neighbours(
     places, distances = explanation.neighbours[number], explanation.distances[number]
     for ax, place, distance in zip(line, places, distances, strict=True):
         row = known.table.iloc[place]
-        label = manifests.class_title(row["label"], short=True)
+        label = base.class_title(row["label"], short=True)
         base.show_image(ax, known.pixels[place], f"{label}, patient {str(row['subject'])[:12]}")
         style = {"transform": ax.transAxes, "fontsize": 7, "ha": "center", "va": "top"}
         ax.text(0.5, -0.02, f"distance {distance:.2f}", **style)

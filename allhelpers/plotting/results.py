@@ -11,12 +11,11 @@ import seaborn as sns
 from sklearn import metrics as sk
 
 from ..data import tables
-from ..data.manifest import class_title
 from ..evaluation import metrics
 from ..evaluation.resampling import CALIBRATION_BINS
 from ..training import checkpoints
 from . import base
-from .base import BLUE, GREEN, GREY, ORANGE, PALETTE
+from .base import BLUE, GREEN, GREY, ORANGE, PALETTE, class_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -97,6 +97,8 @@ def choices(table: pd.DataFrame, curves: pd.DataFrame, choice: str, *, note: str
     if table["learning_rate"].nunique() > 1:
         sns.lineplot(x="learning_rate", marker="o", errorbar="sd", ax=left, **shared)
         left.set(xscale="log", xlabel="step size")
+        left.xaxis.set_major_formatter("{x:g}")  # not 10 to the power of, which is a formula
+        left.xaxis.set_minor_formatter("")
     else:
         sns.stripplot(x=choice, ax=left, **shared)
         left.set_xlabel("")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ examples:
       --weights mobilenet=mobilenet.h5,resnet50=resnet50.h5 --unfreeze none
 """
 PATH = click.Path(path_type=Path)
+REPLACE = click.option("--overwrite", is_flag=True, help="replace a file that lies there")
 MODEL = click.argument("model", type=PATH, metavar="MODEL")
 
 
@@ -58,6 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.filename or 'a file'} cannot be used: {reason}.", 1)
     except (click.Abort, KeyboardInterrupt):
         return _refuse("interrupted", 130)
+    except Exception as error:
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """A fault of the program, or of a file that it takes for its own: where, in one sentence."""
+    if os.environ.get("ALLHELPERS_TRACEBACK"):
+        raise error
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return _refuse(
+        f"unforeseen ({what}, in {Path(place.filename).name} line {place.lineno}): a file that was "
+        "read may be damaged, else please report it, with ALLHELPERS_TRACEBACK=1 set.",
+        1,
+    )
 
 
 def _refuse(sentence: str, status: int) -> int:
@@ -87,13 +104,41 @@ def _option(name: str, kind: Any, metavar: str, text: str, **more: Any) -> Calla
 
 def _csv(name: str) -> Callable:
     """Where a table goes."""
-    return click.option("--output", type=PATH, default=name, metavar="CSV", show_default=True)
+
+    def add(command: Callable) -> Callable:
+        place = click.option("--output", type=PATH, default=name, metavar="CSV", show_default=True)
+        return place(REPLACE(command))
+
+    return add
+
+
+def _check_free(overwrite: bool, *paths: Path) -> None:
+    """Refuse to write where something lies; files of a run are never replaced."""
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: give --output the name of a file in it.")
+        if path.exists() and _is_of_a_run(path):
+            raise InputError(f"{path} is a file of a run: choose another --output.")
+        if path.exists() and not overwrite:
+            raise InputError(
+                f"{path} exists: choose another --output, or pass --overwrite to replace it."
+            )
+
+
+def _is_of_a_run(path: Path) -> bool:
+    from ..runs import Result, Run
+
+    path = path.resolve()
+    homes = [home for home in (Result(path.parent), Run(path.parent)) if home.is_there]
+    return any(path in map(Path.resolve, home.own_files()) for home in homes)
 
 
 @_command("execute the notebooks into a run folder", settings="RunSettings", example=EXAMPLES)
 @_option("--settings", PATH, "FILE", "YAML file of settings; options overrule it")
 @_option("--output", PATH, "FOLDER", "run folder (default: runs/IMAGES-SPLIT)")
-@click.option("--overwrite", is_flag=True, help="delete an earlier run in the run folder")
+@click.option(
+    "--overwrite", is_flag=True, help="replace the files of an earlier run in the run folder"
+)
 def run(settings: Path | None, output: Path | None, overwrite: bool, **options: Any) -> None:
     """Execute the notebooks, in order, into a run folder, and print the comparison.
 
@@ -105,14 +150,12 @@ def run(settings: Path | None, output: Path | None, overwrite: bool, **options: 
     values = parameters.read_file(settings) if settings else {}
     values |= current().given(options)
     each = planning.expand(values)
+    how: dict[str, Any] = {"overwrite": overwrite, "given": [settings] if settings else []}
     if len(each) == 1:
-        _print_comparison(planning.run_notebooks(each[0], output, overwrite=overwrite))
+        _print_comparison(planning.run_notebooks(each[0], output, **how))
         return
     output = output or values.get("run_folder")
-    folders = [
-        planning.run_notebooks(one, planning.folder_of(one, output), overwrite=overwrite)
-        for one in each
-    ]
+    folders = [planning.run_notebooks(one, planning.folder_of(one, output), **how) for one in each]
     _print_summary(folders, folders[0].parent / "summary.csv")
 
 
@@ -176,12 +219,13 @@ def sweep(file: Path, output: Path | None, **options: Any) -> None:
 @_command("several runs as one: mean, spread, pooled intervals")
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @_csv("summary.csv")
-def summary(runs: tuple[Path, ...], output: Path) -> None:
+def summary(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Summarise finished runs of other splits or seeds.
 
     Mean and standard deviation over the runs, and metrics over all their test cells with intervals
     from resampling patients.
     """
+    _check_free(overwrite, output)
     _print_summary(runs, output)
 
 
@@ -215,13 +259,14 @@ def _of_patients(row: Mapping[Any, Any]) -> str:
 @MODEL
 @click.argument("pictures", nargs=-1, required=True, metavar="FILE|FOLDER...")
 @_csv("predictions.csv")
-def predict(model: Path, pictures: tuple[str, ...], output: Path) -> None:
+def predict(model: Path, pictures: tuple[str, ...], output: Path, overwrite: bool) -> None:
     """Classify pictures of single cells (BMP, PNG or JPEG), and write a CSV of probabilities.
 
     MODEL is the model.keras of a run, with parameters.json beside it, or their folder.
     """
     from ..data import find_images
 
+    _check_free(overwrite, output)
     files = find_images(list(pictures))
 
     from .. import inference  # TensorFlow takes seconds: not for a misspelt name
@@ -243,7 +288,7 @@ def predict(model: Path, pictures: tuple[str, ...], output: Path) -> None:
     show_default=True,
     help="this machine only; 0.0.0.0: every machine that reaches this one, without a password",
 )
-@click.option("--port", type=int, default=7860, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, show_default=True)
 def serve(model: Path, host: str, port: int) -> None:
     """Start a page on this machine (needs gradio).
 
@@ -272,7 +317,10 @@ def serve(model: Path, host: str, port: int) -> None:
     "cells to compare on, the first 100 (default: 16 synthetic ones)",
     multiple=True,
 )
-def export(model: Path, kind: str, output: Path | None, pictures: tuple[str, ...]) -> None:
+@REPLACE
+def export(
+    model: Path, kind: str, output: Path | None, pictures: tuple[str, ...], overwrite: bool
+) -> None:
     """Write a trained model as ONNX, LiteRT or TensorFlow's SavedModel.
 
     Preprocessing is inside, and so is the averaging over orientations, if any; the probabilities
@@ -282,9 +330,12 @@ def export(model: Path, kind: str, output: Path | None, pictures: tuple[str, ...
     from ..data import find_images
     from ..inference.exporting import COMPARED, SUFFIXES
 
+    if output:
+        _check_free(overwrite, output, output.with_name(f"{output.name}.json"))
     network = inference.load(model)
     folder = model if model.is_dir() else model.parent
     path = output or folder / f"{network.architecture.name}{SUFFIXES[kind]}"
+    _check_free(overwrite, path, path.with_name(f"{path.name}.json"))
     files = find_images(list(pictures))[:COMPARED] if pictures else None
     cells, difference = inference.export(network, kind, path, files=files)
     print(f"{path}: probabilities of {cells} differ by {difference:.1e} at most. {RESEARCH_ONLY}")
@@ -294,7 +345,7 @@ def export(model: Path, kind: str, output: Path | None, pictures: tuple[str, ...
 @click.argument("source", type=PATH, metavar="FOLDER|CSV")
 @_csv("data_manifest.csv")
 @_option("--seed", int, "INT", "seed of the splits (default: 2019)")
-def manifest(source: Path, output: Path, seed: int | None) -> None:
+def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> None:
     """Make a manifest: file, part, fold, label, subject, sha256, and a column for each split.
 
     From a folder of official files, or from a CSV list that holds these facts.
@@ -303,13 +354,16 @@ def manifest(source: Path, output: Path, seed: int | None) -> None:
     from ..data import manifest as manifests
     from ..data import splitting
 
+    _check_free(overwrite, output)
     read = manifests.from_folder if source.is_dir() else manifests.from_listing
     table = splitting.add_splits(read(source), splitting.DEFAULT_SEED if seed is None else seed)
+    left_out = manifests.left_out(source, table) if source.is_dir() else table.iloc[:0]
+    listed = output.with_name("rejected.csv")
+    if len(left_out):
+        _check_free(overwrite, listed)
     write_csv(output, table)
     print(f"{len(table):,} cells of {table['subject'].nunique()} patients: {output}")
-    left_out = manifests.left_out(source, table) if source.is_dir() else None
-    if left_out is not None and len(left_out):
-        listed = output.with_name("rejected.csv")
+    if len(left_out):
         write_csv(listed, left_out)
         what = "pictures have no official name or label and are left out"
         print(f"{len(left_out):,} {what}: {listed}")
@@ -317,7 +371,8 @@ def manifest(source: Path, output: Path, seed: int | None) -> None:
 
 @_command("look for leaks and shortcuts in the data", settings="DataSettings", example="")
 @_option("--output", PATH, "FOLDER", "write the tables as CSV files into a folder")
-def audit(output: Path | None, **options: Any) -> None:
+@click.option("--overwrite", is_flag=True, help="replace tables that lie there")
+def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
     """Look for leaks and shortcuts: identical pictures and patients on both sides of a split.
 
     From the manifest alone; with --images also pictures that look the same, and the area of the
@@ -346,8 +401,10 @@ def audit(output: Path | None, **options: Any) -> None:
     for name in ("folds", "sides", "counts") if len(report.folds) else ("sides", "counts"):
         print(f"\n{name}\n{getattr(report, name).to_string(index=False)}")
     if output:
-        for name, rows in report.tables().items():
-            write_csv(output / f"{name}.csv", rows)
+        tables = {output / f"{name}.csv": rows for name, rows in report.tables().items()}
+        _check_free(overwrite, *tables)
+        for path, rows in tables.items():
+            write_csv(path, rows)
 
 
 @_command("why ResNet50 failed in the paper", settings="CollapseSettings")

@@ -33,7 +33,7 @@ class NotebookError(InputError):
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Refuse to run twice in one folder at the same time; the lock goes with the process."""
-    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:16]
     lock = FileLock(Path(tempfile.gettempdir()) / f"allhelpers-{name}.lock", timeout=0)
     try:
         lock.acquire()
@@ -67,8 +67,8 @@ def execute(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         papermill.execute_notebook(
-            source,
-            running,
+            _literal(source),
+            _literal(running),
             dict(parameters),
             engine_name=ENGINE,
             cwd=str(project),
@@ -87,14 +87,34 @@ def execute(
             os.replace(running, target)
 
 
+def _literal(path: Path) -> str:
+    """A path for papermill, which would fill in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
 def is_finished(source: Path, folder: Path, parameters: Mapping[str, Any]) -> bool:
     """Whether this very notebook has run to its end in a run folder, with these parameters."""
-    target, outputs = Run(folder).notebook(source.stem), _outputs(source.stem, folder, parameters)
-    if not all(path.is_file() for path in (source, target, *outputs)):
-        return False
+    return shortfall(source, folder, parameters) is None
+
+
+def shortfall(source: Path, folder: Path, parameters: Mapping[str, Any]) -> str | None:
+    """Why a notebook is to be run: what has changed or is missing of what it has left, or nothing
+    in words where it has not ended; ``None``: it has, and nothing has changed since.
+    """
+    run, notebook = Run(folder), source.stem
+    target, change = run.notebook(notebook), run.change_in(notebook)
+    if change or change is None or not (source.is_file() and target.is_file()):
+        return change or ""
+    if missing := [path for path in _outputs(notebook, folder, parameters) if not path.is_file()]:
+        return f"{missing[0].relative_to(folder)} is missing"
     executed, present = _read(target), _read(source)
     if executed is None or present is None:
-        return False
+        return f"{target.relative_to(folder)} cannot be read"
+    return None if _has_ended(executed, parameters) and _code(executed) == _code(present) else ""
+
+
+def _has_ended(executed: NotebookNode, parameters: Mapping[str, Any]) -> bool:
+    """Whether a notebook was executed to its end, with these parameters."""
     record = executed.metadata.get("papermill", {})
     # Papermill also calls a notebook ended that was interrupted: what was not executed has no
     # number then.
@@ -102,9 +122,19 @@ def is_finished(source: Path, folder: Path, parameters: Mapping[str, Any]) -> bo
         cell.execution_count for cell in executed.cells if cell.cell_type == "code" and cell.source
     )
     ended = whole and record.get("end_time") and not record.get("exception")
-    if not ended or record.get("parameters") != parameters:
-        return False
-    return _code(executed) == _code(present)
+    return bool(ended) and _placeless(record.get("parameters")) == _placeless(parameters)
+
+
+def _placeless(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A run that was moved, or is reached by another path, is the same run."""
+    return {name: value for name, value in (parameters or {}).items() if name != "run_folder"}
+
+
+def methods_of(notebook: str, parameters: Mapping[str, Any]) -> list[str]:
+    """The networks or classifiers that a notebook trains."""
+    if notebook == "2_classical":
+        return parameters["classifiers"].split(",")
+    return [notebook.removeprefix("2_")] if notebook.startswith("2_") else []
 
 
 def _outputs(notebook: str, folder: Path, parameters: Mapping[str, Any]) -> list[Path]:
@@ -113,7 +143,7 @@ def _outputs(notebook: str, folder: Path, parameters: Mapping[str, Any]) -> list
     if notebook == "1_data_split":
         return [run.manifest_path, run.data_path]
     if notebook == "2_classical":
-        return [run.result(name).metrics_path for name in parameters["classifiers"].split(",")]
+        return [run.result(name).metrics_path for name in methods_of(notebook, parameters)]
     if notebook.startswith("2_"):
         return run.result(notebook.removeprefix("2_")).outputs
     return [run.table_path("comparison"), run.report_path]
@@ -124,8 +154,10 @@ def _read(path: Path) -> NotebookNode | None:
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+    except Exception:  # nbformat lets through whatever odd content makes it stumble over
         return None
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from .._core.errors import InputError
 from .._core.packaged import named
 from .._core.renaming import RENAMED, renamed
+from .._core.yaml_files import REMEDY, read_yaml
 from ..networks import registry
 from ..networks.registry import NAMES
 from ..settings import PER_ARCHITECTURE, RunSettings, Settings, validate
@@ -97,15 +96,9 @@ def read_file(path: str | Path) -> dict[str, Any]:
     >>> read_file("own.yaml")
     {'split': 'patient', 'epochs': {'mobilenet': 5, 'vgg16': 9}}
     """
-    remedy = "write one 'name: value' per line."
-    try:
-        content = yaml.safe_load(named(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"The settings file {path} is not YAML: {remedy}") from error
+    content = read_yaml(named(path))
     if not isinstance(content, dict):
-        raise InputError(f"The settings file {path} holds no settings: {remedy}")
+        raise InputError(f"The settings file {path} holds no settings: {REMEDY}.")
     return renamed(content)
 
 
@@ -120,14 +113,15 @@ def parse_value(kind: type[BaseModel], name: str, text: str) -> Any:
 
 
 def _scalar(kind: type[BaseModel], name: str, text: str) -> Any:
-    """Text where the setting is text; elsewhere YAML decides (1e-4 is text to it)."""
+    """A number where the setting is none of text, and the text is one; else the text."""
     if kind.model_fields[name].annotation is str:
         return text
-    try:
-        value = yaml.safe_load(text)
-        return float(value) if isinstance(value, str) else value
-    except (ValueError, yaml.YAMLError):
-        return text
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def per_architecture(values: Mapping[str, Any], architecture: str | None) -> dict[str, Any]:
@@ -140,7 +134,7 @@ def per_architecture(values: Mapping[str, Any], architecture: str | None) -> dic
             raise InputError(f"{name} takes one value, not one per architecture.")
         else:
             for key in value:
-                registry.check_method(key)
+                registry.check_method(str(key))
             if architecture in value:
                 picked[name] = value[architecture]
     return picked

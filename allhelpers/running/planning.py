@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import RESEARCH_ONLY
 from .._core.errors import InputError
-from .._core.packaged import home, packaged
+from .._core.files import sha256
+from .._core.packaged import home, named, packaged
 from .._core.renaming import renamed
 from ..data import own_cells, sources
 from ..data.own_cells import FOLDERS
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 ROOT = home()
 NOTEBOOKS = packaged("notebooks")
 ENSEMBLE_NOTEBOOK = f"2_{ENSEMBLE}"
+CELLS = "1_data_split"  # the notebook that reads them
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ class Plan:
     @cached_property
     def data(self) -> DataSettings:
         """Which cells, and who trains and who tests."""
-        return DataSettings(**_only(DataSettings, self.common))
+        return validate(DataSettings, _only(DataSettings, self.common))
 
     @cached_property
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
@@ -118,6 +121,13 @@ class Plan:
         return notes + ([SYNTHETIC_NOTE] if self.data.synthetic else [])
 
     @property
+    def inputs(self) -> list[Path]:
+        """Files and folders that the run reads."""
+        places = [self.common.get("images", ""), self.common.get("manifest", "")]
+        places += [own.get("weights", "") for own in self.methods.values()]
+        return [Path(place) for place in places if os.path.isabs(place)]
+
+    @property
     def record(self) -> dict[str, Any]:
         """Settings as a file that gives the same run again."""
         names = sorted({name for own in self.methods.values() for name in own})
@@ -138,15 +148,26 @@ class Plan:
         return TrainingSettings(**_only(TrainingSettings, {**given, "input_size": size}))
 
     def is_finished(self, folder: str | Path) -> bool:
-        """Whether all its notebooks have run to their end in a folder."""
-        folder = Path(folder).absolute()
-        return all(
-            notebooks.is_finished(_source(name), folder, _placed(given, folder))
-            for name, given in self.steps
-        )
+        """Whether all its notebooks have run to their end in a folder, and nothing has changed."""
+        folder = _resolved(folder)
+        return all(self._shortfall(name, given, folder) is None for name, given in self.steps)
+
+    def _shortfall(self, name: str, given: Mapping[str, Any], folder: Path) -> str | None:
+        """Why a notebook is to be run in a folder, as `notebooks.shortfall`."""
+        missing = notebooks.shortfall(_source(name), folder, _placed(given, folder))
+        if missing is None and name == CELLS:
+            seen = Run(folder).inputs()
+            if seen is not None and seen != identity(self.data):
+                return "the pictures or their table are not those that it has read"
+        return missing
 
     def run(
-        self, folder: str | Path | None = None, *, overwrite: bool = False, retries: int = 0
+        self,
+        folder: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        retries: int = 0,
+        given: Iterable[Path] = (),
     ) -> Path:
         """Execute what has not finished; if a notebook fails, again, up to ``retries`` times.
 
@@ -155,8 +176,10 @@ class Plan:
         folder : str or Path, optional
             By default the settings' ``run_folder``, or ``runs/<images>-<split>``.
         overwrite : bool
-            Delete an earlier run with other settings that lies there.
+            Replace the files of an earlier run that lies there, and no others.
         retries : int
+        given : iterable of Path
+            Files that the run is made from, beside those that its settings name; a settings file.
 
         Returns
         -------
@@ -168,14 +191,15 @@ class Plan:
         InputError
             If the folder holds something else, another process works there, or a notebook fails.
         """
-        folder = Path(folder or self.default_folder).absolute()
+        folder = _resolved(folder or self.default_folder)
         overwrite = overwrite or self.overwrite
         for line in [*self.notes, RESEARCH_ONLY]:
             logger.info("* %s", line)
         for left in reversed(range(retries + 1)):
             try:
                 with notebooks.alone(folder):
-                    Run(folder).claim(self.record, overwrite=overwrite)
+                    inputs = [*given, *self.inputs]
+                    Run(folder).claim(self.record, overwrite=overwrite, inputs=inputs)
                     overwrite = False  # what the next attempt finds is this run's own
                     self._execute(folder)
                 break
@@ -186,23 +210,29 @@ class Plan:
         return folder
 
     def _execute(self, folder: Path) -> None:
-        anything_new = False
+        run, anything_new = Run(folder), False
         for number, (name, given) in enumerate(self.steps, 1):
-            label, source = f"{number}/{len(self.steps)} {name}", _source(name)
-            given = _placed(given, folder)
+            label = f"{number}/{len(self.steps)} {name}"
+            missing = self._shortfall(name, given, folder)
             # These show what the others have left.
             stale = name in (ENSEMBLE_NOTEBOOK, "3_comparison") and anything_new
-            if not stale and notebooks.is_finished(source, folder, given):
+            if missing is None and not stale:
                 logger.info("%s: finished already, not run again", label)
                 continue
-            if (
-                number == 1 and self.data.manifest == FOLDERS and not self.data.synthetic
-            ):  # said before anything runs
+            if missing:
+                logger.info("%s: %s: computed again", label, missing)
+            if number == 1 and self.data.manifest == FOLDERS and not self.data.synthetic:
+                # Said before anything runs.
                 own_cells.from_folders(sources.open_images(self.data), self.data.layout)
             if number == 2:  # the cells are known now
                 methods = {method: self.settings_of(method) for method in self.methods}
-                logger.info("* %s", estimates.estimate(methods, Run(folder).manifest()))
-            notebooks.execute(source, Run(folder).notebook(name), given, project=ROOT, label=label)
+                logger.info("* %s", estimates.estimate(methods, run.manifest()))
+            # What is read is told before it is read: what changes meanwhile is seen the next time.
+            seen = {"inputs": identity(self.data)} if name == CELLS else {}
+            run.begin(name)
+            placed = _placed(given, folder)
+            notebooks.execute(_source(name), run.notebook(name), placed, project=ROOT, label=label)
+            run.seal(name, run.left_by(name, notebooks.methods_of(name, placed)), **seen)
             anything_new = True
 
 
@@ -236,6 +266,7 @@ def plan_run(values: Mapping[str, Any]) -> Plan:
     """
     values = renamed(values)
     base = validate(RunSettings, per_architecture(values, None))
+    check_there(base)  # before weights are looked for
     place, overwrite = values.pop("run_folder", ""), values.pop("overwrite", False)
     common = {name: value for name, value in values.items() if name not in PER_ARCHITECTURE}
     own = {name: value for name, value in values.items() if name in PER_ARCHITECTURE}
@@ -283,13 +314,17 @@ def expand(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def folder_of(values: Mapping[str, Any], output: str | Path | None = None) -> Path:
     """Folder of one of several runs: named after its split and its seed, inside ``output``."""
-    data = DataSettings(**_only(DataSettings, values))
+    data = validate(DataSettings, _only(DataSettings, values))
     place = Path(output or ROOT / "runs" / _images_name(data))
     return place / f"{_split_name(data)}-seed{data.seed}"
 
 
 def run_notebooks(
-    values: Mapping[str, Any], output: str | Path | None = None, *, overwrite: bool = False
+    values: Mapping[str, Any],
+    output: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    given: Iterable[Path] = (),
 ) -> Path:
     """Run the notebooks of all stages; a run that was stopped goes on where it stopped.
 
@@ -303,7 +338,9 @@ def run_notebooks(
     output : str or Path, optional
         The run folder; by default ``runs/<images>-<split>``.
     overwrite : bool
-        Delete an earlier run with other settings that lies there.
+        Replace the files of an earlier run that lies there, and no others.
+    given : iterable of Path
+        Files that the run is made from, such as a settings file: they are never replaced.
 
     Returns
     -------
@@ -322,7 +359,7 @@ def run_notebooks(
         values = {"architectures": "mobilenet,vgg16", "weights": "random", "unfreeze": "none"}
         run_notebooks(values, "runs/two")
     """
-    return plan_run(values).run(output, overwrite=overwrite)
+    return plan_run(values).run(output, overwrite=overwrite, given=given)
 
 
 def run_study(
@@ -363,8 +400,8 @@ def run_study(
         run_study(name, ChoicesSettings, {"epochs": 10}, output="runs/choices")
     """
     values = renamed(values)
-    validate(kind, values)
-    folder = Path(output or ROOT / "runs" / notebook).absolute()
+    check_there(validate(kind, values))
+    folder = _resolved(output or ROOT / "runs" / notebook)
     given = _placed({**values, **_absolute_paths(values)}, folder)
     if Path(given.get("weights", "")).is_file():
         given["weights"] = str(Path(given["weights"]).absolute())
@@ -375,6 +412,47 @@ def run_study(
 
 def _source(notebook: str) -> Path:
     return NOTEBOOKS / f"{notebook}.ipynb"
+
+
+def _resolved(folder: str | Path) -> Path:
+    """One folder has one name, by whichever links it is reached."""
+    return Path(os.path.realpath(folder))
+
+
+def check_there(data: DataSettings) -> None:
+    """Refuse a path of images or of a table that leads nowhere."""
+    if data.manifest and data.manifest != FOLDERS and not named(data.manifest).is_file():
+        raise InputError(f"The table {data.manifest} does not exist: give a CSV file (--manifest).")
+    if _is_elsewhere(data):
+        return
+    place = Path(data.images)
+    if not place.exists():
+        raise InputError(
+            f"The folder of images {data.images} does not exist: "
+            "give a folder, an archive or 'sample'."
+        )
+    if place.is_dir() and not any(path.is_file() for path in place.rglob("*")):
+        raise InputError(f"There is no picture in {data.images}: check the path.")
+
+
+def identity(data: DataSettings) -> str:
+    """What changes when a picture, the table, or which pictures there are does: cheap to find."""
+    if data.manifest and data.manifest != FOLDERS and named(data.manifest).is_file():
+        parts = [sha256(named(data.manifest))]
+    else:
+        parts = []
+    place = Path(data.images)
+    if not _is_elsewhere(data) and place.is_file():
+        parts += [f"{place.stat().st_size} {place.stat().st_mtime_ns}"]
+    elif not _is_elsewhere(data) and place.is_dir():
+        source = sources.Folder(place)
+        parts += [f"{source.name(each)} {source.stamp(each)}" for each in source.members]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def _is_elsewhere(data: DataSettings) -> bool:
+    """Whether the images are drawn, or Kaggle's."""
+    return data.synthetic or data.images == "kaggle" or data.images.startswith("kaggle:")
 
 
 def _placed(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -398,10 +476,10 @@ def _split_name(data: DataSettings) -> str:
 
 def _absolute_paths(values: Mapping[str, Any]) -> dict[str, str]:
     """Paths as seen from the user's folder, made absolute for the notebooks' kernels."""
-    data = DataSettings(**_only(DataSettings, values))
+    data = validate(DataSettings, _only(DataSettings, values))
     absolute = {"cache_folder": str(Path(data.cache_folder).absolute())}
     if data.manifest and data.manifest != FOLDERS:
         absolute["manifest"] = str(Path(data.manifest).absolute())
-    if not data.synthetic and not sources.is_kaggle(data.images):
+    if not _is_elsewhere(data):
         absolute["images"] = os.path.abspath(os.path.expanduser(data.images))
     return absolute

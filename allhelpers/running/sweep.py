@@ -128,6 +128,11 @@ def read_sweep(path: str | Path, given: dict, folder: str | Path) -> list[SweepR
         raise InputError(
             f"The grid of {path} holds an empty list: give each setting at least one value."
         )
+    for variant in sweep.variants:
+        if not variant.strip(". "):
+            raise InputError(
+                f"A variant of {path} is called {variant!r}: give it a name that can be a folder's."
+            )
     points = [
         dict(zip(sweep.grid, values, strict=True))
         for values in itertools.product(*sweep.grid.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 # A checkpoint is written after each epoch, unless that would take more of the time than this.
 MOST_SHARE = 0.05
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-
 Values = list[np.ndarray]
 log = logging.getLogger(__name__)
 
@@ -73,17 +70,19 @@ class Checkpoint:
                 record = json.loads(str(stored["record"]))
                 values = [stored[f"variable_{k}"] for k in range(len(variables))]
                 best = [stored[f"best_{k}"] for k in range(len(variables) * record["best"])]
-        except UNREADABLE as error:
+            _check_fits(variables, values, best)
+            identity, history = record["identity"], record["history"]
+            best_epoch(history)
+        except Exception as error:  # a damaged zip file makes its readers raise all kinds
             log.info("%s cannot be used (%s): training begins anew.", self.path, error)
             return []
-        if record["identity"] != self.identity:
+        if identity != self.identity:
             log.info(
                 "%s is of a training with other cells or weights: training begins anew.", self.path
             )
             return []
         self.stopping.best = best
         assign(variables, values)
-        history = record["history"]
         log.info("Training goes on after epoch %d, where it was stopped.", len(history))
         return history
 
@@ -111,6 +110,13 @@ def values_of(variables: Sequence[keras.Variable]) -> Values:
     return [np.array(variable) for variable in variables]
 
 
+def _check_fits(variables: Sequence[keras.Variable], values: Values, best: Values) -> None:
+    """Refuse values that are not those of these variables."""
+    for number, value in enumerate([*values, *best]):
+        if value.shape != tuple(variables[number % len(variables)].shape):
+            raise ValueError(f"variable {number} has another shape")
+
+
 def assign(variables: Sequence[keras.Variable], values: Values) -> None:
     """Give variables the values of `values_of`."""
     for variable, value in zip(variables, values, strict=True):
@@ -121,8 +127,9 @@ def settings_in(path: Path) -> dict[str, Any] | None:
     """Settings of the training of a checkpoint; ``None`` where there is none that can be read."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return json.loads(str(stored["record"]))["settings"]
-    except UNREADABLE:
+            settings = json.loads(str(stored["record"]))["settings"]
+        return settings if isinstance(settings, dict) else None
+    except Exception:  # as in `restore`
         return None
 
 

@@ -354,7 +354,7 @@ def write_classifier(
     >>> outcome = {"predictions": predictions, "metrics": {}, "tried": tried}
     >>> write_classifier("knn", cells, settings, **outcome, manifest_sha256="", seconds={})
     >>> sorted(path.name for path in Path("first/knn").iterdir())
-    ['metrics.json', 'parameters.json', 'predictions.csv', 'tried.csv']
+    ['files.json', 'metrics.json', 'parameters.json', 'predictions.csv', 'tried.csv']
     """
     best = tried.iloc[0].filter(regex="^(?!valid_)")
     record = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.errors import InputError
 from .._core.files import sha256, write_csv
 from .._core.machine import versions
 from ..networks import building
@@ -83,8 +84,11 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
         return None
     if network.settings.refit_all:  # what is saved has met the test cells
         return None
-    record = result.record()
-    stale = record["model"]["sha256"] != sha256(result.model_path)
+    try:
+        record, history = result.record(), result.history()
+        stale = record["model"]["sha256"] != sha256(result.model_path)
+    except (InputError, KeyError, TypeError):  # damaged, as `claim` has said
+        return None
     if record.get("training") != identity or stale:
         return None
     network.full.load_weights(result.model_path)
@@ -92,7 +96,7 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
         "%s holds this very training: it is not repeated (overwrite = True repeats it).",
         result.folder,
     )
-    return result.history()
+    return history
 
 
 def describe(
@@ -163,7 +167,7 @@ def finish(
     record: dict[str, Any],
     held_out: pd.DataFrame | None = None,
 ) -> None:
-    """Write what a finished training leaves; parameters.json comes last and makes it finished.
+    """Write what a finished training leaves; files.json comes last and makes it finished.
 
     Parameters
     ----------
@@ -184,7 +188,7 @@ def finish(
     >>> result = claim("first", "mobilenet", training_settings)
     >>> finish(network, result, predictions=predictions, metrics={}, record={})
     >>> sorted(path.name for path in result.folder.iterdir())
-    ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
+    ['files.json', 'metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
     """
     if held_out is not None and len(held_out):
         write_csv(result.held_out_path, held_out)

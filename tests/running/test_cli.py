@@ -83,12 +83,21 @@ def test_wrong_usage_is_one_sentence_that_says_where_help_is(arguments, parts):
     assert all(part in done.err for part in parts), done.err
 
 
+ODD_NUMBERS = ("[", "{", "*a", "@", "\t", "2020-13-45", "!!timestamp x", "nan", "1:30", "9" * 5000)
+BOUNDED = ("epochs", "hidden-units", "sample-cells", "batch-size", "crop", "patience", "seed")
+
+
 @pytest.mark.parametrize(
     ("given", "parts"),
     [
         (["--epochs", "-3"], ["epochs = -3 cannot be used"]),
         (["--epochs", "many"], ["epochs = 'many' cannot be used"]),
-        (["--epochs", "["], ["epochs = '[' cannot be used"]),
+        *((["--epochs", odd], ["epochs = ", "cannot be used"]) for odd in ODD_NUMBERS),
+        *((["--seed", odd], ["seed = ", "cannot be used"]) for odd in (",", "9" * 5000, "!!int x")),
+        (["--split", ","], ["split"]),
+        *((["--" + name, "9" * 20], [name.replace("-", "_")]) for name in BOUNDED),
+        (["--seed", str(2**32)], ["seed = 4294967296 cannot be used"]),
+        (["--architectures", "svm,svm"], ["svm twice"]),
         (
             ["--architectures", "lenet"],
             ["'lenet' is not an architecture", "mobilenet, vgg16, resnet50"],
@@ -96,7 +105,9 @@ def test_wrong_usage_is_one_sentence_that_says_where_help_is(arguments, parts):
         (["--unfreeze", "block_99"], ["block_99", "block_13"]),
         (["--weights", "mobilenet=none.h5"], ["none.h5", "does not exist"]),
         (["--settings", "none.yaml"], ["none.yaml cannot be read"]),
-        (["--images", "cells.zip", "--weights", "auto"], ["sample only"]),
+        (["--images", "kaggle", "--weights", "auto"], ["sample only"]),
+        (["--images", "cells.zip", "--weights", "none.h5"], ["cells.zip does not exist"]),
+        (["--manifest", "none.csv"], ["none.csv does not exist"]),
     ],
 )
 def test_wrong_options_stop_before_anything_is_written(given, parts, here):

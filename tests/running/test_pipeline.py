@@ -66,12 +66,13 @@ def test_run_leaves_the_files_of_the_design(run):
     notebooks = ("1_data_split", "2_mobilenet", "2_classical", "3_comparison")
     tables = "manifest comparison methods pairs baselines/majority baselines/area"
     assert left - mobilenet - svm == {
-        *("settings.yaml", "data.json", "audit.json", "report.html"),
+        *("settings.yaml", "data.json", "audit.json", "report.html", "files.json"),
         *(f"{name}.csv" for name in tables.split()),
         *(f"notebooks/{name}.ipynb" for name in notebooks),
         *(f"figures/{name}.webp" for name in RUN_FIGURES),
     }
-    files = "parameters.json history.csv predictions.csv metrics.json model.keras model_card.md"
+    files = "parameters.json history.csv predictions.csv metrics.json model.keras model_card.md "
+    files += "files.json"
     assert mobilenet == {
         *(f"mobilenet/{name}" for name in files.split()),
         *(f"mobilenet/figures/{name}.webp" for name in FIGURES_KEPT),

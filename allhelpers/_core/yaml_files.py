@@ -1,0 +1,80 @@
+"""YAML that others have written: read in bounded time and memory, or refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import InputError
+
+MOST_BYTES = 2**18  # seconds
+MOST_BRACKETS = 100  # one inside of the other
+MOST_VALUES = 100_000  # with every alias written out: a few anchors can stand for billions
+REMEDY = "write one 'name: value' per line"
+
+
+class _Loader(yaml.SafeLoader):
+    """As `yaml.safe_load`, but for a name that stands twice, of which the last would count, and
+    for brackets in brackets, whose number would be squared in its time.
+    """
+
+    def fetch_flow_collection_start(self, token: type) -> None:
+        if self.flow_level > MOST_BRACKETS:
+            raise InputError(f"it holds more than {MOST_BRACKETS} brackets inside of each other")
+        super().fetch_flow_collection_start(token)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := {name for name in names if names.count(name) > 1 and name != "<<"}:
+            raise InputError(f"{sorted(twice)[0]} stands there twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Plain values of a YAML file: dicts with text as keys, lists, texts, numbers."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    if len(content) > MOST_BYTES:
+        raise InputError(
+            f"The settings file {path} is larger than {MOST_BYTES >> 10} KiB: {REMEDY}."
+        )
+    try:
+        values = yaml.load(content.decode("utf-8-sig"), _Loader)
+        _Plain().count(values)
+    except InputError as error:
+        raise InputError(f"The settings file {path} cannot be used ({error}): {REMEDY}.") from error
+    except Exception as error:  # PyYAML lets through what int, date and float raise, and recursion
+        raise InputError(f"The settings file {path} is not YAML: {REMEDY}.") from error
+    return values
+
+
+class _Plain:
+    """Counts values as if each alias were written out; refuses keys that are no text."""
+
+    def __init__(self) -> None:
+        self.counted: dict[int, int] = {}
+        self.open: set[int] = set()
+
+    def count(self, value: Any) -> int:
+        """How many values there are in one, itself included."""
+        if not isinstance(value, dict | list):
+            return 1
+        if id(value) not in self.counted:
+            if id(value) in self.open:
+                raise InputError("it holds itself")
+            self.open.add(id(value))
+            if isinstance(value, dict):
+                odd = [key for key in value if not isinstance(key, str)]
+                if odd:
+                    raise InputError(f"the name {str(odd[0])[:50]} is no text: put it in quotes")
+            inner = value.values() if isinstance(value, dict) else value
+            self.counted[id(value)] = 1 + sum(map(self.count, inner))
+        if self.counted[id(value)] > MOST_VALUES:
+            raise InputError(f"it holds more than {MOST_VALUES:,} values")
+        return self.counted[id(value)]
