@@ -12,6 +12,7 @@
                predictions.csv        one row per cell of validation and test
                metrics.json           each metric with its interval
                model.keras            pixels in, probabilities out
+               familiar.npy           features of training cells, to tell images unlike them
                figures/*.webp         what the notebook has shown, for the report
                model_card.md          what it is, on which data, how good, and what it is not for
                checkpoint.npz         only while training: what it takes to go on
@@ -105,6 +106,7 @@ class Result:
         self.history_path = self.folder / "history.csv"
         self.predictions_path = self.folder / "predictions.csv"
         self.checkpoint_path = self.folder / "checkpoint.npz"
+        self.familiar_path = self.folder / "familiar.npy"
         self.card_path = self.folder / "model_card.md"
         self.figures_folder = self.folder / "figures"
 

@@ -15,6 +15,8 @@ MEASURED = ("area", "brightness", "hue", "saturation", "sharpness", "off_centre"
 # Of the file itself.
 OF_FILE = ("height", "width", "bytes")
 NAMES = (*MEASURED, *OF_FILE)
+BLACK = (0, 0, 0)
+COSINES = np.cos(np.arange(180) * (np.pi / 90))  # of OpenCV's hues, which are half degrees
 TITLES = {
     "area": "cell area",
     "brightness": "brightness",
@@ -56,23 +58,22 @@ def measure_nuisances(image: np.ndarray, *, size_in_bytes: int = 0) -> np.ndarra
     1024.0
     """
     height, width = image.shape[:2]
-    mask = image.max(axis=-1) > 0
-    area = int(mask.sum())
+    mask = cv2.bitwise_not(cv2.inRange(image, BLACK, BLACK))
+    area = cv2.countNonZero(mask)
     if not area:
         return np.array([0, 0, 0, 0, 0, 0, 0, height, width, size_in_bytes], np.float32)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    inside, cell = mask[box], image[box]
+    left, top, across, down = cv2.boundingRect(mask)
+    box = np.s_[top : top + down, left : left + across]
+    inside, cell = np.ascontiguousarray(mask[box]), image[box]
     grey = cv2.cvtColor(cell, cv2.COLOR_RGB2GRAY)
-    hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)[inside]
-    hue = np.cos(hsv[:, 0].astype(np.float32) * (np.pi / 90)).mean()  # OpenCV's hue: half degrees
-    edges = cv2.Laplacian(grey, cv2.CV_32F)[inside]
-    y, x = (
-        np.flatnonzero(counts := inside.sum(axis=axis)) @ counts[counts > 0] / area
-        for axis in (1, 0)
-    )
-    offset = np.hypot(y + rows[0] - (height - 1) / 2, x + columns[0] - (width - 1) / 2)
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
-    values = [area, grey[inside].mean(), hue, hsv[:, 1].mean(), edges.var()]
-    values += [offset / np.hypot(height / 2, width / 2), border, height, width, size_in_bytes]
+    hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)
+    hues = cv2.calcHist([hsv], [0], inside, [180], [0, 180]).ravel()
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F), mask=inside)
+    moments = cv2.moments(inside, binaryImage=True)
+    y, x = (moments[name] / area for name in ("m01", "m10"))
+    offset = np.hypot(y + top - (height - 1) / 2, x + left - (width - 1) / 2)
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean() / 255
+    values = [area, cv2.mean(grey, inside)[0], hues @ COSINES / area, cv2.mean(hsv, inside)[1]]
+    values += [deviation.ravel()[0] ** 2, offset / np.hypot(height / 2, width / 2), border]
+    values += [height, width, size_in_bytes]
     return np.array(values, np.float32)

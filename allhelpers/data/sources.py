@@ -27,7 +27,7 @@ from filelock import FileLock
 from .._core.caching import require_space
 from .._core.errors import InputError, listing
 from .._core.files import atomic
-from . import archives, images, synthetic
+from . import archives, images
 from .images import SUFFIXES, UnusableError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
     Examples
     --------
+    >>> from allhelpers.data import synthetic
     >>> files = find_images([synthetic.draw_sample("new", cells=16)])
     >>> len(files), files[0].name
     (16, 'UID_1_1_1_all.bmp')
@@ -231,6 +232,8 @@ def open_images(settings: DataSettings) -> Source:
     where, cache = settings.images, Path(settings.cache_folder)
     source: Source
     if settings.synthetic:
+        from . import synthetic  # pandas takes a second: not for a list of files
+
         # The same cells whatever the run's seed, as with real ones: seeds tell how much is chance.
         number = settings.sample_cells
         source = Folder(synthetic.draw_sample(cache / f"sample-{number}", number))

@@ -58,10 +58,16 @@ def grad_cam(model: Network, pixels: np.ndarray, label: str) -> np.ndarray:
         if model.pools_depths:
             heat.append(_scaled(_weighted_depths(model, batch, column)))
             continue
-        weighted = _weighted(building.predict(_maps(model), batch), model, column)
-        enlarged = tf.image.resize(weighted[..., np.newaxis], (size, size), method="bilinear")
-        heat.append(enlarged.numpy()[..., 0])
+        heat.append(heat_of(building.predict(last_maps(model), batch), model, label))
     return np.concatenate(heat)
+
+
+def heat_of(maps: np.ndarray, model: Network, label: str) -> np.ndarray:
+    """Grad-CAM from the last feature maps, which are there already; see `grad_cam`."""
+    size = model.settings.size
+    weighted = _weighted(maps, model, model.classes.index(label))
+    enlarged = tf.image.resize(weighted[..., np.newaxis], (size, size), method="bilinear")
+    return enlarged.numpy()[..., 0]
 
 
 def _weighted(activations: np.ndarray, model: Network, column: int) -> np.ndarray:
@@ -186,7 +192,7 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
         features = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
         none = np.zeros((0, model.trunk.output.shape[-1]), np.float32)
         return np.concatenate([none, *features])
-    maps = _maps(model)
+    maps = last_maps(model)
     batches = (building.predict(maps, batch) for batch in _batches(model, pixels))
     none = np.zeros((0, maps.output.shape[-1]), np.float32)
     return np.concatenate([none, *(batch.mean(axis=(1, 2)) for batch in batches)])
@@ -194,7 +200,7 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
 
 # Building and tracing takes seconds, and a page asks for one cell after the other.
 @functools.lru_cache(maxsize=1)
-def _maps(model: Network) -> keras.Model:
+def last_maps(model: Network) -> keras.Model:
     """From pixels to the last feature maps; its layers are the model's own."""
     assert model.backbone is not None  # a head alone has none, and looks at nothing
     pixels = keras.Input(model.full.input.shape[1:], dtype="uint8")

@@ -6,6 +6,8 @@ __all__ = [
     "explain_test_cells",
     "export",
     "launch_page",
+    "find_model",
+    "find_pictures",
     "load",
     "page_heading",
     "predict",
@@ -19,8 +21,10 @@ from .page import build_page as build_page
 from .page import launch_page as launch_page
 from .page import page_heading as page_heading
 from .page import serve as serve
+from .pictures import find as find_pictures
 from .predicting import predict as predict
 from .predicting import probabilities as probabilities
+from .saved import find as find_model
 from .saved import load as load
 from .similar import Explanation as Explanation
 from .similar import ReferenceCells as ReferenceCells

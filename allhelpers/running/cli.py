@@ -39,6 +39,13 @@ examples:
 """
 PATH = click.Path(path_type=Path)
 MODEL = click.argument("model", type=PATH, metavar="MODEL")
+PICTURE_SIZE = click.option(
+    "--picture-size",
+    type=click.IntRange(min=0),
+    metavar="PIXELS",
+    help="height and width that every picture must have; 0: any (default: as in training)",
+)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="replace a file that is there")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,25 +212,32 @@ def _print_summary(folders: Sequence[Path], path: Path) -> None:
     print(f"summary: {path}")
 
 
-@_command("classify pictures with a trained model")
+@_command(
+    "classify pictures with a trained model",
+    example=f"example: allhelpers predict RUN/mobilenet new_cells. {RESEARCH_ONLY}",
+)
 @MODEL
-@click.argument("pictures", nargs=-1, required=True, metavar="FILE|FOLDER...")
+@click.argument("pictures", nargs=-1, required=True, metavar="FILE|FOLDER|ARCHIVE...")
 @_csv("predictions.csv")
-def predict(model: Path, pictures: tuple[str, ...], output: Path) -> None:
-    """Classify pictures of single cells (BMP, PNG or JPEG), and write a CSV of probabilities.
+@PICTURE_SIZE
+@OVERWRITE
+def predict(
+    model: Path,
+    pictures: tuple[str, ...],
+    output: Path,
+    picture_size: int | None,
+    overwrite: bool,
+) -> int:
+    """Classify pictures of single cells, and write a CSV of probabilities.
 
-    MODEL is the model.keras of a run, with parameters.json beside it, or their folder.
+    Pictures are files, folders, or zip or tar archives. What cannot be used is listed with its
+    reason, and the exit status is then 3; pictures unlike the training cells are marked. MODEL is
+    the model.keras of a run, with parameters.json beside it, or their folder.
     """
-    from ..data import find_images
+    from ..inference import command  # TensorFlow takes seconds: not for a misspelt name
 
-    files = find_images(list(pictures))
-
-    from .. import inference  # TensorFlow takes seconds: not for a misspelt name
-    from .._core.files import write_csv
-
-    table = inference.predict(inference.load(model), files)
-    write_csv(output, table)
-    print(f"{len(table):,} pictures classified: {output}. {RESEARCH_ONLY}")
+    how = command.Wanted(output, picture_size=picture_size, overwrite=overwrite)
+    return command.predict(model, pictures, how)
 
 
 @_command(
@@ -237,7 +251,7 @@ def predict(model: Path, pictures: tuple[str, ...], output: Path) -> None:
     show_default=True,
     help="this machine only; 0.0.0.0: every machine that reaches this one, without a password",
 )
-@click.option("--port", type=int, default=7860, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, show_default=True)
 def serve(model: Path, host: str, port: int) -> None:
     """Start a page on this machine (needs gradio).
 
@@ -266,22 +280,25 @@ def serve(model: Path, host: str, port: int) -> None:
     "cells to compare on, the first 100 (default: 16 synthetic ones)",
     multiple=True,
 )
-def export(model: Path, kind: str, output: Path | None, pictures: tuple[str, ...]) -> None:
+@PICTURE_SIZE
+@OVERWRITE
+def export(
+    model: Path,
+    kind: str,
+    output: Path | None,
+    pictures: tuple[str, ...],
+    picture_size: int | None,
+    overwrite: bool,
+) -> None:
     """Write a trained model as ONNX, LiteRT or TensorFlow's SavedModel.
 
     Preprocessing is inside, and so is the averaging over orientations, if any; the probabilities
     are compared with the model's own. MODEL is the model.keras of a run, or its folder.
     """
-    from .. import inference
-    from ..data import find_images
-    from ..inference.exporting import COMPARED, SUFFIXES
+    from ..inference import command
 
-    network = inference.load(model)
-    folder = model if model.is_dir() else model.parent
-    path = output or folder / f"{network.architecture.name}{SUFFIXES[kind]}"
-    files = find_images(list(pictures))[:COMPARED] if pictures else None
-    cells, difference = inference.export(network, kind, path, files=files)
-    print(f"{path}: probabilities of {cells} differ by {difference:.1e} at most. {RESEARCH_ONLY}")
+    how = command.Wanted(output, picture_size=picture_size, overwrite=overwrite)
+    command.export(model, kind, pictures, how)
 
 
 @_command("make a manifest of official files", example="")

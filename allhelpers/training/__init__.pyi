@@ -5,6 +5,8 @@ __all__ = [
     "compute_features",
     "describe",
     "diagnose",
+    "Familiarity",
+    "familiar_cells",
     "feature_importance",
     "finish",
     "handcrafted_features",
@@ -23,6 +25,8 @@ from .classical import predict_classifier as predict_classifier
 from .classical import train_classifier as train_classifier
 from .classical import write_classifier as write_classifier
 from .diagnostics import diagnose as diagnose
+from .familiarity import Familiarity as Familiarity
+from .familiarity import familiar_cells as familiar_cells
 from .finetuning import balanced_shares as balanced_shares
 from .finetuning import optimizer as optimizer
 from .finetuning import predict_cells as predict_cells

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
     from ..settings import TrainingSettings
+    from .familiarity import Familiarity
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ def finish(
     predictions: pd.DataFrame,
     metrics: dict[str, Any],
     record: dict[str, Any],
+    familiar: Familiarity | None = None,
 ) -> None:
     """Write what a finished training leaves; parameters.json comes last and makes it finished.
 
@@ -168,6 +170,8 @@ def finish(
         From `evaluation.evaluate`.
     record : dict
         From `describe`.
+    familiar : Familiarity, optional
+        From `familiar_cells`: without it the model cannot say which images are unlike its cells.
 
     Examples
     --------
@@ -176,4 +180,6 @@ def finish(
     >>> sorted(path.name for path in result.folder.iterdir())
     ['metrics.json', 'model.keras', 'parameters.json', 'predictions.csv']
     """
+    if familiar is not None:
+        record = {**record, "familiar": familiar.write(result.familiar_path)}
     result.finish(predictions, metrics, record, save=network.full.save)
