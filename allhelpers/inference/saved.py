@@ -192,7 +192,7 @@ def load(path: str | Path) -> Network:
 def _record(result: Result) -> Record:
     """What was recorded of a model, as far as it is needed, each of its type."""
     try:
-        content = result.record()
+        content = files.read_json(result.record_path)
         if not isinstance(content, Mapping):
             raise ValueError("it is no table of names and values")
         return Record(**content)

@@ -221,8 +221,9 @@ def _explain_pixels(
     y_prob, features, evidence = _look(network, pixels)
     table = predicting.table_of(network, names, y_prob)
     reasons = np.full(len(pixels), "", object)
-    if known and known.familiar and measured is not None:
-        reasons[:] = known.familiar.reasons(features, measured)
+    familiar = known.familiar if known else None
+    if familiar is not None and measured is not None:
+        reasons[:] = familiar.reasons(features, measured)
         atypical = np.where(reasons == "", "no", "yes")
     else:
         atypical = reasons
@@ -257,6 +258,12 @@ def _look(network: Network, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray,
             else explaining.heat_of(maps[rows], network, label)
         )
     return y_prob, features, evidence
+
+
+def warm_up(network: Network) -> None:
+    """Look at nothing once, so that the first person does not wait for what is made once."""
+    size = network.settings.size
+    _look(network, np.full((1, size, size, 3), 2, np.uint8))
 
 
 # Compiling takes seconds, and a page asks for one cell after the other.
