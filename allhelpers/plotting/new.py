@@ -6,7 +6,6 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib import pyplot as plt
 
 from ..data import manifest as manifests
@@ -48,13 +47,12 @@ def new_cells(explanation: Explanation, known: ReferenceCells | None = None) -> 
     # One above the other, so that a phone shows them as large as it is wide.
     figure = plt.figure(figsize=(WIDTH, HEAD + shown * (TOP + (LOW if neighbours else 0))))
     plt.close(figure)
-    head, *parts = figure.subfigures(
-        1 + shown, 1, height_ratios=[HEAD, *[TOP + (LOW if neighbours else 0)] * shown]
-    )
+    heights = [HEAD, *[TOP + (LOW if neighbours else 0)] * shown]
+    head, *parts = figure.subfigures(1 + shown, 1, squeeze=False, height_ratios=heights)[:, 0]
     words = "New picture, evidence for its predicted class (yellow: strongest)"
     words += ", below: the most similar training cells" if neighbours else ""
     head.text(0.5, 0.5, textwrap.fill(words, 52), fontsize=FONT + 1, ha="center", va="center")
-    for number, part in enumerate(np.atleast_1d(parts)):
+    for number, part in enumerate(parts):
         _one(part, explanation, known if neighbours else None, number)
     return figure
 
@@ -64,7 +62,7 @@ def _one(part: SubFigure, explanation: Explanation, known: ReferenceCells | None
     places = 0 if known is None else explanation.neighbours.shape[1]  # type: ignore[union-attr]
     above, below = part, None
     if places:
-        above, below = part.subfigures(2, 1, height_ratios=[TOP, LOW])
+        above, below = part.subfigures(2, 1, squeeze=False, height_ratios=[TOP, LOW])[:, 0]
     line, pixels = explanation.table.iloc[row], explanation.pixels[row]
     left, right = (above.add_axes((x, 0.02, 0.44, 0.7)) for x in (0.04, 0.52))
     base.show_image(left, pixels)
