@@ -45,9 +45,8 @@ def main(model: str, folder: str) -> None:
     for name, (wall, cpu) in rows.items():
         print(f"{name:32}{wall:9.1f}{cpu:9.1f}")
     wall, cpu = (each - one for each, one in zip(*reversed(list(rows.values())[-2:]), strict=True))
-    print(
-        f"in the long run {len(files) / wall:.0f} cells/s, {1000 * cpu / len(files):.1f} CPU ms each"
-    )
+    each = 1000 * cpu / len(files)
+    print(f"in the long run {len(files) / wall:.0f} cells/s, {each:.1f} CPU ms each")
 
 
 if __name__ == "__main__":

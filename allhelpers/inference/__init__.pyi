@@ -5,6 +5,7 @@ __all__ = [
     "explain",
     "explain_test_cells",
     "export",
+    "keep_ready",
     "launch_page",
     "find_model",
     "find_pictures",
@@ -16,6 +17,7 @@ __all__ = [
     "serve",
 ]
 
+from .answering import keep_ready as keep_ready
 from .exporting import export as export
 from .page import build_page as build_page
 from .page import launch_page as launch_page

@@ -8,6 +8,7 @@ TensorFlow nor Keras.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -27,6 +28,7 @@ from .._core.machine import user_cache
 from ..data.orientations import orient
 from ..networks import processor
 from ..networks.processor import Forward
+from . import saved
 from .saved import SavedModel
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ..settings import TrainingSettings
 
 LAYOUT = 1  # of what is kept; another number makes it anew
+FILES = {"model.xml", "model.bin"}
 MOST_KEPT = 8  # models, the last used ones
 
 Answer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -61,7 +64,10 @@ def _forward(model: SavedModel | Network) -> Forward:
     """From pixels to features and, after them, probabilities."""
     quick = wants_openvino(model.settings)
     if quick and isinstance(model, SavedModel):
-        return processor.forward(processor.core().read_model(_kept(model)))
+        try:
+            return processor.forward(processor.core().read_model(_kept(model)))
+        except OSError as error:
+            log.warning("The model is made ready again at each start (%s).", error)
     from . import converting
 
     network = model.network() if isinstance(model, SavedModel) else model
@@ -75,14 +81,38 @@ def wants_openvino(settings: TrainingSettings) -> bool:
     return settings.engine.startswith("openvino") or not shutil.which("nvidia-smi")
 
 
-def _kept(model: SavedModel) -> Path:
+def keep_ready(network: Network, folder: str | Path) -> None:
+    """Keep what answers quickly while the network is there, so that nobody waits for it later.
+
+    Parameters
+    ----------
+    network : Network
+        Just trained, and written by `training.finish`.
+    folder : str or Path
+        Of its results.
+
+    Examples
+    --------
+    At the end of a training; without OpenVINO nothing is done::
+
+        keep_ready(network, result.folder)
+    """
+    if not wants_openvino(network.settings):
+        return
+    try:
+        _kept(saved.find(folder), network)
+    except OSError as error:
+        log.warning("The model is made ready when it is first used (%s).", error)
+
+
+def _kept(model: SavedModel, network: Network | None = None) -> Path:
     """OpenVINO's file of a model, made if it is not there or was damaged."""
     facts = [LAYOUT, __version__, metadata.version("openvino"), model.record.model.sha256]
     facts += [model.record.architecture, list(model.classes), model.settings.model_dump()]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     folder = user_cache("models") / key
     if not _is_whole(folder):
-        _write(model, folder)
+        _write(network or _ready(model), folder)
     os.utime(folder)
     return folder / "model.xml"
 
@@ -90,23 +120,30 @@ def _kept(model: SavedModel) -> Path:
 def _is_whole(folder: Path) -> bool:
     try:
         sums = read_json(folder / "sums.json")
-        return all(sha256(folder / name) == total for name, total in sums.items())
+        return set(sums) == FILES and all(
+            sha256(folder / name) == total for name, total in sums.items()
+        )
     except (OSError, ValueError, AttributeError):
         return False
 
 
-def _write(model: SavedModel, folder: Path) -> None:
+def _ready(model: SavedModel) -> Network:
+    log.info("%s is made ready for this processor: once, half a minute at most.", model.path.parent)
+    return model.network()
+
+
+def _write(network: Network, folder: Path) -> None:
     from . import converting
 
-    log.info("%s is made ready for this processor: once, half a minute at most.", model.path.parent)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
         ready = Path(scratch) / "ready"
         ready.mkdir()
-        converting.write(model.network(), ready / "model.xml")
+        converting.write(network, ready / "model.xml")
         write_json(ready / "sums.json", {path.name: sha256(path) for path in ready.iterdir()})
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(ready, folder)
+        with contextlib.suppress(OSError):  # another process was as quick
+            os.replace(ready, folder)
     kept = sorted(folder.parent.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
     for old in kept[:-MOST_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
