@@ -13,6 +13,7 @@
                held_out.csv           the same of training cells, by heads that have not met them
                metrics.json           each metric with its interval
                model.keras            pixels in, probabilities out
+               familiar.npy           features of training cells, to tell images unlike them
                figures/*.webp         what the notebook has shown, for the report
                model_card.md          what it is, on which data, how good, and what it is not for
                checkpoint.npz         only while training: what it takes to go on
@@ -44,6 +45,7 @@ from ._core.files import (
     atomic,
     read_json,
     read_whole,
+    refuse_existing,
     remove_partial,
     sha256,
     write_csv,
@@ -209,6 +211,7 @@ class Result(_Folder):
         self.predictions_path = self.folder / "predictions.csv"
         self.held_out_path = self.folder / "held_out.csv"
         self.checkpoint_path = self.folder / "checkpoint.npz"
+        self.familiar_path = self.folder / "familiar.npy"
         self.card_path = self.folder / "model_card.md"
         self.figures_folder = self.folder / "figures"
 
@@ -643,6 +646,15 @@ class Run(_Folder):
     def inputs(self) -> str | None:
         """What identified pictures and table when the cells were read; ``None``: not known."""
         return (self._list() or {}).get("inputs")
+
+
+def check_free(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse, before any work, to write where something lies; a run's files are never replaced."""
+    place = path.resolve()
+    homes = [home for home in (Result(place.parent), Run(place.parent)) if home.is_there]
+    if path.exists() and any(place in map(Path.resolve, home.own_files()) for home in homes):
+        raise InputError(f"{path} is a file of a run: choose another --output.")
+    refuse_existing(path, overwrite=overwrite)
 
 
 def folder(run_folder: str | Path, name: str = "") -> Path:

@@ -1,4 +1,5 @@
-"""Classify images with an exported model; needs onnxruntime, OpenCV and NumPy, not this project.
+"""Classify images with an exported model; needs onnxruntime, OpenCV, Pillow and SciPy, not this
+project: its decoder lies beside the model, so that pixels are those of training.
 
     allhelpers export RUN/mobilenet --format onnx --output mobilenet.onnx
     python examples/run_onnx.py mobilenet.onnx IMAGE [IMAGE ...]
@@ -8,31 +9,23 @@ Research only, not for diagnosis.
 
 import json
 import sys
+from pathlib import Path
 
-import cv2
-import numpy as np
 import onnxruntime
-
-
-def pixels_of(path: str, size: int, crop: int) -> np.ndarray:
-    """An image as in training: whole (crop 0) or its central square, resized by area, RGB."""
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if crop:
-        top, left = (max(0, (side - crop) // 2) for side in image.shape[:2])
-        image = image[top : top + crop, left : left + crop]
-    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[np.newaxis]
 
 
 def main(model: str, *paths: str) -> None:
     """One line per image: the probability of each class."""
+    sys.path.insert(0, f"{model}.decoder.zip")  # both are written beside the model by `export`
+    from decoder.data import images
+
+    described = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
+    how = {name: described[name] for name in ("size", "crop", "picture_size")}
     session = onnxruntime.InferenceSession(model)
-    pixels = session.get_inputs()[0]
-    with open(f"{model}.json", encoding="utf-8") as stream:  # written beside the model by `export`
-        described = json.load(stream)
+    name = session.get_inputs()[0].name
     for path in paths:
-        cell = pixels_of(path, pixels.shape[1], described["crop"])
-        (y_prob,) = session.run(None, {pixels.name: cell})[0]
+        cell = images.decode(images.read(Path(path)), path, **how)
+        (y_prob,) = session.run(None, {name: cell[None]})[0]
         named = zip(described["output"], y_prob, strict=True)
         print(path, *(f"{name} = {p:.3f}" for name, p in named))
 

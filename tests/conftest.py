@@ -17,6 +17,14 @@ from tests.commands import Done, command, lay_out_stubs, options, use_stubs
 from tests.helpers import ten_cells, write_run
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_cache_of_our_own(tmp_path_factory):
+    """What is kept for the user is kept beside the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALLHELPERS_CACHE", str(tmp_path_factory.mktemp("user")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     """A cache folder that all tests share."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 AGAIN = "run the same command again, which computes it anew"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how text begins that spreadsheets calculate
 
 
 @contextmanager
@@ -77,6 +79,33 @@ def read_whole(path: Path, read: Callable[[Path], Content]) -> Content:
         raise
     except Exception as error:
         raise InputError(f"{path} is damaged and cannot be read: {AGAIN}.") from error
+
+
+def write_for_people(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table that people open in a spreadsheet, where no text of it becomes a formula."""
+    write_csv(path, table.map(neutralised).rename(columns=neutralised))
+
+
+def neutralised(value: Any) -> Any:
+    """Text that a spreadsheet would calculate, with an apostrophe before it."""
+    calculated = isinstance(value, str) and value.startswith(FORMULA)
+    return f"'{value}" if calculated else value
+
+
+def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse, before any work, a file that cannot be written or would be lost."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give the name of a file (--output).")
+    if (path.exists() or path.is_symlink()) and not overwrite:
+        raise InputError(f"{path} exists: choose another --output, or pass --overwrite.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): choose another --output."
+        ) from error
 
 
 def sha256(path: str | Path) -> str:

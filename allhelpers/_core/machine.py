@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 
 RECORDED_PACKAGES = (
     "tensorflow",
@@ -66,6 +67,12 @@ def machine() -> str:
         "Runtime > Change runtime type > T4 GPU"
     )
     return f"{packages}\ndevice: {device}"
+
+
+def user_cache(name: str) -> Path:
+    """A folder of this user's own for what can be made again; ALLHELPERS_CACHE names another."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ALLHELPERS_CACHE") or Path(base) / "allhelpers") / name
 
 
 class Clock:

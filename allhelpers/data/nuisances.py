@@ -21,6 +21,8 @@ COLOUR_STEP = 3  # pixels: a ninth of them tells whether there is a colour
 MOST_GREY = 4  # values between channels that a JPEG of grey may have
 STANDARD_SUM = 3688  # of the standard's table for brightness, at quality 50
 NO_LOSS = 101  # as a JPEG quality (1 to 100): the file has lost nothing
+BLACK = (0, 0, 0)
+COSINES = np.cos(np.arange(180) * (np.pi / 90))  # of OpenCV's hues, which are half degrees
 TITLES = {
     "area": "cell area",
     "brightness": "brightness",
@@ -69,26 +71,24 @@ def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
     """
     height, width = image.shape[:2]
     of_file = [height, width, len(content), width / height, has_colour(image), *_file(content)]
-    mask = image.max(axis=-1) > 0
-    area = int(mask.sum())
+    mask = cv2.bitwise_not(cv2.inRange(image, BLACK, BLACK))
+    area = cv2.countNonZero(mask)
     if not area:
         return np.array([0] * len(MEASURED) + of_file, np.float32)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    inside, cell = mask[box], image[box]
+    left, top, across, down = cv2.boundingRect(mask)
+    box = np.s_[top : top + down, left : left + across]
+    inside, cell = np.ascontiguousarray(mask[box]), image[box]
     grey = cv2.cvtColor(cell, cv2.COLOR_RGB2GRAY)
-    hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)[inside]
-    hue = np.cos(hsv[:, 0].astype(np.float32) * (np.pi / 90)).mean()  # OpenCV's hue: half degrees
-    edges = cv2.Laplacian(grey, cv2.CV_32F)[inside]
-    y, x = (
-        np.flatnonzero(counts := inside.sum(axis=axis)) @ counts[counts > 0] / area
-        for axis in (1, 0)
-    )
-    offset = np.hypot(y + rows[0] - (height - 1) / 2, x + columns[0] - (width - 1) / 2)
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
-    brightness = grey[inside].mean()
-    sharpness = edges.var() / brightness**2  # light alone makes no edge sharper
-    values = [area, brightness, hue, hsv[:, 1].mean(), sharpness]
+    hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)
+    hues = cv2.calcHist([hsv], [0], inside, [180], [0, 180]).ravel()
+    brightness = cv2.mean(grey, inside)[0]
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F), mask=inside)
+    sharpness = (deviation.ravel()[0] / brightness) ** 2  # light alone makes no edge sharper
+    moments = cv2.moments(inside, binaryImage=True)
+    y, x = (moments[name] / area for name in ("m01", "m10"))
+    offset = np.hypot(y + top - (height - 1) / 2, x + left - (width - 1) / 2)
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean() / 255
+    values = [area, brightness, hues @ COSINES / area, cv2.mean(hsv, inside)[1], sharpness]
     values += [offset / np.hypot(height / 2, width / 2), border, *of_file]
     return np.array(values, np.float32)
 

@@ -7,10 +7,13 @@ cell is resized, as two products with sparse matrices.
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 WINDOW = 16  # pixels of the result
 LEAST_OVERLAP = 1e-3  # of a pixel; OpenCV leaves less out (computeResizeAreaTab in its resize.cpp)
@@ -52,6 +55,8 @@ def _area_window(
     before: int, after: int, first: int, last: int
 ) -> tuple[sparse.csr_array, slice, slice]:
     """Rows ``first`` to ``last``: how much of each source pixel lies in a result pixel."""
+    from scipy import sparse  # takes half a second to open
+
     scale = before / after
     left, source = np.arange(first, last)[:, np.newaxis] * scale, np.arange(before)
     right = np.minimum(left + scale, before)

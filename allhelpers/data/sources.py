@@ -29,7 +29,7 @@ from .._core.caching import require_space
 from .._core.constants import USUAL_SAMPLE
 from .._core.errors import InputError, listing
 from .._core.files import atomic
-from . import archives, images, synthetic, walking
+from . import archives, images, walking
 from .images import SUFFIXES, UnusableError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
     Examples
     --------
+    >>> from allhelpers.data import synthetic
     >>> files = find_images([synthetic.draw_sample("new", cells=16)])
     >>> len(files), files[0].name
     (16, 'UID_1_1_1_all.bmp')
@@ -315,6 +316,8 @@ def open_images(settings: DataSettings) -> Source:
     where, cache = os.path.expanduser(settings.images), Path(settings.cache_folder)
     source: Source
     if settings.synthetic:
+        from . import synthetic  # pandas takes a second: not for a list of files
+
         # The same cells whatever the run's seed, as with real ones: seeds tell how much is chance.
         number = settings.sample_cells
         differs = settings.sample_differs

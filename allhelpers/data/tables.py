@@ -55,13 +55,17 @@ def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) 
     With a threshold it is the positive class from that probability on, below it the most probable
     of the others.
     """
-    classes, probabilities = np.array(classes_of(predictions), dtype=object), stated(predictions)
+    classes = np.array(classes_of(predictions), dtype=object)
+    columns = predicted_columns(stated(predictions), threshold)
+    return pd.Series(classes[columns], index=predictions.index, dtype=object)
+
+
+def predicted_columns(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
+    """Number of each cell's predicted class; the positive one is 0."""
     if threshold is None:
-        chosen = probabilities.argmax(axis=1)
-    else:
-        others = 1 + probabilities[:, 1:].argmax(axis=1)
-        chosen = np.where(probabilities[:, 0] >= threshold, 0, others)
-    return pd.Series(classes[chosen], index=predictions.index, dtype=object)
+        return probabilities.argmax(axis=1)
+    others = 1 + probabilities[:, 1:].argmax(axis=1)
+    return np.where(probabilities[:, 0] >= threshold, 0, others)
 
 
 def unit_of(table: pd.DataFrame) -> str:

@@ -61,10 +61,16 @@ def grad_cam(model: Network, pixels: np.ndarray, label: str) -> np.ndarray:
         if model.pools_depths:
             heat.append(_scaled(_weighted_depths(model, batch, column)))
             continue
-        weighted = _weighted(building.predict(_maps(model), batch), model, column)
-        enlarged = tf.image.resize(weighted[..., np.newaxis], (size, size), method="bilinear")
-        heat.append(enlarged.numpy()[..., 0])
+        heat.append(heat_of(building.predict(last_maps(model), batch), model, label))
     return np.concatenate(heat)
+
+
+def heat_of(maps: np.ndarray, model: Network, label: str) -> np.ndarray:
+    """Grad-CAM from the last feature maps, which are there already; see `grad_cam`."""
+    size = model.settings.size
+    weighted = _weighted(maps, model, model.classes.index(label))
+    enlarged = tf.image.resize(weighted[..., np.newaxis], (size, size), method="bilinear")
+    return enlarged.numpy()[..., 0]
 
 
 def _weighted(activations: np.ndarray, model: Network, column: int) -> np.ndarray:
@@ -166,6 +172,8 @@ def evidence(
 def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
     """Features of cells: the last feature maps, averaged over the image, as the head sees them.
 
+    Those of an ensemble are its first member's.
+
     Parameters
     ----------
     model : Network
@@ -186,12 +194,12 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
     (3, 1024)
     """
     if model.members:
-        return np.concatenate([embed(each, pixels) for each in model.members], axis=1)
+        return embed(model.members[0], pixels)
     if model.pools_depths:
         features = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
         none = np.zeros((0, model.trunk.output.shape[-1]), np.float32)
         return np.concatenate([none, *features])
-    maps = _maps(model)
+    maps = last_maps(model)
     batches = (building.predict(maps, batch) for batch in _batches(model, pixels))
     none = np.zeros((0, maps.output.shape[-1]), np.float32)
     return np.concatenate([none, *(batch.mean(axis=(1, 2)) for batch in batches)])
@@ -199,7 +207,7 @@ def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
 
 # Building and tracing takes seconds, and a page asks for one cell after the other.
 @functools.lru_cache(maxsize=4)
-def _maps(model: Network) -> keras.Model:
+def last_maps(model: Network) -> keras.Model:
     """From pixels to the last feature maps; its layers are the model's own."""
     assert model.backbone is not None  # a head alone has none, and looks at nothing
     pixels = keras.Input(model.full.input.shape[1:], dtype="uint8")

@@ -5,7 +5,10 @@ __all__ = [
     "explain",
     "explain_test_cells",
     "export",
+    "keep_ready",
     "launch_page",
+    "find_model",
+    "find_pictures",
     "load",
     "mean_predictions",
     "open_members",
@@ -17,6 +20,7 @@ __all__ = [
     "write_ensemble",
 ]
 
+from .answering import keep_ready as keep_ready
 from .ensembles import mean_predictions as mean_predictions
 from .ensembles import open_members as open_members
 from .ensembles import write_ensemble as write_ensemble
@@ -25,8 +29,10 @@ from .page import build_page as build_page
 from .page import launch_page as launch_page
 from .page import page_heading as page_heading
 from .page import serve as serve
+from .pictures import find as find_pictures
 from .predicting import predict as predict
 from .predicting import probabilities as probabilities
+from .saved import find as find_model
 from .saved import load as load
 from .similar import Explanation as Explanation
 from .similar import ReferenceCells as ReferenceCells

@@ -143,7 +143,11 @@ def write_ensemble(
         "title": registry.title_of(ENSEMBLE),
         "classes": network.classes,
         "notes": metrics["notes"],
-        "settings": {**members[0]["settings"], **settings.model_dump()},
+        "settings": {
+            **members[0]["settings"],
+            "calibrate": settings.calibrate,
+            "sensitivity": settings.sensitivity,
+        },
         "members": members,
         "weights": {"label": "those of its members: " + ", ".join(settings.names)},
         "cut": "mean",
@@ -156,4 +160,8 @@ def write_ensemble(
     }
     if len(held_out):
         write_csv(result.held_out_path, held_out)
+    # An image is unlike the cells where the first member finds it so.
+    familiar = saved.find(Run(settings.run_folder).result(settings.names[0]).folder).familiar()
+    if familiar is not None:
+        record["familiar"] = familiar.write(result.familiar_path)
     result.finish(predictions, dict(metrics), record, save=network.full.save)

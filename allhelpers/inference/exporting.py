@@ -6,9 +6,11 @@ RGB pixels in, probabilities out.
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +21,17 @@ import tensorflow as tf
 
 from .. import RESEARCH_ONLY
 from .._core.errors import InputError
-from .._core.files import write_json
-from ..data import decoding, sources, synthetic
+from .._core.files import atomic, write_json
+from ..data import images, sources, synthetic
+from ..data.images import CELL
 from . import predicting
+from .command import SUFFIXES
 
 if TYPE_CHECKING:
     from ..networks.building import Network
+    from ..settings import TrainingSettings
+    from .pictures import Picture
 
-SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": "_saved_model"}
 ONNX_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
 TOLERANCE = 1e-3  # of a probability
 COMPARED = 100  # images at most
@@ -34,9 +39,17 @@ SAMPLE = 16  # synthetic cells, where no images are given
 
 
 def export(
-    network: Network, kind: str, path: str | Path, *, files: Sequence[Path] | None = None
+    network: Network,
+    kind: str,
+    path: str | Path,
+    *,
+    files: Sequence[str | Path | Picture] | None = None,
+    picture_size: int | None = None,
 ) -> tuple[str, float]:
-    """Write a model in another format, and beside it ``NAME.json``: how a program must use it.
+    """Write a model in another format, and beside it what a program needs to use it.
+
+    ``NAME.json`` says how, and ``NAME.decoder.zip`` is this project's own decoder as a package that
+    Python opens as it is: images become the same pixels as in training.
 
     Parameters
     ----------
@@ -47,6 +60,8 @@ def export(
         A file; for ``"saved_model"`` a folder, which must not exist.
     files : sequence of Path, optional
         Images on which the probabilities are compared; without them, synthetic cells.
+    picture_size : int, optional
+        Height and width that these must have; 0: any. By default as in training.
 
     Returns
     -------
@@ -75,7 +90,10 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
         partial = Path(scratch) / f"model{SUFFIXES[kind]}"
         _write(with_averaging(network), kind, partial)
-        cells, pixels = _cells_to_compare(network, files, Path(scratch))
+        settings = network.settings
+        if picture_size is not None:
+            settings = settings.model_copy(update={"picture_size": picture_size})
+        cells, pixels = _cells_to_compare(settings, files, Path(scratch))
         expected = predicting.probabilities(network, pixels)
         difference = float(np.abs(run(partial, kind, pixels) - expected).max())
         if difference > TOLERANCE:
@@ -85,20 +103,41 @@ def export(
             )
         shutil.move(partial, path)
     write_json(path.with_name(f"{path.name}.json"), describe(network, kind))
+    write_decoder(path.with_name(f"{path.name}.decoder.zip"))
     return cells, difference
 
 
+def write_decoder(path: Path) -> None:
+    """The modules that decode images, and those that they import, as a package ``decoder``."""
+    package = Path(images.__file__).parent.parent
+    waiting, done = {Path(images.__file__).relative_to(package)}, set[Path]()
+    while waiting:
+        module = waiting.pop()
+        done.add(module)
+        for node in ast.walk(ast.parse((package / module).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                folder = module.parents[node.level - 1] / (node.module or "").replace(".", "/")
+                names = [folder.with_suffix(".py"), *(folder / f"{n.name}.py" for n in node.names)]
+                waiting |= {name for name in names if (package / name).is_file()} - done
+    with atomic(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        folders = {parent for module in done for parent in module.parents}
+        for folder in sorted(folders):
+            archive.writestr(str(Path("decoder") / folder / "__init__.py"), "")
+        for module in sorted(done):
+            archive.write(package / module, Path("decoder") / module)
+
+
 def _cells_to_compare(
-    network: Network, files: Sequence[Path] | None, scratch: Path
+    settings: TrainingSettings, files: Sequence[str | Path | Picture] | None, scratch: Path
 ) -> tuple[str, np.ndarray]:
     """In words and as pixels."""
-    settings, kind = network.settings, "cells"
+    kind = "cells"
+    files = (files or [])[:COMPARED]
     if not files:
-        files = sources.find_images([str(synthetic.draw_sample(scratch / "cells", SAMPLE))])
+        files = sources.Folder(synthetic.draw_sample(scratch / "cells", SAMPLE)).members
         settings = settings.model_copy(update={"picture_size": synthetic.SIDE})
         kind = "synthetic cells"
-    pixels = np.stack([decoding.decode_file(path, settings) for path in files])
-    return f"{len(files)} {kind}", pixels
+    return f"{len(files)} {kind}", predicting.decoded(settings, files)
 
 
 def _require(kind: str) -> None:
@@ -146,13 +185,17 @@ def _write(model: keras.Model, kind: str, path: Path) -> None:
 def describe(network: Network, kind: str) -> dict:
     """What a program must know to use an exported model."""
     settings = network.settings
-    part = f"central {settings.crop} pixels" if settings.crop else "whole"
+    part = {0: "whole", CELL: "the cell's own box"}.get(
+        settings.crop, f"central {settings.crop} pixels"
+    )
     return {
         "format": kind,
         "architecture": network.architecture.name,
         "input": f"RGB, 0 to 255, uint8, of shape (n, {settings.size}, {settings.size}, 3)",
         "pictures": f"{part}, resized by pixel area to {settings.size} x {settings.size}",
         "crop": settings.crop,
+        "size": settings.size,
+        "picture_size": settings.picture_size,
         "output": [f"p_{label}" for label in network.classes],
         "orientations_averaged_inside": settings.tta,
         "note": RESEARCH_ONLY,

@@ -5,21 +5,27 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
+import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pandas as pd
 
 from .. import RESEARCH_ONLY, plotting
 from .._core.errors import InputError
+from .._core.files import write_for_people
 from ..data import manifest as manifests
-from ..data.images import SUFFIXES
+from ..data.images import MOST_BYTES, SUFFIXES
 from ..evaluation import words
 from ..evaluation.metrics import metric_title
 from ..networks import registry
 from ..runs import Result
-from . import saved, similar
+from . import saved, similar, uploads
 
 if TYPE_CHECKING:
     import gradio
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from .similar import ReferenceCells
 
 HOST, PORT = "127.0.0.1", 7860
+MOST_PORT = 65535
 KEPT = 3600  # seconds after which uploaded images are deleted
 MOST_PICTURES = 32  # at once
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -37,7 +44,8 @@ FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}
 HELP = (
     "The second picture shows where the evidence for the predicted class lies (Grad-CAM), not why. "
     "The others are the training cells whose features are most alike: neighbours of several "
-    "classes are a reason to doubt."
+    "classes are a reason to doubt, and so is *atypical*: the picture is not like the cells "
+    "that the network was trained on."
 )
 
 logger = logging.getLogger(__name__)
@@ -68,6 +76,18 @@ def page_heading(folder: str | Path) -> str:
     - synthetic cells
     """
     result = Result(folder)
+    try:
+        return _heading(result)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{result.folder} is not a finished run ({type(error).__name__} in parameters.json or "
+            "metrics.json): give the folder of a trained network."
+        ) from error
+
+
+def _heading(result: Result) -> str:
     record = result.record()
     classes = " or ".join(map(manifests.class_title, record["classes"]))
     lines = [f"# {registry.title_of(record['architecture'])}: {classes}?", f"**{RESEARCH_ONLY}**"]
@@ -118,15 +138,20 @@ def build_page(
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError("The page needs gradio: pip install -r requirements-page.txt.")
+    folder = uploads.private_folder()
     # Nothing leaves the machine; read when gradio is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     import gradio as gr
 
-    def look(files: list[str] | None) -> tuple[pd.DataFrame, Figure]:
+    def look(files: list[str] | None) -> tuple[pd.DataFrame, Figure, str]:
         try:
-            return answer(network, files, known)
+            table, figure = answer(network, files, known)
         except InputError as error:
             raise gr.Error(str(error)) from error
+        path = Path(tempfile.mkdtemp(dir=folder)) / "new_cells.csv"
+        write_for_people(path, table)
+        return table, figure, str(path)
 
     title = "Cells before a trained network"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
@@ -138,10 +163,11 @@ def build_page(
             type="filepath",
         )
         button = gr.Button("Classify", variant="primary")
-        table = gr.Dataframe(label="Probabilities", interactive=False)
+        table = gr.Dataframe(label="Probabilities", interactive=False, wrap=True)
+        download = gr.DownloadButton("Download the table (CSV)")
         figure = gr.Plot(show_label=False)
         gr.Markdown(HELP)
-        button.click(look, upload, [table, figure], api_name="classify")
+        button.click(look, upload, [table, figure, download], api_name="classify")
     return page
 
 
@@ -152,16 +178,64 @@ def answer(
     if not files or len(files) > MOST_PICTURES:
         given = "no picture" if not files else f"{len(files)} pictures"
         raise InputError(f"There is {given}: choose 1 to {MOST_PICTURES}.")
-    explained = similar.explain(network, [Path(file) for file in files], known)
+    try:
+        explained = similar.explain(network, files, known)
+    except InputError as error:
+        raise InputError(_named(str(error), files)) from error
     table = explained.table
-    shown = {
-        "picture": table["file"].map(lambda file: Path(file).name),
-        "predicted": table["predicted"].map(manifests.class_title),
-    }
+    shown = {"picture": table["file"], "predicted": table["predicted"].map(manifests.class_title)}
     for label in network.classes:
         title = f"p({manifests.class_title(label, short=True)})"
         shown[title] = table[f"p_{label}"].astype(float).round(3)
-    return pd.DataFrame(shown), plotting.new_cells(explained, known)
+    whole = pd.DataFrame({**shown, "atypical": table["atypical"], "note": table["note"]})
+    rejected = pd.DataFrame(explained.rejected.items(), columns=["picture", "note"])
+    whole = pd.concat([whole, rejected], ignore_index=True).astype(object).fillna("")
+    for name in ("picture", "note"):
+        whole[name] = [_named(text, files) for text in whole[name]]
+    return whole, plotting.new_cells(explained, known)
+
+
+def _named(text: str, files: list[str]) -> str:
+    """Without the places where the server keeps uploads."""
+    for folder in sorted({str(Path(file).parent) for file in files}, key=len, reverse=True):
+        text = text.replace(f"{folder}{os.sep}", "")
+    return text
+
+
+class OwnHost:
+    """Answers only those who ask for this machine by a name of its own.
+
+    Otherwise a page elsewhere, whose name is made to mean this machine, could read the answers.
+    """
+
+    def __init__(self, app: Callable, names: Sequence[str] = LOCAL) -> None:
+        self.app, self.names = app, names
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        """As any ASGI application."""
+        if scope["type"] in ("http", "websocket"):
+            asked = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+            if hostname(asked) not in self.names:
+                await _refuse(scope, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def hostname(host: str) -> str | None:
+    """The name in a Host header, without the port."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+async def _refuse(scope: dict, send: Callable) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+        return
+    headers = [(b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": b"This page answers on 127.0.0.1 only."})
 
 
 def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
@@ -183,7 +257,7 @@ def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
     Raises
     ------
     InputError
-        If the port is taken.
+        If the port is taken or cannot be one.
 
     Examples
     --------
@@ -193,24 +267,30 @@ def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
     """
     import gradio as gr
 
+    if not 0 < port <= MOST_PORT:
+        raise InputError(f"Port {port} cannot be used: choose one from 1 to {MOST_PORT}.")
     if host not in LOCAL:
         logger.warning(
             "The page can be reached from other machines (%s), by anybody, without a password.",
             host,
         )
     try:
-        _, address, _ = page.launch(
+        app, address, _ = page.launch(
             server_name=host,
             server_port=port,
             share=False,
             prevent_thread_lock=True,
             quiet=True,
+            max_file_size=MOST_BYTES,
             theme=gr.themes.Default(font=FONTS["font"], font_mono=FONTS["font_mono"]),
         )
     except OSError as error:
         raise InputError(
             f"Port {port} on {host} cannot be used: choose another one (--port)."
         ) from error
+    # In Colab the browser comes by a name of Google's, to its user alone.
+    if host in LOCAL and "google.colab" not in sys.modules:
+        app.middleware_stack = OwnHost(app.middleware_stack or app.build_middleware_stack())
     return address
 
 
@@ -235,13 +315,20 @@ def serve(model: str | Path, host: str = HOST, port: int = PORT) -> None:
 
         serve("runs/sample/mobilenet", port=8000)
     """
-    network, folder = saved.load(model), saved.result_of(model).folder
-    known = None
+    opened = saved.find(model)
+    heading = page_heading(opened.path.parent)
+    network, known = opened.network(), None
     try:
-        known = similar.reference_cells(network, similar.cells_of(folder))
+        known = similar.reference_cells(network, similar.cells_of(model), opened.familiar())
     except InputError as error:
         logger.info("No similar training cells will be shown: %s", error)
-    address = launch_page(build_page(network, page_heading(folder), known), host, port)
+    similar.warm_up(network)
+    page = build_page(network, heading, known)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that uploads are deleted
+    address = launch_page(page, host, port)
     logger.info("%s shows the page; Ctrl-C ends it. %s", address, RESEARCH_ONLY)
-    while True:
-        time.sleep(1)
+    try:
+        while True:
+            time.sleep(1)
+    finally:
+        page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..data import decoding, tables
-from ..data.orientations import orient
-from ..networks import building, registry
-from ..networks.building import FORWARD_BATCH
+from .._core.errors import InputError
+from ..data import tables
+from . import answering, pictures
+from .pictures import Decoded, Picture
 
 if TYPE_CHECKING:
     from ..networks.building import Network
+    from ..settings import DataSettings
+    from ..training.familiarity import Familiarity
+    from .answering import Answer
+    from .saved import SavedModel
 
 
 def probabilities(network: Network, pixels: np.ndarray) -> np.ndarray:
@@ -38,50 +43,136 @@ def probabilities(network: Network, pixels: np.ndarray) -> np.ndarray:
     >>> rows.shape, rows.sum(axis=1).round(3).tolist()
     ((3, 2), [1.0, 1.0, 1.0])
     """
+    from ..data.orientations import orient
+    from ..networks import building
+
     turned = (orient(pixels, number) for number in range(network.settings.tta))
     return np.mean([building.predict(network.full, each) for each in turned], axis=0)
 
 
-def predict(network: Network, files: Sequence[Path]) -> pd.DataFrame:
-    """Classify image files, prepared and averaged over orientations as in the network's settings.
+def predict(
+    model: Network | SavedModel,
+    files: Sequence[str | Path | Picture],
+    *,
+    picture_size: int | None = None,
+) -> pd.DataFrame:
+    """Classify images, prepared and averaged over orientations as in the model's settings.
 
     Parameters
     ----------
-    network : Network
-    files : sequence of Path
+    model : Network or SavedModel
+        From `load` or, without waiting for TensorFlow, `find_model`.
+    files : sequence of str, Path or Picture
+    picture_size : int, optional
+        Height and width that every image must have, in pixels; 0: any. By default as in training.
 
     Returns
     -------
     DataFrame
-        Columns file, ``p_<class>`` of each class, predicted.
+        One row per image, in their order. Columns file, ``p_<class>`` of each class, predicted;
+        atypical: ``"yes"`` where it is not like the cells that the model was trained on, ``"no"``,
+        or empty where that is not known; note: why, or why the image cannot be used, in which case
+        the other columns are empty.
 
     Raises
     ------
     InputError
-        If a file cannot be used.
+        If no image can be used.
 
     Examples
     --------
     >>> from allhelpers import data
     >>> files = data.open_images(training_settings).members[:2]
     >>> list(predict(network, files))
-    ['file', 'p_all', 'p_hem', 'predicted']
+    ['file', 'p_all', 'p_hem', 'predicted', 'atypical', 'note']
     """
+    settings: DataSettings = model.settings
+    if picture_size is not None:
+        settings = settings.model_copy(update={"picture_size": picture_size})
+    listed = as_pictures(files)
+    familiar = None if (find := getattr(model, "familiar", None)) is None else find()
+    answer: Answer | None = None
     parts = []
-    for start in tqdm(range(0, len(files), FORWARD_BATCH), desc="classifying", unit="batch"):
-        pixels = decoded(network, files[start : start + FORWARD_BATCH])
-        parts.append(probabilities(network, pixels))
-    return table_of(network, files, np.concatenate(parts))
+    with tqdm(total=len(listed), desc="classifying", unit="picture") as bar:
+        for part in pictures.decoded(listed, settings):
+            if answer is None and any(each.usable for each in part):
+                answer = answering.answering(model)
+            parts.append(_rows(part, model, answer, familiar))
+            bar.update(len(part))
+    table = pd.concat(parts, ignore_index=True)
+    if (table["predicted"] == "").all():
+        raise InputError(f"None of {len(table):,} pictures can be used: {table['note'].iloc[0]}")
+    return table
 
 
-def decoded(network: Network, files: Sequence[Path]) -> np.ndarray:
-    """Pixels of image files, as the network's settings prepare them."""
-    pixels = [decoding.decode_file(path, network.settings) for path in files]
-    return registry.check_pixels(np.stack(pixels))
+def as_pictures(files: Sequence[str | Path | Picture]) -> list[Picture]:
+    """Images, of which some may be files."""
+    return [each if isinstance(each, Picture) else pictures.of_files([each])[0] for each in files]
+
+
+def decoded(settings: DataSettings, files: Sequence[str | Path | Picture]) -> np.ndarray:
+    """Pixels of images, as the settings prepare them; each must be of use."""
+    each = [pictures.decode(picture, settings) for picture in as_pictures(files)]
+    if problems := [one.reason for one in each if not one.usable]:
+        raise InputError(problems[0])
+    return np.stack([one.pixels for one in each])
+
+
+def _rows(
+    part: list[Decoded],
+    model: Network | SavedModel,
+    answer: Answer | None,
+    familiar: Familiarity | None,
+) -> pd.DataFrame:
+    """The table's rows of some images."""
+    usable, classes = [each for each in part if each.usable], model.classes
+    table = pd.DataFrame({"file": [_readable(each.name) for each in part]})
+    there = np.array([each.usable for each in part])
+    y_prob = np.full((len(part), len(classes)), np.nan)
+    atypical, notes = np.full((2, len(part)), "", object)
+    notes[~there] = [_readable(each.reason) for each in part if not each.usable]
+    predicted = np.full(len(part), "", object)
+    if usable and answer:
+        y_prob[there], features = answer(np.stack([each.pixels for each in usable]))
+        columns = tables.predicted_columns(y_prob[there], model.threshold)
+        predicted[there] = np.array(classes, object)[columns]
+        if familiar is not None:
+            measured = np.stack([each.measured for each in usable])
+            notes[there] = familiar.reasons(features, measured)
+            atypical[there] = np.where(notes[there] == "", "no", "yes")
+    for number, label in enumerate(classes):
+        table[f"p_{label}"] = y_prob[:, number]
+    return table.assign(predicted=predicted, atypical=atypical, note=notes)
+
+
+def _readable(name: str) -> str:
+    """A path as text that can be written, whatever bytes its name has."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def table_of(network: Network, files: Sequence[str | Path], y_prob: np.ndarray) -> pd.DataFrame:
     """Probabilities as a table."""
     table = pd.DataFrame(y_prob, columns=[f"p_{label}" for label in network.classes])
-    table.insert(0, "file", [str(path) for path in files])
-    return table.assign(predicted=tables.predicted_labels(table))
+    table.insert(0, "file", [_readable(str(path)) for path in files])
+    return table.assign(predicted=tables.predicted_labels(table, network.threshold))
+
+
+def counts(table: pd.DataFrame) -> list[str]:
+    """What a table from `predict` comes to, in lines."""
+    unusable = int((table["predicted"] == "").sum())
+    atypical = int((table["atypical"] == "yes").sum())
+    by_class = table["predicted"][table["predicted"] != ""].value_counts()
+    lines = [", ".join(f"{label}: {number:,}" for label, number in by_class.items())]
+    if atypical:
+        lines.append(
+            f"{atypical:,} are not like the cells that the model was trained on (atypical: yes; "
+            "the column note says why): do not rely on their class."
+        )
+    elif (table["atypical"] == "").all():
+        lines.append(
+            "Whether they are like the cells that the model was trained on is not known: it was "
+            "trained by an older version."
+        )
+    if unusable:
+        lines.append(f"{unusable:,} could not be used: the column note says why.")
+    return lines

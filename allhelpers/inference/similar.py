@@ -6,28 +6,38 @@ network looks at the cell, and which known cells it takes the new one for.
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from .._core.errors import InputError
-from .._core.packaged import home
-from ..data import loading
+from .._core.machine import user_cache
+from ..data import decoding, loading, tables
+from ..data.orientations import orient
 from ..evaluation import explaining
+from ..networks import registry
 from ..runs import Run
-from ..settings import TrainingSettings, validate
-from . import predicting, saved
+from ..training import engines
+from ..training.familiarity import MOST_KEPT, draw
+from . import answering, pictures, predicting, saved
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
+    from ..networks.processor import Forward
+    from ..settings import DataSettings
+    from ..training.familiarity import Familiarity
+    from .answering import Answer
+    from .pictures import Picture
 
 NEIGHBOURS = 4
-MOST_COMPARED = 1000  # training cells among which the nearest are looked for: seconds on two cores
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class ReferenceCells:
         Rows of the manifest.
     pixels : ndarray of shape (cells, size, size, 3), uint8
     features : ndarray of shape (cells, channels), float32
+    familiar : Familiarity or None
+        How far a cell may be from them, where that was kept.
 
     Examples
     --------
@@ -50,6 +62,7 @@ class ReferenceCells:
     table: pd.DataFrame
     pixels: np.ndarray
     features: np.ndarray
+    familiar: Familiarity | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,8 @@ class Explanation:
     Attributes
     ----------
     table : DataFrame
-        As from `predict`: file, ``p_<class>`` of each class, predicted.
+        As from `predict`: file, ``p_<class>`` of each class, predicted, atypical, note; of the
+        images that can be used.
     pixels : ndarray of shape (images, size, size, 3), uint8
     evidence : ndarray of shape (images, size, size), float32
         Grad-CAM of the predicted class, 0 to 1.
@@ -67,6 +81,8 @@ class Explanation:
         Rows of the reference cells, the nearest first.
     distances : ndarray of shape (images, k), float, or None
         Cosine distances to them, 0 to 2.
+    rejected : dict of str to str
+        Images that cannot be used, and why.
 
     Examples
     --------
@@ -80,15 +96,20 @@ class Explanation:
     evidence: np.ndarray
     neighbours: np.ndarray | None = None
     distances: np.ndarray | None = None
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
-def reference_cells(network: Network, cells: Cells) -> ReferenceCells:
+def reference_cells(
+    network: Network, cells: Cells, familiar: Familiarity | None = None
+) -> ReferenceCells:
     """The training cells of a run, or 1,000 of them drawn at random, as the network sees them.
 
     Parameters
     ----------
     network : Network
     cells : Cells
+    familiar : Familiarity, optional
+        What was kept of the training: its features are not computed again.
 
     Returns
     -------
@@ -99,34 +120,49 @@ def reference_cells(network: Network, cells: Cells) -> ReferenceCells:
     >>> reference_cells(network, cells).features.shape
     (20, 1024)
     """
-    rows = explaining.draw_rows(cells.rows("train"), network.settings.seed, MOST_COMPARED)
+    rows = draw(cells.rows("train"), network.settings.seed, MOST_KEPT)
     pixels = np.asarray(cells.pixels[rows])
-    features = explaining.embed(network, pixels)
-    return ReferenceCells(cells.table.iloc[rows].reset_index(drop=True), pixels, features)
+    kept = familiar is not None and len(familiar.features) == len(rows)
+    features = familiar.features if familiar and kept else explaining.embed(network, pixels)
+    table = cells.table.iloc[rows].reset_index(drop=True)
+    return ReferenceCells(table, pixels, features, familiar)
 
 
-def cells_of(model: str | Path, cache_folder: str | Path = "") -> Cells:
+def cells_of(model: str | Path) -> Cells:
     """The cells of a model that was trained earlier, where its images are still there.
 
-    They are decoded into this user's cache: a record may be somebody else's, and is not to say
-    where files are written.
+    A record that came from elsewhere names no place to write to: what has been decoded is opened
+    where it is, and anything else goes to the user's own cache.
     """
-    result = saved.result_of(model)
-    run = Run(result.folder.parent)
-    recorded = {**result.record()["settings"], "run_folder": str(run.folder)}
-    recorded["cache_folder"] = str(cache_folder or home() / "cache")
-    settings = validate(TrainingSettings, recorded)
-    cells = loading.prepare(settings)
-    if run.manifest_path.read_text(encoding="utf-8") != cells.table.to_csv(index=False):
+    opened = saved.find(model)
+    run = Run(opened.path.parent.parent)
+    settings = opened.settings
+    try:
+        recorded, content = run.manifest(), run.manifest_path.read_text(encoding="utf-8")
+        key = decoding.pixels_key(recorded["sha256"], settings)
+        there = decoding.pixels_path(key, settings).is_file()
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{settings.images} holds other cells than {result.folder} was trained on: "
+            f"{run.manifest_path} cannot be read ({type(error).__name__}): use an unchanged run."
+        ) from error
+    cache = settings.cache_folder if there else str(user_cache("cells"))
+    with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
+        places = {"run_folder": scratch, "cache_folder": cache, "overwrite": False}
+        cells = loading.prepare(settings.model_copy(update=places))
+    if content != cells.table.to_csv(index=False):
+        raise InputError(
+            f"{settings.images} holds other cells than {opened.path.parent} was trained on: "
             "bring back the old ones."
         )
     return cells
 
 
 def explain(
-    network: Network, files: Sequence[Path], known: ReferenceCells | None = None
+    network: Network,
+    files: Sequence[str | Path | Picture],
+    known: ReferenceCells | None = None,
+    *,
+    picture_size: int | None = None,
 ) -> Explanation:
     """Classify new images, and say what each verdict rests on.
 
@@ -134,10 +170,12 @@ def explain(
     ----------
     network : Network
         Trained, or from `load`.
-    files : sequence of Path
-        BMP, PNG or JPEG images of single cells, prepared as in the network's settings.
+    files : sequence of str, Path or Picture
+        Images of single cells, prepared as in the network's settings.
     known : ReferenceCells, optional
         Where to look for the nearest cells.
+    picture_size : int, optional
+        Height and width that every image must have, in pixels; 0: any. By default as in training.
 
     Returns
     -------
@@ -145,18 +183,32 @@ def explain(
 
     Raises
     ------
-    UnusableError
-        If an image does not pass the gate.
+    InputError
+        If no image can be used.
 
     Examples
     --------
     >>> from allhelpers import data
     >>> files = data.open_images(training_settings).members[:2]
     >>> explained = explain(network, files)
-    >>> list(explained.table), explained.evidence.shape
+    >>> list(explained.table)[:4], explained.evidence.shape
     (['file', 'p_all', 'p_hem', 'predicted'], (2, 64, 64))
     """
-    return _explain_pixels(network, predicting.decoded(network, files), list(files), known)
+    settings: DataSettings = network.settings
+    if picture_size is not None:
+        settings = settings.model_copy(update={"picture_size": picture_size})
+    given = [pictures.decode(each, settings) for each in predicting.as_pictures(files)]
+    usable = [each for each in given if each.usable]
+    rejected = {each.name: each.reason for each in given if not each.usable}
+    if not usable:
+        raise InputError(
+            "There is no picture." if not given else
+            f"None of {len(given):,} pictures can be used: {given[0].reason}"
+        )  # fmt: skip
+    pixels = np.stack([each.pixels for each in usable])
+    measured = np.stack([each.measured for each in usable])
+    explained = _explain_pixels(network, pixels, [each.name for each in usable], known, measured)
+    return replace(explained, rejected=rejected)
 
 
 def _explain_pixels(
@@ -164,17 +216,66 @@ def _explain_pixels(
     pixels: np.ndarray,
     names: Sequence[str | Path],
     known: ReferenceCells | None,
+    measured: np.ndarray | None = None,
 ) -> Explanation:
-    table = predicting.table_of(network, names, predicting.probabilities(network, pixels))
-    evidence = np.zeros(pixels.shape[:3], np.float32)
-    for label in set(table["predicted"]):
-        rows = np.flatnonzero(table["predicted"] == label)
-        evidence[rows] = explaining.grad_cam(network, pixels[rows], label)
+    y_prob, features, evidence = _look(network, pixels)
+    table = predicting.table_of(network, names, y_prob)
+    reasons = np.full(len(pixels), "", object)
+    familiar = known.familiar if known else None
+    if familiar is not None and measured is not None:
+        reasons[:] = familiar.reasons(features, measured)
+        atypical = np.where(reasons == "", "no", "yes")
+    else:
+        atypical = reasons
+    table = table.assign(atypical=atypical, note=reasons)
     if known is None:
         return Explanation(table, pixels, evidence)
-    features = explaining.embed(network, pixels)
     nearest = explaining.nearest(features, known.features, min(NEIGHBOURS, len(known.table)))
     return Explanation(table, pixels, evidence, *nearest)
+
+
+def _look(network: Network, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities, features, and evidence for the most probable class, from as few passes as
+    may be.
+    """
+    pixels = registry.check_pixels(pixels)
+    if network.pools_depths or network.members:
+        y_prob, features = _answering(network)(pixels)
+        maps = None
+    else:
+        turned = [_last_maps(network)(orient(pixels, k)) for k in range(network.settings.tta)]
+        maps, pooled = turned[0], [each.mean(axis=(1, 2)) for each in turned]
+        features = pooled[0]
+        scores = [np.asarray(explaining.scores(network, each), float) for each in pooled]
+        y_prob = np.mean([softmax(each, axis=1) for each in scores], axis=0)
+    evidence = np.zeros(pixels.shape[:3], np.float32)
+    best = tables.predicted_columns(y_prob, network.threshold)
+    for column in set(best):
+        rows, label = best == column, network.classes[column]
+        evidence[rows] = (
+            explaining.grad_cam(network, pixels[rows], label)
+            if maps is None
+            else explaining.heat_of(maps[rows], network, label)
+        )
+    return y_prob, features, evidence
+
+
+def warm_up(network: Network) -> None:
+    """Look at nothing once, so that the first person does not wait for what is made once."""
+    size = network.settings.size
+    _look(network, np.full((1, size, size, 3), 2, np.uint8))
+
+
+# Compiling takes seconds, and a page asks for one cell after the other.
+@functools.lru_cache(maxsize=1)
+def _last_maps(network: Network) -> Forward:
+    quick = answering.wants_openvino(network.settings)
+    return engines.forward("openvino" if quick else "keras", explaining.last_maps(network))
+
+
+@functools.lru_cache(maxsize=1)
+def _answering(network: Network) -> Answer:
+    return answering.answering(network)
 
 
 def explain_test_cells(
@@ -202,4 +303,5 @@ def explain_test_cells(
     """
     rows = explaining.draw_rows(cells.rows("test"), network.settings.seed, most)
     names = list(cells.table["file"].iloc[rows])
-    return _explain_pixels(network, np.asarray(cells.pixels[rows]), names, known)
+    measured = cells.nuisances.to_numpy()[rows] if len(cells.nuisances) else None
+    return _explain_pixels(network, np.asarray(cells.pixels[rows]), names, known, measured)

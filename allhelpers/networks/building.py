@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import calibration, hdf5
+from .processor import filled_up
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
@@ -313,6 +314,17 @@ STANDARDISE, TEMPERATURE = "standardise_features", "temperature"
 EPSILON = 1e-8  # which the layer adds to a variance
 
 
+def head_input(tail: keras.Model) -> keras.KerasTensor:
+    """What the head sees: pooled features."""
+    seen = tail.output  # back through the head, whose layers have one input each
+    while True:
+        operation, node, _ = seen._keras_history
+        before = operation._inbound_nodes[node].input_tensors
+        if operation.name == "pool" or not before:
+            return seen
+        seen = before[0]
+
+
 def scaler(name: str) -> keras.Layer:
     """A layer that subtracts means and divides by deviations, which are measured, not trained."""
     return keras.layers.BatchNormalization(
@@ -420,11 +432,6 @@ def predict(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
         computed = model.predict_on_batch(filled_up(batch, size))
         outputs[start : start + len(batch)] = computed[: len(batch)]
     return outputs
-
-
-def filled_up(batch: np.ndarray, size: int) -> np.ndarray:
-    """Repeat the last row up to the full size: with one shape only, a model is compiled once."""
-    return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
 
 
 @functools.cache

@@ -10,8 +10,11 @@ from .._core.errors import InputError, listing
 if TYPE_CHECKING:
     import h5py
     import keras
+    import numpy as np
 
 MOST_DEPTH = 20  # of groups in an HDF5 file: Keras's have 5, one that holds itself has no end
+
+MOST_ITEM = 8  # bytes of a number
 
 Shapes = dict[str, list[tuple[int, ...]]]
 
@@ -51,7 +54,9 @@ def load(backbone: keras.Model, path: Path) -> None:
 
 
 def check_links(group: h5py.Group, path: Path, depth: int = 0) -> None:
-    """Refuse an HDF5 file that would make its reader open other files."""
+    """Refuse an HDF5 file that would make its reader open other files, or take memory for what
+    no weights are.
+    """
     import h5py
 
     for name in group:
@@ -64,8 +69,18 @@ def check_links(group: h5py.Group, path: Path, depth: int = 0) -> None:
                 f"{path} is refused (its part {name!r} points to other files): use one that you "
                 "trust."
             )
+        if isinstance(item, h5py.Dataset) and not _is_number(item.dtype):
+            raise InputError(
+                f"{path} is refused (its part {name!r} holds {item.dtype}, not numbers): use one "
+                "that you trust."
+            )
         if isinstance(item, h5py.Group):
             check_links(item, path, depth + 1)
+
+
+def _is_number(kind: np.dtype) -> bool:
+    """A forged element may have any size, and is read before its shape is looked at."""
+    return kind.kind in "fiub" and kind.itemsize <= MOST_ITEM
 
 
 def _stored_shapes(stream: h5py.File) -> Shapes:

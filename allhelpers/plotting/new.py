@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from matplotlib import pyplot as plt
 
 from . import base, galleries
 
 if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
     from ..inference.similar import Explanation, ReferenceCells
 
 SHOWN = 8  # images in one figure
+WIDTH, HEAD, TOP, LOW = 4.6, 0.5, 2.7, 1.9  # inches: all, and the heights of the parts
+FONT = 9
 
 
 def new_cells(explanation: Explanation, known: ReferenceCells | None = None) -> Figure:
@@ -36,36 +40,55 @@ def new_cells(explanation: Explanation, known: ReferenceCells | None = None) -> 
 
         plotting.new_cells(explanation, known)
     """
-    rows = min(SHOWN, len(explanation.table))
+    shown = min(SHOWN, len(explanation.table))
     nearest = None if known is None else explanation.neighbours
     neighbours = 0 if nearest is None else nearest.shape[1]
-    figure, axes = base.new_gallery(0.4 + 1.9 * rows, 2 + neighbours, rows)
-    for number, line in enumerate(axes):
-        row, pixels = explanation.table.iloc[number], explanation.pixels[number]
-        predicted = base.class_title(row["predicted"], short=True)
-        base.show_image(line[0], pixels, Path(row["file"]).name[:24])
-        galleries.overlay(line[1], pixels, explanation.evidence[number])
-        line[1].set_title(
-            f"{predicted}, probability {row['p_' + row['predicted']]:.2f}", fontsize=8
-        )
-        if known is not None:
-            _neighbours(line[2:], explanation, known, number=number)
-    heading = "New picture, evidence for its predicted class (yellow: strongest)"
-    heading += ", and the most similar training cells" if neighbours else ""
-    figure.suptitle(heading, fontsize=10)
+    # One above the other, so that a phone shows them as large as it is wide.
+    figure = plt.figure(figsize=(WIDTH, HEAD + shown * (TOP + (LOW if neighbours else 0))))
+    plt.close(figure)
+    heights = [HEAD, *[TOP + (LOW if neighbours else 0)] * shown]
+    head, *parts = figure.subfigures(1 + shown, 1, squeeze=False, height_ratios=heights)[:, 0]
+    words = "New picture, evidence for its predicted class (yellow: strongest)"
+    words += ", below: the most similar training cells" if neighbours else ""
+    head.text(0.5, 0.5, textwrap.fill(words, 52), fontsize=FONT + 1, ha="center", va="center")
+    for number, part in enumerate(parts):
+        _one(part, explanation, known if neighbours else None, number)
     return figure
 
 
-def _neighbours(
-    line: np.ndarray, explanation: Explanation, known: ReferenceCells, *, number: int
-) -> None:
-    """The training cells most like one new cell, with their distances."""
-    assert explanation.neighbours is not None
-    assert explanation.distances is not None
-    places, distances = explanation.neighbours[number], explanation.distances[number]
-    for ax, place, distance in zip(line, places, distances, strict=True):
-        row = known.table.iloc[place]
-        label = base.class_title(row["label"], short=True)
-        base.show_image(ax, known.pixels[place], f"{label}, patient {str(row['subject'])[:12]}")
-        style = {"transform": ax.transAxes, "fontsize": 7, "ha": "center", "va": "top"}
-        ax.text(0.5, -0.02, f"distance {distance:.2f}", **style)
+def _one(part: SubFigure, explanation: Explanation, known: ReferenceCells | None, row: int) -> None:
+    """One new image, its evidence, and its neighbours."""
+    places = 0 if known is None else explanation.neighbours.shape[1]  # type: ignore[union-attr]
+    above, below = part, None
+    if places:
+        above, below = part.subfigures(2, 1, squeeze=False, height_ratios=[TOP, LOW])[:, 0]
+    line, pixels = explanation.table.iloc[row], explanation.pixels[row]
+    left, right = (above.add_axes((x, 0.02, 0.44, 0.7)) for x in (0.04, 0.52))
+    base.show_image(left, pixels)
+    galleries.overlay(right, pixels, explanation.evidence[row])
+    right.set_axis_off()
+    predicted = base.class_title(line["predicted"], short=True)
+    atypical = ", atypical" * (line.get("atypical") == "yes")
+    name = _lines(Path(line["file"]).name, 22, 2)
+    said = _lines(predicted, 22, 2) + f"\n{line['p_' + line['predicted']]:.2f}{atypical}"
+    left.set_title(name, fontsize=FONT)
+    right.set_title(said, fontsize=FONT, color=base.ORANGE if atypical else "black")
+    if below is None or known is None or explanation.distances is None:
+        return
+    for column in range(places):
+        ax = below.add_axes(((column + 0.06) / places, 0.02, 0.88 / places, 0.62))
+        place = explanation.neighbours[row, column]  # type: ignore[index]
+        near = known.table.iloc[place]
+        label = _lines(base.class_title(near["label"], short=True), 11, 2)
+        patient = _lines(str(near["subject"]), 11, 1)
+        base.show_image(ax, known.pixels[place])
+        distance = explanation.distances[row, column]
+        ax.set_title(f"{label}\n{patient}\n{distance:.2f}", fontsize=FONT - 1)
+
+
+def _lines(text: str, width: int, most: int) -> str:
+    """Text in a few lines of so many letters; what does not fit ends in dots."""
+    lines = textwrap.wrap(text, width, break_long_words=True)[: most + 1]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1][: width - 1]}\u2026"]
+    return "\n".join(lines)

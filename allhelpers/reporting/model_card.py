@@ -18,6 +18,18 @@ from ..evaluation.definitions import METRICS
 from ..networks import registry
 from ..runs import Run
 
+# What begins markup in Markdown, as HTML's names for it; a line ends where the template says.
+HARMLESS = {
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    "[": "&#91;",
+    "]": "&#93;",
+    "|": "&#124;",
+    "`": "&#96;",
+    "\n": " ",
+    "\r": " ",
+}
 TEMPLATE = Path(__file__).with_name("templates") / "model_card.md.jinja"
 
 
@@ -46,7 +58,9 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
     record, metrics = result.record(), result.metrics()
     shared = len(splitting.shared_patients(cells))
     known = tables.unit_of(cells) == "patient"
-    template = jinja2.Environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = jinja2.Environment(finalize=harmless).from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    )
     card = template.render(
         record,
         title=registry.title_of(name),
@@ -82,6 +96,13 @@ def _leak(shared: int, known: bool) -> str:
         return "No patient stands on two sides."
     whose = "patient stands" if shared == 1 else "patients stand"
     return f"{shared} {whose} on more than one side: expect lower figures on new patients."
+
+
+def harmless(value: object) -> object:
+    """Text of a user or of a foreign run, so that it is text wherever the card is shown: no HTML,
+    no link, no further row or line.
+    """
+    return "".join(HARMLESS.get(each, each) for each in value) if isinstance(value, str) else value
 
 
 def _row(title: str, entry: dict) -> dict[str, str]:

@@ -39,8 +39,14 @@ examples:
       --weights mobilenet=mobilenet.h5,resnet50=resnet50.h5 --unfreeze none
 """
 PATH = click.Path(path_type=Path)
-REPLACE = click.option("--overwrite", is_flag=True, help="replace a file that lies there")
 MODEL = click.argument("model", type=PATH, metavar="MODEL")
+PICTURE_SIZE = click.option(
+    "--picture-size",
+    type=click.IntRange(min=0),
+    metavar="PIXELS",
+    help="height and width that every picture must have; 0: any (default: as in training)",
+)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="replace a file that is there")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,30 +113,16 @@ def _csv(name: str) -> Callable:
 
     def add(command: Callable) -> Callable:
         place = click.option("--output", type=PATH, default=name, metavar="CSV", show_default=True)
-        return place(REPLACE(command))
+        return place(OVERWRITE(command))
 
     return add
 
 
 def _check_free(overwrite: bool, *paths: Path) -> None:
-    """Refuse to write where something lies; files of a run are never replaced."""
+    from ..runs import check_free
+
     for path in paths:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder: give --output the name of a file in it.")
-        if path.exists() and _is_of_a_run(path):
-            raise InputError(f"{path} is a file of a run: choose another --output.")
-        if path.exists() and not overwrite:
-            raise InputError(
-                f"{path} exists: choose another --output, or pass --overwrite to replace it."
-            )
-
-
-def _is_of_a_run(path: Path) -> bool:
-    from ..runs import Result, Run
-
-    path = path.resolve()
-    homes = [home for home in (Result(path.parent), Run(path.parent)) if home.is_there]
-    return any(path in map(Path.resolve, home.own_files()) for home in homes)
+        check_free(path, overwrite=overwrite)
 
 
 @_command("execute the notebooks into a run folder", settings="RunSettings", example=EXAMPLES)
@@ -255,26 +247,32 @@ def _of_patients(row: Mapping[Any, Any]) -> str:
     return f" of {counted(row['patients'], 'patient')}" if known else ""
 
 
-@_command("classify pictures with a trained model")
+@_command(
+    "classify pictures with a trained model",
+    example=f"example: allhelpers predict RUN/mobilenet new_cells. {RESEARCH_ONLY}",
+)
 @MODEL
-@click.argument("pictures", nargs=-1, required=True, metavar="FILE|FOLDER...")
+@click.argument("pictures", nargs=-1, required=True, metavar="FILE|FOLDER|ARCHIVE...")
 @_csv("predictions.csv")
-def predict(model: Path, pictures: tuple[str, ...], output: Path, overwrite: bool) -> None:
-    """Classify pictures of single cells (BMP, PNG or JPEG), and write a CSV of probabilities.
+@PICTURE_SIZE
+@OVERWRITE
+def predict(
+    model: Path,
+    pictures: tuple[str, ...],
+    output: Path,
+    picture_size: int | None,
+    overwrite: bool,
+) -> int:
+    """Classify pictures of single cells, and write a CSV of probabilities.
 
-    MODEL is the model.keras of a run, with parameters.json beside it, or their folder.
+    Pictures are files, folders, or zip or tar archives. What cannot be used is listed with its
+    reason, and the exit status is then 3; pictures unlike the training cells are marked. MODEL is
+    the model.keras of a run, with parameters.json beside it, or their folder.
     """
-    from ..data import find_images
+    from ..inference import command  # TensorFlow takes seconds: not for a misspelt name
 
-    _check_free(overwrite, output)
-    files = find_images(list(pictures))
-
-    from .. import inference  # TensorFlow takes seconds: not for a misspelt name
-    from .._core.files import write_csv
-
-    table = inference.predict(inference.load(model), files)
-    write_csv(output, table)
-    print(f"{len(table):,} pictures classified: {output}. {RESEARCH_ONLY}")
+    how = command.Wanted(output, picture_size=picture_size, overwrite=overwrite)
+    return command.predict(model, pictures, how)
 
 
 @_command(
@@ -317,28 +315,25 @@ def serve(model: Path, host: str, port: int) -> None:
     "cells to compare on, the first 100 (default: 16 synthetic ones)",
     multiple=True,
 )
-@REPLACE
+@PICTURE_SIZE
+@OVERWRITE
 def export(
-    model: Path, kind: str, output: Path | None, pictures: tuple[str, ...], overwrite: bool
+    model: Path,
+    kind: str,
+    output: Path | None,
+    pictures: tuple[str, ...],
+    picture_size: int | None,
+    overwrite: bool,
 ) -> None:
     """Write a trained model as ONNX, LiteRT or TensorFlow's SavedModel.
 
     Preprocessing is inside, and so is the averaging over orientations, if any; the probabilities
     are compared with the model's own. MODEL is the model.keras of a run, or its folder.
     """
-    from .. import inference
-    from ..data import find_images
-    from ..inference.exporting import COMPARED, SUFFIXES
+    from ..inference import command
 
-    if output:
-        _check_free(overwrite, output, output.with_name(f"{output.name}.json"))
-    network = inference.load(model)
-    folder = model if model.is_dir() else model.parent
-    path = output or folder / f"{network.architecture.name}{SUFFIXES[kind]}"
-    _check_free(overwrite, path, path.with_name(f"{path.name}.json"))
-    files = find_images(list(pictures))[:COMPARED] if pictures else None
-    cells, difference = inference.export(network, kind, path, files=files)
-    print(f"{path}: probabilities of {cells} differ by {difference:.1e} at most. {RESEARCH_ONLY}")
+    how = command.Wanted(output, picture_size=picture_size, overwrite=overwrite)
+    command.export(model, kind, pictures, how)
 
 
 @_command("make a manifest of official files", example="")

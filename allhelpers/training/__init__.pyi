@@ -5,6 +5,8 @@ __all__ = [
     "compute_features",
     "describe",
     "diagnose",
+    "Familiarity",
+    "familiar_cells",
     "feature_importance",
     "finish",
     "handcrafted_features",
@@ -27,6 +29,8 @@ from .classical import write_classifier as write_classifier
 from .crossfitting import held_out_predictions as held_out_predictions
 from .crossfitting import refit_on_all as refit_on_all
 from .diagnostics import diagnose as diagnose
+from .familiarity import Familiarity as Familiarity
+from .familiarity import familiar_cells as familiar_cells
 from .finetuning import balanced_shares as balanced_shares
 from .finetuning import optimizer as optimizer
 from .finetuning import predict_cells as predict_cells

@@ -7,30 +7,24 @@ cells of its own; on a GPU with tensor cores Keras computes in half precision.
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from .._core.errors import InputError
-from ..networks import building
+from ..networks import building, processor
+from ..networks.processor import Forward
 
 if TYPE_CHECKING:
     import openvino
 
-OPENVINO_BATCH = 2  # cells; a few per cent quicker than 1, 4 or 8 on two cores
-
 HALF_PRECISION_FROM = (7, 0)  # compute capability of the first NVIDIA GPUs with tensor cores
 
 BFLOAT16 = "BF16"  # as OpenVINO calls what a processor can do
-
-Forward = Callable[[np.ndarray], np.ndarray]  # pixels (n, size, size, 3), uint8, to features
 
 
 def choose(wanted: str = "auto") -> str:
@@ -43,8 +37,8 @@ def choose(wanted: str = "auto") -> str:
         capability = compute_capability()
         if capability:
             return "keras-float16" if capability >= HALF_PRECISION_FROM else "keras"
-        return "openvino" if _installed() else "keras"
-    if wanted.startswith("openvino") and not _installed():
+        return "openvino" if processor.installed() else "keras"
+    if wanted.startswith("openvino") and not processor.installed():
         raise InputError(
             f"engine = {wanted} needs OpenVINO: pip install openvino, or set engine = auto."
         )
@@ -53,18 +47,8 @@ def choose(wanted: str = "auto") -> str:
     return wanted
 
 
-def _installed() -> bool:
-    return importlib.util.find_spec("openvino") is not None
-
-
-def _core() -> openvino.Core:
-    import openvino
-
-    return openvino.Core()
-
-
 def _has_bfloat16() -> bool:
-    return BFLOAT16 in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return BFLOAT16 in processor.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def compute_capability() -> tuple[int, int] | None:
@@ -100,28 +84,8 @@ def in_mixed_precision(trunk: keras.Model, policy: str) -> keras.Model:
 
 
 def _openvino(trunk: keras.Model, precision: str) -> Forward:
-    """Compile the trunk for the processor; a queue of requests keeps all cores at work."""
-    import openvino
-
-    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
-    compiled = _core().compile_model(read(trunk, OPENVINO_BATCH), "CPU", hints)
-    queue = openvino.AsyncInferQueue(compiled)
-    shape = trunk.output.shape[1:]
-
-    def compute(pixels: np.ndarray) -> np.ndarray:
-        outputs = np.empty((-(-len(pixels) // OPENVINO_BATCH) * OPENVINO_BATCH, *shape), np.float32)
-
-        def keep(request: openvino.InferRequest, start: int) -> None:
-            outputs[start : start + OPENVINO_BATCH] = request.get_output_tensor(0).data
-
-        queue.set_callback(keep)
-        for start in range(0, len(pixels), OPENVINO_BATCH):
-            batch = pixels[start : start + OPENVINO_BATCH]
-            queue.start_async([building.filled_up(batch, OPENVINO_BATCH)], start)
-        queue.wait_all()
-        return outputs[: len(pixels)]
-
-    return compute
+    """The trunk on a processor."""
+    return processor.forward(read(trunk, processor.BATCH), precision)
 
 
 def frozen_graph(trunk: keras.Model, batch: int) -> Any:
@@ -137,4 +101,4 @@ def read(trunk: keras.Model, batch: int) -> openvino.Model:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trunk.pb"
         path.write_bytes(graph.SerializeToString())
-        return _core().read_model(path)
+        return processor.core().read_model(path)

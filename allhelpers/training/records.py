@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
     from ..settings import TrainingSettings
+    from .familiarity import Familiarity
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ def finish(
     metrics: dict[str, Any],
     record: dict[str, Any],
     held_out: pd.DataFrame | None = None,
+    familiar: Familiarity | None = None,
 ) -> None:
     """Write what a finished training leaves; files.json comes last and makes it finished.
 
@@ -182,6 +184,8 @@ def finish(
         From `describe`.
     held_out : DataFrame, optional
         From `held_out_predictions`, for held_out.csv.
+    familiar : Familiarity, optional
+        From `familiar_cells`: without it the model cannot say which images are unlike its cells.
 
     Examples
     --------
@@ -192,4 +196,6 @@ def finish(
     """
     if held_out is not None and len(held_out):
         write_csv(result.held_out_path, held_out)
+    if familiar is not None:
+        record = {**record, "familiar": familiar.write(result.familiar_path)}
     result.finish(predictions, metrics, record, save=network.full.save)

@@ -4,16 +4,18 @@ import importlib.util
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json
-from allhelpers.data import synthetic
+from allhelpers.data import images, synthetic
 from allhelpers.inference import exporting, predicting
 from allhelpers.inference.exporting import ONNX_PACKAGES, SAMPLE, SUFFIXES, TOLERANCE
 from allhelpers.settings import PAPERS_THREE
-from tests.helpers import ROOT, few, network_of
+from tests.commands import command, refused
+from tests.helpers import ROOT, few, finish, network_of
 
 lacks_onnx = any(importlib.util.find_spec(name) is None for name in ONNX_PACKAGES)
 needs_onnx = pytest.mark.skipif(
@@ -77,4 +79,41 @@ def test_example_runs_without_keras_and_agrees(network, tmp_path):
     assert (
         said.strip() == f"{picture} p_all = {expected['p_all']:.3f} p_hem = {expected['p_hem']:.3f}"
     )
-    assert "keras" not in (ROOT / "examples" / "run_onnx.py").read_text().split('"""')[2]
+    assert "allhelpers" not in (ROOT / "examples" / "run_onnx.py").read_text().split('"""')[2]
+
+
+def dark_cell():
+    image = np.zeros((300, 260, 3), np.uint8)
+    image[40:200, 60:190] = np.random.default_rng(1).integers(30, 200, (160, 130, 3))
+    return image
+
+
+@pytest.mark.parametrize("crop", [0, 100, "cell"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_the_decoder_beside_an_export_gives_the_pixels_of_training(tmp_path, crop, suffix):
+    exporting.write_decoder(tmp_path / "decoder.zip")
+    picture = tmp_path / f"cell{suffix}"
+    cv2.imwrite(str(picture), dark_cell())
+    how = f"size=64, crop={crop!r}, picture_size=0"
+    code = (
+        "import sys; sys.path.insert(0, 'decoder.zip'); import numpy; from pathlib import Path;"
+        "from decoder.data import images;"
+        f"pixels = images.decode(images.read(Path({picture.name!r})), 'x', {how});"
+        "numpy.save('pixels.npy', pixels);"
+        "assert not [name for name in sys.modules if name.startswith('allhelpers')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={})
+    expected = images.decode(images.read(picture), "x", size=64, crop=crop, picture_size=0)
+    np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), expected)
+
+
+@pytest.mark.parametrize("kind", SUFFIXES)
+def test_export_replaces_nothing_unasked(kind, small, network, tmp_path):
+    finish(network, tmp_path / "toy", small)
+    (tmp_path / "folder").mkdir()
+    there = tmp_path / "there"
+    there.write_text("mine")
+    for place in (tmp_path / "folder", there):
+        done = command("export", tmp_path / "toy", "--format", kind, "--output", place)
+        assert refused(done, str(place))
+    assert there.read_text() == "mine"

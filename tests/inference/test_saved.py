@@ -1,6 +1,7 @@
 """A trained model as files."""
 
 import io
+import shutil
 import zipfile
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,19 +9,16 @@ from types import SimpleNamespace
 import h5py
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json, sha256, write_json
-from allhelpers._core.machine import Clock
 from allhelpers.data import loading, sources
 from allhelpers.inference import predicting, saved
 from allhelpers.inference.saved import MEMBERS
 from allhelpers.networks import building
-from allhelpers.runs import Result
-from allhelpers.training import finetuning, records, trunk
-from tests.helpers import network_of
+from allhelpers.training import familiarity, finetuning, trunk
+from tests.helpers import finish, network_of
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +26,10 @@ def trained(small_cells, make_settings, tmp_path_factory):
     """A saved model and the folder of its run."""
     folder = tmp_path_factory.mktemp("toy")
     network = network_of("toy", make_settings(unfreeze="none", input_size=64), small_cells)
-    finish(network, folder, small_cells)
+    features = trunk.compute_features(network, small_cells)
+    known = familiarity.familiar_cells(network, features, small_cells)
+    finish(network, folder, small_cells, known)
     return SimpleNamespace(network=network, folder=folder)
-
-
-def finish(network, folder, cells):
-    record = records.describe(network, cells, [], manifest_sha256="hash", clock=Clock())
-    table = pd.DataFrame({"file": ["a"]})
-    records.finish(network, Result(folder), predictions=table, metrics={}, record=record)
 
 
 def test_saved_model_takes_plain_pixels_without_this_project(trained, small_cells):
@@ -160,7 +154,8 @@ def test_forged_model_is_refused_and_nothing_of_it_is_executed(trained, tmp_path
 
 
 @pytest.mark.parametrize(
-    "record", ["{", "[]", '"text"', "{}", '{"model": 1}', '{"model": {"sha256": 1}}']
+    "record",
+    ["{", "[]", '"text"', "{}", '{"model": 1}', '{"model": {"sha256": 1}}', "[" * 9000, "\xff"],
 )
 def test_record_that_makes_no_sense_is_refused(trained, tmp_path, record):
     (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes())
@@ -178,3 +173,90 @@ def test_recorded_settings_that_make_no_sense_are_refused(trained, tmp_path):
     )
     with pytest.raises(InputError, match="not a setting|cannot be used"):
         saved.load(tmp_path)
+
+
+WRONG = [
+    ("architecture", ["toy"]),
+    ("architecture", {}),
+    ("architecture", None),
+    ("settings", []),
+    ("settings", None),
+    ("settings", "x"),
+    ("classes", []),
+    ("classes", "ab"),
+    ("classes", ["a", "a"]),
+    ("classes", [["a"], ["b"]]),
+    ("classes", ["a", ""]),
+    ("classes", list(map(str, range(3_000)))),
+    ("notes", 5),
+    ("notes", [5]),
+    ("familiar", {"sha256": "x"}),
+    ("familiar", {"sha256": "0" * 64, "farthest": "far", "ranges": {}}),
+    ("familiar", {"sha256": "0" * 64, "farthest": 1, "ranges": {"size": [1, 2]}}),
+    ("model", {"sha256": "../../x"}),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_every_wrong_type_in_a_record_is_one_sentence(trained, tmp_path, name, value):
+    record = read_json(trained.folder / "parameters.json")
+    shutil.copy(trained.folder / "model.keras", tmp_path)
+    write_json(tmp_path / "parameters.json", {**record, name: value})
+    with pytest.raises(InputError, match=f"not the record of a finished run \\({name}"):
+        saved.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hidden_units", 10**12), ("hidden_units", 2 * 10**6), ("seed", 2**40), ("epochs", None),
+     ("sample_cells", 10**9), ("input_size", 10**6)],
+)  # fmt: skip
+def test_settings_that_no_training_has_are_refused_before_anything_is_built(
+    trained, tmp_path, name, value
+):
+    record = read_json(trained.folder / "parameters.json")
+    shutil.copy(trained.folder / "model.keras", tmp_path)
+    record["settings"][name] = value
+    write_json(tmp_path / "parameters.json", record)
+    with pytest.raises(InputError, match=name):
+        saved.find(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(small_cells, make_settings, tmp_path):
+    network = network_of("toy", make_settings(unfreeze="none", input_size=64), small_cells)
+    kernel = network.tail.get_layer("probabilities").kernel
+    kernel.assign(kernel * np.nan)
+    finish(network, tmp_path, small_cells)
+    with pytest.raises(InputError, match="not finite"):
+        saved.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["S1000000", "V1000000", [("a", "f4", (250_000,))], h5py.string_dtype()]
+)
+def test_weights_of_other_elements_than_numbers_are_refused_unread(trained, tmp_path, kind):
+    def write(path):
+        content = io.BytesIO()
+        with h5py.File(content, "w") as stream:
+            stream.create_dataset("layers/dense/vars/0", (1024, 2), kind)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in MEMBERS:
+                archive.writestr(name, content.getvalue() if name.endswith("h5") else b"{}")
+
+    with pytest.raises(InputError, match="not numbers"):
+        saved.load(forge(trained, tmp_path, write))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK", None])
+def test_features_that_are_not_those_of_the_training_are_refused(trained, tmp_path, content):
+    shutil.copytree(trained.folder, tmp_path / "run")
+    path = tmp_path / "run" / "familiar.npy"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match="familiar.npy"):
+        saved.find(tmp_path / "run").familiar()
+    if content is not None:  # with a record that fits it
+        record = read_json(path.with_name("parameters.json"))
+        record["familiar"]["sha256"] = sha256(path)
+        write_json(path.with_name("parameters.json"), record)
+        with pytest.raises(InputError, match="familiar.npy cannot be used"):
+            saved.find(tmp_path / "run").familiar()

@@ -9,13 +9,13 @@ import pytest
 from allhelpers._core.errors import InputError
 from allhelpers.data import loading
 from allhelpers.data.manifest import OFFICIAL_CLASSES
-from allhelpers.networks import building, pretrained, registry
+from allhelpers.networks import building, pretrained, processor, registry
 from allhelpers.networks.registry import ARCHITECTURES
 from allhelpers.training import engines, finetuning, trunk
 from tests.helpers import SHARED, few, needs_shared, network_of
 
 needs_openvino = pytest.mark.skipif(
-    not engines._installed(), reason="OpenVINO, which is optional, is not installed"
+    not processor.installed(), reason="OpenVINO, which is optional, is not installed"
 )
 # Largest difference from Keras, as a share of the largest feature. Both round in single precision:
 # from MobileNet's features in double precision Keras's differ by 1.2e-5 and OpenVINO's by 0.3e-5,
@@ -128,12 +128,12 @@ def test_engine_does_not_change_who_is_called_leukaemic(make_settings, tmp_path)
 )
 def test_quickest_engine_of_the_machine_is_chosen(details, installed, chosen, monkeypatch):
     monkeypatch.setattr(building, "gpu", lambda: details)
-    monkeypatch.setattr(engines, "_installed", lambda: installed)
+    monkeypatch.setattr(processor, "installed", lambda: installed)
     assert engines.choose("auto") == chosen
 
 
 def test_missing_engine_is_refused_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(engines, "_installed", lambda: False)
+    monkeypatch.setattr(processor, "installed", lambda: False)
     with pytest.raises(InputError, match="pip install openvino"):
         engines.choose("openvino")
 

@@ -1,0 +1,73 @@
+"""What ``allhelpers predict`` and ``allhelpers export`` do: everything is checked before work."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import RESEARCH_ONLY
+from .._core.errors import InputError
+from .._core.files import write_for_people
+from ..runs import check_free
+from . import pictures
+
+SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": "_saved_model"}
+PARTLY = 3  # exit status where some images could not be used
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where the answer goes, and what images must be."""
+
+    output: Path | None
+    picture_size: int | None = None
+    overwrite: bool = False
+
+
+def predict(model: Path, paths: Sequence[str], wanted: Wanted) -> int:
+    """Classify images, write the table, and say what it comes to; returns the exit status."""
+    assert wanted.output is not None
+    with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
+        found = pictures.find(paths, Path(scratch))
+        check_free(wanted.output, overwrite=wanted.overwrite)
+        from . import predicting, saved  # pandas takes a second: not for a misspelt name
+
+        opened = saved.find(model)
+
+        table = predicting.predict(opened, found, picture_size=wanted.picture_size)
+    write_for_people(wanted.output, table)
+    for line in predicting.counts(table):
+        log.info("%s", line)
+    used = int((table["predicted"] != "").sum())
+    of = "" if used == len(table) else f" of {len(table):,}"
+    log.info("%s%s pictures classified: %s. %s", f"{used:,}", of, wanted.output, RESEARCH_ONLY)
+    return PARTLY if of else 0
+
+
+def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None:
+    """Write a model in another format, and say how far it differs."""
+    from . import saved
+
+    opened = saved.find(model)
+    path = wanted.output or opened.path.parent / f"{opened.record.architecture}{SUFFIXES[kind]}"
+    with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
+        found = pictures.find(paths, Path(scratch)) if paths else None
+        if kind == "saved_model" and path.exists():
+            raise InputError(f"{path} exists: remove it, or choose another --output.")
+        for each in (path, path.with_name(f"{path.name}.json")):
+            check_free(each, overwrite=wanted.overwrite)
+
+        from . import exporting
+
+        cells, difference = exporting.export(
+            opened.network(), kind, path, files=found, picture_size=wanted.picture_size
+        )
+    log.info(
+        "%s: probabilities of %s differ by %.1e at most. %s",
+        path, cells, difference, RESEARCH_ONLY,
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""New images where they lie: files, folders, zip and tar archives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._core.errors import InputError, listing
+from ..data import archives, images, sources
+from ..data.images import SUFFIXES, UnusableError
+
+if TYPE_CHECKING:
+    from ..settings import DataSettings
+
+NOTHING = np.zeros(0)
+AT_ONCE = 64  # images that are decoded while as many are classified
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that has not been read yet."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as a network takes it, and what was measured on it; or why it is of no use."""
+
+    name: str
+    pixels: np.ndarray = field(default_factory=lambda: NOTHING)
+    measured: np.ndarray = field(default_factory=lambda: NOTHING)
+    reason: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it has pixels."""
+        return not self.reason
+
+
+def find(paths: Iterable[str | Path], scratch: Path) -> list[Picture]:
+    """Images of files, folders and archives; tar archives are unpacked into a folder of ours."""
+    paths = [*paths]
+    found = [picture for path in paths for picture in _in(Path(path), scratch)]
+    if not found:
+        raise InputError(
+            f"There is no picture ({', '.join(SUFFIXES)}) in {listing(paths)}: check the path."
+        )
+    return found
+
+
+def of_files(files: Iterable[str | Path]) -> list[Picture]:
+    """Images of single files."""
+    return [Picture(str(file), partial(images.read, Path(file))) for file in files]
+
+
+def _in(path: Path, scratch: Path) -> list[Picture]:
+    name = path.name.lower()
+    if path.is_dir():
+        return of_files(sources.Folder(path).members)
+    if not path.is_file():
+        problem = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise InputError(
+            f"{path} {problem}: give picture files, a folder or an archive that holds some."
+        )
+    if name.endswith(".zip"):
+        archive = sources.ZipArchive(path)
+        members = archive.members
+        return [Picture(f"{path}/{each}", partial(archive.read, each)) for each in members]
+    if name.endswith(sources.TAR_SUFFIXES):
+        folder = scratch / f"{len(list(scratch.iterdir()))}"
+        unpacked = sources.Folder(archives.unpack_tar(path, folder))
+        names = [(f"{path}/{unpacked.name(each)}", each) for each in unpacked.members]
+        return [Picture(name, partial(images.read, Path(each))) for name, each in names]
+    return of_files([path])
+
+
+def decode(picture: Picture, settings: DataSettings) -> Decoded:
+    """One image, prepared as the settings say."""
+    from ..data import decoding  # pandas takes a second: not for a misspelt name
+    from ..data.nuisances import measure_nuisances
+
+    measured: list[np.ndarray] = []
+    try:
+        content = picture.read()
+
+        def measure(whole: np.ndarray) -> None:
+            measured.append(measure_nuisances(whole, content=content))
+
+        pixels = decoding.decode_content(content, picture.name, settings, seen=measure)
+    except UnusableError as error:
+        return Decoded(picture.name, reason=str(error))
+    return Decoded(picture.name, pixels, measured[0])
+
+
+def decoded(pictures: list[Picture], settings: DataSettings) -> Iterator[list[Decoded]]:
+    """Images, some at a time; the next ones are decoded while the last ones are used."""
+    parts = [pictures[start : start + AT_ONCE] for start in range(0, len(pictures), AT_ONCE)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def begin(part: list[Picture]) -> list[Future[Decoded]]:
+            return [pool.submit(decode, picture, settings) for picture in part]
+
+        waiting = begin(parts[0]) if parts else []
+        for following in [*parts[1:], []]:
+            current, waiting = waiting, begin(following)
+            yield [future.result() for future in current]
