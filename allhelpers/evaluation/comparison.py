@@ -18,6 +18,8 @@ from .resampling import LIMITS
 from .words import SIGNIFICANCE
 
 COMPARED = ("auroc", "weighted_f1")
+# Whose differences are measured as well: the two by which to choose.
+DIFFERED = (*COMPARED, "auroc_by_patient", "auroc_equal_size")
 
 
 class Compared(dict[str, pd.DataFrame]):
@@ -110,10 +112,11 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     DataFrame
         One row per pair: first, second, cells, patients; only_first and only_second (cells that
-        one alone gets right) with mcnemar_p (McNemar 1947, exact); for AUROC and weighted F1 the
-        difference, first less second, with the interval and the two-sided p of a paired bootstrap
-        that resamples patients. All p are corrected for the number of pairs (Holm 1979);
-        ``differ`` says whether both McNemar's test and the bootstrap of weighted F1 are below .05.
+        one alone gets right) with mcnemar_p (McNemar 1947, exact); for AUROC (plain, by patient, at
+        equal size) and weighted F1 the difference, first less second, with the interval and the
+        two-sided p of a paired bootstrap that resamples patients. All p are corrected for the
+        number of pairs (Holm 1979); ``differ`` says whether both McNemar's test and the
+        bootstrap of weighted F1 are below .05.
 
     Raises
     ------
@@ -131,7 +134,7 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     table = pd.DataFrame([_pair(tested, *names) for names in combinations(tested, 2)])
     if table.empty:
         return table
-    for column in ("mcnemar_p", *(f"{metric}_p" for metric in COMPARED)):
+    for column in ("mcnemar_p", *(f"{metric}_p" for metric in DIFFERED)):
         known = table[column].notna()  # AUROC has no p where the test has one class only
         table.loc[known, column] = holm(table.loc[known, column].to_numpy())
     significant = table[["mcnemar_p", "weighted_f1_p"]] < SIGNIFICANCE
@@ -176,7 +179,7 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
 
 def _differences(tested: Compared, first: str, second: str) -> dict[str, float]:
     columns = {}
-    for metric in COMPARED:
+    for metric in DIFFERED:
         values = [tested.measured(name)[metric]["value"] for name in (first, second)]
         columns[metric] = np.nan if values[0] is None else values[0] - values[1]
         resampled = tested.resampled(first)[metric] - tested.resampled(second)[metric]

@@ -60,6 +60,8 @@ def _calibration_error(totals: Totals) -> np.ndarray:
     return gaps / totals.cells / totals.scored
 
 
+LEAST_MATCHED = 10
+
 # In the order of tables. The first three are proportions and have Wilson's interval as well.
 METRICS = {
     "accuracy": Metric("accuracy", lambda totals: totals.correct.sum(axis=1) / totals.cells),
@@ -83,11 +85,21 @@ def by_patient(predictions: pd.DataFrame) -> np.ndarray:
 
 
 def at_equal_size(predictions: pd.DataFrame) -> np.ndarray:
-    """Cells of the classes are matched by their area; none counts where it was not measured."""
+    """Cells of the classes are matched by their area; none counts where it was not measured, or
+    where of a class fewer than `LEAST_MATCHED` cells are of a size that the others have too.
+    """
     if "area" not in predictions:
         return np.zeros(len(predictions))
     area, labels = predictions["area"].to_numpy(float), predictions["label"].to_numpy()
-    return weighting.matched_weights(area, labels)
+    weights = weighting.matched_weights(area, labels)
+    enough = all(_effective(weights[labels == label]) >= LEAST_MATCHED for label in set(labels))
+    return weights if enough else np.zeros(len(predictions))
+
+
+def _effective(weights: np.ndarray) -> float:
+    """How many cells of equal weight would say as much (Kish 1965)."""
+    squares = (weights**2).sum()
+    return float(weights.sum() ** 2 / squares) if squares else 0.0
 
 
 _WEIGHED = {

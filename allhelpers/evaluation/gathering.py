@@ -185,20 +185,22 @@ def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
     return Compared({name: _test_rows(run, name) for name in paths})
 
 
-def summarize(run_folders: Iterable[str | Path]) -> pd.DataFrame:
+def summarize(run_folders: Iterable[str | Path], *, baselines: bool = True) -> pd.DataFrame:
     """Several runs, of other splits or seeds, as one.
 
     Parameters
     ----------
     run_folders : iterable of str or Path
         Finished runs.
+    baselines : bool
+        Whether the majority class and the cell's area follow.
 
     Returns
     -------
     DataFrame
-        One row per architecture: runs, cells, patients; for each metric the mean over the runs
-        (``<metric>_mean``), their standard deviation (``<metric>_sd``), and the value over the
-        test cells of all runs together (``<metric>``) with its interval from the bootstrap of
+        One row per architecture and baseline: runs, cells, patients; for each metric the mean over
+        the runs (``<metric>_mean``), their standard deviation (``<metric>_sd``), and the value over
+        the test cells of all runs together (``<metric>``) with its interval from the bootstrap of
         patients (``<metric>_low``, ``<metric>_high``).
 
     Raises
@@ -209,10 +211,11 @@ def summarize(run_folders: Iterable[str | Path]) -> pd.DataFrame:
     Examples
     --------
     >>> table = summarize([run, run])  # one run is one run, however often it is named
-    >>> table[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()
-    [['mobilenet', 1, 10, 0.7]]
+    >>> table[["architecture", "runs", "cells", "accuracy_mean"]].values.tolist()[0]
+    ['mobilenet', 1, 10, 0.7]
     """
-    return pd.DataFrame([_summary(name, tables) for name, tables in tested(run_folders).items()])
+    found = tested(run_folders, baselines=baselines)
+    return pd.DataFrame([_summary(name, tables) for name, tables in found.items()])
 
 
 def finished_in(run_folder: str | Path) -> list[str]:
@@ -223,14 +226,19 @@ def finished_in(run_folder: str | Path) -> list[str]:
     return names
 
 
-def tested(run_folders: Iterable[str | Path]) -> dict[str, list[pd.DataFrame]]:
-    """Test predictions of several runs, by method."""
+def tested(run_folders: Iterable[str | Path], *, baselines: bool) -> dict[str, list[pd.DataFrame]]:
+    """Test predictions of several runs, by method; networks first, then the baselines."""
     tables: dict[str, list[pd.DataFrame]] = {}
+    trivial: dict[str, list[pd.DataFrame]] = {}
     # One run by two spellings of its path is one run.
     for folder in dict.fromkeys(Path(folder).resolve() for folder in run_folders):
-        for name in finished_in(folder):
-            tables.setdefault(name, []).append(Run(folder).result(name).predictions("test"))
-    return tables
+        run, names = Run(folder), finished_in(folder)
+        for name in names:
+            tables.setdefault(name, []).append(run.result(name).predictions("test"))
+        for name in METHODS:
+            if baselines and run.baseline(name).is_file():
+                trivial.setdefault(name, []).append(_test_rows(run, name))
+    return tables | trivial
 
 
 def _summary(name: str, tables: list[pd.DataFrame]) -> dict:

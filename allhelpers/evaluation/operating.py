@@ -37,8 +37,9 @@ class Calibration:
 
     Examples
     --------
-    >>> Calibration(temperature=2.0).apply(predictions)["p_all"].max() < predictions["p_all"].max()
-    True
+    >>> certain = predictions.assign(p_all=0.9, p_hem=0.1)
+    >>> float(Calibration(temperature=2.0).apply(certain)["p_all"].iloc[0].round(2))
+    0.75
     """
 
     temperature: float = 1.0

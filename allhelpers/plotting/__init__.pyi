@@ -29,6 +29,7 @@ __all__ = [
     "ranking_curves",
     "reliability",
     "show",
+    "size_gap",
     "split_gap",
     "spread",
     "uncertain",
@@ -42,6 +43,7 @@ from .comparing import accuracy_with_intervals as accuracy_with_intervals
 from .comparing import cost as cost
 from .comparing import differences as differences
 from .comparing import methods as methods
+from .comparing import size_gap as size_gap
 from .comparing import split_gap as split_gap
 from .data import areas as areas
 from .data import cells_per_patient as cells_per_patient

@@ -54,6 +54,47 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Figure:
     return figure
 
 
+def size_gap(table: pd.DataFrame) -> Figure:
+    """How much of each method's AUROC is the cells' size: plain, and on cells of equal size.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `evaluation.compare_methods`.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from allhelpers import evaluation
+    >>> table = evaluation.compare_methods(evaluation.predictions_of(run, ["mobilenet"]))
+    >>> figure = size_gap(table)
+    """
+    figure, ax = base.new_figure(1.7 + 0.4 * len(table))
+    y = np.arange(len(table))
+    ax.hlines(y, table["auroc_equal_size"], table["auroc"], color=GREY, linewidth=2, zorder=1)
+    series = [
+        ("auroc", "all test cells", GREY, "s", -0.13),
+        ("auroc_equal_size", "cells of equal size", BLUE, "o", 0.0),
+        ("auroc_by_patient", "patients weigh the same", ORANGE, "D", 0.13),
+    ]
+    for metric, label, colour, marker, shift in series:
+        known = table[metric].notna()
+        ax.errorbar(
+            table.loc[known, metric], y[known] + shift, xerr=base.arms(table[known], metric),
+            fmt=marker, color=colour, markersize=5, linewidth=1, label=label,
+        )  # fmt: skip
+    ax.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
+    ax.set_yticks(y, table["method"].map(words.method_title), fontsize=8)
+    ax.set(xlabel="AUROC, 95 % interval by resampling", ylim=(len(table) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    base.legend_below(figure, ax, 3)
+    figure.suptitle(f"What is left without the cells' size. {RESEARCH_ONLY}", fontsize=9)
+    return figure
+
+
 def accuracy_with_intervals(compared: pd.DataFrame) -> Figure:
     """Test accuracy of each architecture with its 95 % interval; the paper's where it compares.
 

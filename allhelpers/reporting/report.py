@@ -39,6 +39,9 @@ RUN_FIGURES = {
     "round.",
     "methods": "AUROC and weighted F1 with intervals over resampled patients. A network whose "
     "interval reaches the cell area’s has not shown that it sees more than size.",
+    "size_gap": "AUROC on all test cells, on cells of equal size, and with patients weighing the "
+    "same. The longer the grey line, the more of the figure is the size of the cells, which new "
+    "patients need not share.",
     "differences": "Difference of weighted F1 between every two methods, over resampled patients. "
     "An interval that touches 0 does not tell the two apart; one that does not counts only where "
     "McNemar's test agrees and the number of pairs is allowed for, and else is grey too.",

@@ -41,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .._core.errors import InputError, counted, listing
 from .._core.files import atomic, write_csv
 from ..evaluation import comparison, gathering, words
-from ..evaluation.comparison import COMPARED
+from ..evaluation.comparison import DIFFERED
 from ..settings import validate
 from . import cluster, parameters, planning, warmups
 from .cluster import SweepOptions
@@ -312,11 +312,11 @@ def variants(done: list[SweepRun]) -> pd.DataFrame:
     folders: dict[str, list] = {}
     for run in done:
         folders.setdefault(run.variant, []).append(run.folder)
-    tested = {variant: gathering.tested(own) for variant, own in folders.items()}
+    tested = {variant: gathering.tested(own, baselines=False) for variant, own in folders.items()}
     reference = next(iter(tested.values()))
     rows = []
     for variant, own in folders.items():
-        summary = gathering.summarize(own)
+        summary = gathering.summarize(own, baselines=False)
         names = summary["architecture"]
         gains = [_gain(tested[variant][name], reference.get(name)) for name in names]
         summary = summary.join(pd.DataFrame(gains, index=summary.index))
@@ -334,7 +334,7 @@ def _gain(own: list[pd.DataFrame], reference: list[pd.DataFrame] | None) -> dict
     gains = comparison.differences(tested, first)
     return {
         key.replace(metric, f"{metric}_gain"): gains[key]
-        for metric in COMPARED
+        for metric in DIFFERED
         for key in (metric, f"{metric}_low", f"{metric}_high")
     }
 
