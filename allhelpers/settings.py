@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from ._core.constants import IMAGE_SIZE, INPUT_SIZE, USUAL_SAMPLE
+from ._core.constants import IMAGE_SIZE, INPUT_SIZE, ORIENTATIONS, USUAL_SAMPLE
 from ._core.errors import InputError
 from ._core.renaming import RENAMED as RENAMED
 from ._core.renaming import renamed
@@ -210,6 +210,13 @@ class TrainingSettings(DataSettings):
     orientations: Literal[1, 8] = Field(
         1, description="1, or 8: each epoch sees a random rotation or reflection"
     )
+    variants: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="further views of each cell in training: turned, zoomed and stained a little "
+        "differently, computed once",
+    )
     hidden_units: int = Field(
         0,
         ge=0,
@@ -309,6 +316,18 @@ class TrainingSettings(DataSettings):
         if self.refit_all and self.unfreeze != "none":
             raise InputError("refit_all belongs to a head on frozen blocks: set unfreeze = none.")
         return self
+
+    @property
+    def views(self) -> list[int]:
+        """In which views each cell passes the trunk: orientations first, then variants."""
+        variants = range(ORIENTATIONS, ORIENTATIONS + self.variants)
+        return [*range(max(self.orientations, self.tta)), *variants]
+
+    @property
+    def trained_views(self) -> list[int]:
+        """Places of `views` that training shows; the others are for averaging alone."""
+        needed = len(self.views)
+        return [*range(self.orientations), *range(needed - self.variants, needed)]
 
     @property
     def needs_held_out(self) -> bool:

@@ -80,6 +80,7 @@ FURTHER = {
     ),
     "what the network sees, and the machine": (
         "orientations",
+        "variants",
         "tta",
         "batch_norm_momentum",
         "refit",

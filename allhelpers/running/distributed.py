@@ -20,7 +20,7 @@ import numpy as np
 
 from .._core.caching import CHUNK, filled
 from .._core.errors import InputError
-from ..data.orientations import orient
+from ..data.orientations import show
 from . import cluster
 
 if TYPE_CHECKING:
@@ -97,12 +97,17 @@ def _gather(network: Network, cells: Cells, engine: str, options: SweepOptions) 
     precision = trunk.feature_precision(network.cut, settings)
     digest = trunk.weights_digest(network.trunk)
     key = trunk.features_key(name, network.cut, digest, cells.key, settings, engine)
-    turns, row = trunk.orientations_needed(settings), network.trunk.output.shape[1:]
-    total = turns * len(pixels)
+    row = network.trunk.output.shape[1:]
+    total = len(settings.views) * len(pixels)
     path = trunk.features_path(name, key, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     saved = path.with_suffix(".keras").absolute()
-    actor: dict[str, str | bool] = {"trunk": str(saved), "engine": engine, "precision": precision}
+    actor: dict[str, str | bool | list[int]] = {
+        "trunk": str(saved),
+        "engine": engine,
+        "precision": precision,
+    }
+    actor["views"] = settings.views
     actor |= {"pixels": os.path.abspath(str(pixels.filename)), "exact": settings.deterministic}
     blocks: Iterator[bytes] | None = None
 
@@ -118,7 +123,7 @@ def _gather(network: Network, cells: Cells, engine: str, options: SweepOptions) 
         flat = filled(path, key, (total, *row), precision, compute, title)
     finally:
         saved.unlink(missing_ok=True)
-    return flat.reshape(turns, len(pixels), *row)
+    return flat.reshape(len(settings.views), len(pixels), *row)
 
 
 def _blocks(starts: range, total: int, actor: dict, options: SweepOptions) -> Iterator[bytes]:
@@ -147,7 +152,14 @@ class FrozenPart:
     """An actor: the engine of one machine, and the cells' pixels."""
 
     def __init__(
-        self, *, trunk: str, engine: str, precision: str, pixels: str, exact: bool
+        self,
+        *,
+        trunk: str,
+        engine: str,
+        precision: str,
+        pixels: str,
+        exact: bool,
+        views: list[int],
     ) -> None:
         cluster.use_all_threads()
         import keras
@@ -162,18 +174,21 @@ class FrozenPart:
                 f"{trunk} is not there on {platform.node()}: choose a cache_folder that all "
                 "machines see."
             )
+        self.views = views
         self.precision, self.pixels = precision, np.load(pixels, mmap_mode="r")
         self.forward = engines.forward(engine, keras.models.load_model(trunk, compile=False))
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
-        """One block: rows of all orientations, one orientation after the other."""
+        """One block: rows of all views, one view after the other."""
         import pyarrow
 
         from ..training import trunk
 
         (block,) = batch.to_pylist()
         turns, rows = np.divmod(np.arange(block["start"], block["stop"]), len(self.pixels))
-        parts = [orient(self.pixels[rows[turns == turn]], turn) for turn in np.unique(turns)]
+        parts = [
+            show(self.pixels[rows[turns == turn]], self.views[turn]) for turn in np.unique(turns)
+        ]
         computed = self.forward(np.concatenate(parts))
         trunk.check_range(computed, self.precision)
         content = computed.astype(self.precision).tobytes()

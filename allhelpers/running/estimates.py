@@ -46,7 +46,7 @@ def seconds(
     architecture = registry.get(name)
     size = (settings.input_size or architecture.input_size) / architecture.input_size
     trained = architecture.trained_gmacs(settings.unfreeze)
-    frozen = (architecture.gmacs - trained) * cells * max(settings.orientations, settings.tta)
+    frozen = (architecture.gmacs - trained) * cells * len(settings.views)
     steps = BACKWARD * trained * training_cells * settings.epochs
     return NOTEBOOK + HEAD * training_cells * settings.epochs + size**2 * (frozen + steps) / rate
 

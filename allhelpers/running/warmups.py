@@ -116,8 +116,8 @@ def _frozen_part(name: str, settings: TrainingSettings) -> tuple | None:
     cut = registry.get(name).cut(settings.unfreeze)
     if settings.weights == "random" or settings.batch_norm == "all" or cut == "pixels":
         return None
-    orientations = max(settings.orientations, settings.tta)
-    return name, cut, settings.weights, orientations, settings.feature_dtype, settings.engine
+    seen = (*settings.views, settings.depths, settings.pooling, settings.brighten)
+    return name, cut, settings.weights, seen, settings.feature_dtype, settings.engine
 
 
 def _chosen(settings: DataSettings) -> pd.DataFrame:

@@ -36,14 +36,15 @@ Sums = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # of losses, of correct cells, of
 def epoch_order(
     rows: np.ndarray, epoch: int, settings: TrainingSettings, *, shares: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Order of the training cells in one epoch (from 0), and in which orientation each is shown.
+    """Order of the training cells in one epoch (from 0), and in which view each is shown.
 
     It depends on the seed and the epoch alone, so that a run that goes on sees what an
     uninterrupted one sees.
     """
     random = np.random.default_rng([settings.seed, epoch])
     order = random.permutation(rows) if shares is None else random.choice(rows, len(rows), p=shares)
-    return order, random.integers(settings.orientations, size=len(rows))
+    views = np.array(settings.trained_views)
+    return order, views[random.integers(len(views), size=len(rows))]
 
 
 def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:

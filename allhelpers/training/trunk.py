@@ -18,7 +18,7 @@ import numpy as np
 
 from .._core.caching import filled
 from .._core.errors import InputError
-from ..data.orientations import OrientedPixels, orient
+from ..data.orientations import OrientedPixels, show
 from . import engines
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ def feature_precision(cut: Cut, settings: TrainingSettings) -> str:
     return "float32" if cut == "pooled" else "float16"
 
 
-def orientations_needed(settings: TrainingSettings) -> int:
-    """How many orientations of each cell pass the trunk."""
-    return max(settings.orientations, settings.tta)
-
-
 def weights_digest(trunk: keras.Model) -> str:
     """SHA-256 of the very values of a model's weights."""
     values = hashlib.sha256()
@@ -54,7 +49,8 @@ def features_key(
     name: str, cut: Cut, digest: str, cells_key: str, settings: TrainingSettings, engine: str
 ) -> str:
     """Identify features by everything that decides them."""
-    asked = [orientations_needed(settings), feature_precision(cut, settings), engine]
+    seen = settings.views
+    asked = [seen if settings.variants else len(seen), feature_precision(cut, settings), engine]
     recipe = [cells_key, name, cut, digest, *asked, keras.mixed_precision.dtype_policy().name]
     # What a trunk without weights of its own adds; plain trunks keep the keys that they had.
     view = [settings.depths, settings.pooling, settings.brighten]
@@ -78,7 +74,7 @@ def compute_features(network: Network, cells: Cells) -> np.ndarray | OrientedPix
 
     Returns
     -------
-    ndarray of shape (orientations, cells, ...), or OrientedPixels where nothing is frozen
+    ndarray of shape (views, cells, ...), or OrientedPixels where nothing is frozen
         Features at the cut, memory-mapped; ``features[0]`` belongs to the cells as they are.
 
     Raises
@@ -92,7 +88,7 @@ def compute_features(network: Network, cells: Cells) -> np.ndarray | OrientedPix
     (1, 160, 1024)
     """
     if network.cut == "pixels":
-        return OrientedPixels(cells.pixels)
+        return OrientedPixels(cells.pixels, network.settings.views)
     name, settings, pixels = network.architecture.name, network.settings, cells.pixels
     precision, engine = feature_precision(network.cut, settings), engines.choose(settings.engine)
     digest = weights_digest(network.trunk)
@@ -103,17 +99,17 @@ def compute_features(network: Network, cells: Cells) -> np.ndarray | OrientedPix
         return engines.forward(engine, network.trunk)
 
     def compute(start: int, stop: int) -> np.ndarray:
-        """Rows of all orientations, one orientation after the other."""
+        """Rows of all views, one view after the other."""
         turns, rows = np.divmod(np.arange(start, stop), len(pixels))
-        parts = [orient(pixels[rows[turns == turn]], turn) for turn in np.unique(turns)]
+        parts = [show(pixels[rows[turns == turn]], seen[turn]) for turn in np.unique(turns)]
         computed = forward()(np.concatenate(parts))
         check_range(computed, precision)
         return computed
 
-    orientations, shape = orientations_needed(settings), network.trunk.output.shape[1:]
+    seen, shape = settings.views, network.trunk.output.shape[1:]
     path, title = features_path(name, key, settings), f"{network.architecture.title}: frozen part"
-    flat = filled(path, key, (orientations * len(pixels), *shape), precision, compute, title)
-    return flat.reshape(orientations, len(pixels), *shape)
+    flat = filled(path, key, (len(seen) * len(pixels), *shape), precision, compute, title)
+    return flat.reshape(len(seen), len(pixels), *shape)
 
 
 def check_range(computed: np.ndarray, precision: str) -> None:
