@@ -22,21 +22,18 @@ from allhelpers import plotting
 from allhelpers._core.files import write_csv
 from allhelpers.evaluation import comparison, gathering, published, words
 from allhelpers.evaluation.baselines import METHODS
-from allhelpers.evaluation.definitions import METRICS
+from allhelpers.evaluation.definitions import METRICS, metric_title
 from allhelpers.networks.registry import ARCHITECTURES
 from allhelpers.runs import Run
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
-PAGES = {"docs/results.md": lambda: block(), "README.md": lambda: short()}
-# The README's rows: a method, what of it is trained, and the kept tables by picture and by patient
-ROWS = (
-    ("mobilenet", "every layer", "recipe_paper", "recipe_patient"),
-    ("mobilenet", "the upper two blocks", None, "recipe_tail_patient"),
-    ("resnet50", "stages 4 and 5; by picture the head", "head_only", "recipe_resnet50_patient"),
-    ("svm", "on measured shape, colour and texture", None, "classical_patient"),
-    ("area", "logistic regression on one number", "recipe_paper", "recipe_patient"),
-)
-DIRECTIONS = ("fold_0:fold_1", "fold_1:fold_0")
+PAGES = {
+    "docs/results.md": lambda: block(),
+    "README.md": lambda: short(),
+    "docs/own_cells.md": lambda: patients(),
+}
+# Figures of the cross-validation by patient, in this order
+CROSSED = ("weighted_f1", "auroc", "auroc_by_patient", "auroc_equal_size")
 FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
 TESTED = ["test_correct", "test_accuracy", "low", "high"]
 
@@ -197,25 +194,53 @@ def method_row(row):
     ]
 
 
-def short():
-    """The README's five rows."""
-    heads = ("", "trained", "by picture", *(f"{way.replace(':', ' to ')}" for way in DIRECTIONS))
+def crossed():
+    """Every patient tested once, by what has not met them: one row per method."""
+    table = pd.read_csv(RESULTS / "cross_validation.csv")
+    heads = ("", *(metric_title(metric) for metric in CROSSED))
     lines = [line(heads), line(["---"] * len(heads))]
-    for name, trained, by_picture, by_patient in ROWS:
-        picture = f"{_kept(by_picture, name, 'paper')['accuracy']:.1%}" if by_picture else ""
-        ways = [value(_kept(by_patient, name, way), "weighted_f1") for way in DIRECTIONS]
-        lines.append(line([words.method_title(name), trained, picture, *ways]))
-    return "\n\n".join([BEGIN, "\n".join(lines), END])
+    for row in table.to_dict("records"):
+        figures = [value(row, metric) for metric in CROSSED]
+        lines.append(line([words.method_title(row["architecture"]), *figures]))
+    return "\n".join(lines)
 
 
-def _kept(stem, name, split):
-    table = pd.read_csv(RESULTS / f"{stem}.csv")
-    return table[(table["architecture"] == name) & (table["split"] == split)].iloc[0]
+def short():
+    """The README's table."""
+    return f"{BEGIN}\n\n{crossed()}\n\n{END}"
+
+
+def crossed_with_command():
+    """The same for docs/results.md."""
+    table = pd.read_csv(RESULTS / "cross_validation.csv")
+    facts = table.iloc[0]
+    title = (
+        f"**Cross-validation by patient, settings/recipe.yaml: {facts['cells']:,} cells of "
+        f"{facts['patients']} patients, each tested once in {facts['runs']} parts**"
+    )
+    return "\n\n".join([title, crossed(), f"```\n{facts['command']}\n```"])
+
+
+def patients():
+    """How wide an interval is with so many patients: docs/own_cells.md."""
+    table = pd.read_csv(RESULTS / "patients.csv")
+    heads = ("patients of each class", "width of AUROC's interval", "of weighted F1's")
+    rows = [
+        line(
+            [
+                f"{row['patients']:.0f}",
+                f"{row['auroc_width']:.2f}",
+                f"{row['weighted_f1_width']:.2f}",
+            ]
+        )
+        for row in table.to_dict("records")
+    ]
+    return "\n\n".join([BEGIN, "\n".join([line(heads), line(["---"] * 3), *rows]), END])
 
 
 def block():
     """All tables as they stand in docs/results.md."""
-    tables = []
+    tables = [crossed_with_command()]
     for path in published.kept_results():
         summary = path.with_name(f"{path.stem}_summary.csv")
         tables.append(

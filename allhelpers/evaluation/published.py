@@ -20,6 +20,8 @@ OTHER_TABLES = (
     "optimisers",
     "activations",
     "segmentation",
+    "cross_validation",
+    "patients",
 )
 
 

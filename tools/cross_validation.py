@@ -1,0 +1,142 @@
+"""Cross-validate the recipe by patient: every method on every patient once, without notebooks.
+
+    python tools/cross_validation.py IMAGES [--weights NETWORK=FILE ...] [--parts 5]
+
+Writes results/cross_validation.csv, one row per method over the test cells of all parts together,
+with the interval of the bootstrap of patients; and results/patients.csv, how wide that interval is
+with fewer patients. The same settings by `allhelpers run --settings settings/recipe.yaml --split
+patient:1/5,...` give the same predictions, with notebooks, figures and reports.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from allhelpers import evaluation, networks, training
+from allhelpers._core.files import write_csv
+from allhelpers._core.machine import versions
+from allhelpers.data import loading, tables
+from allhelpers.evaluation import baselines
+from allhelpers.evaluation.comparison import metric_columns
+from allhelpers.networks.registry import CLASSICAL, ENSEMBLE
+from allhelpers.running import parameters
+from allhelpers.settings import ClassicalSettings, DataSettings, TrainingSettings
+
+RECIPE = ROOT / "settings" / "recipe.yaml"
+NEEDED = (3, 5, 10, 15, 20, 25)  # patients of each class
+DRAWS = 40
+
+
+def network_predictions(name, values, part_cells):
+    """Calibrated test predictions of one network, trained as the recipe says."""
+    own = parameters.per_architecture(values, name)
+    settings = TrainingSettings(**{k: own[k] for k in own if k in TrainingSettings.model_fields})
+    architecture = networks.get(name)
+    source = networks.fetch(architecture, networks.locate(architecture, settings.weights))
+    network = networks.build(architecture, settings, source, cells=part_cells)
+    features = training.compute_features(network, part_cells)
+    training.train(network, features, part_cells, quiet=True)
+    held_out = training.held_out_predictions(network, features, part_cells)
+    network.set_temperature(evaluation.calibrate(held_out, temperature=True).temperature)
+    return training.predict_cells(network, features, part_cells)
+
+
+def classical_predictions(name, values, part_cells):
+    """Test predictions of one classical classifier."""
+    names = [k for k in values if k in ClassicalSettings.model_fields]
+    settings = ClassicalSettings(**{k: values[k] for k in names})
+    measured = training.handcrafted_features(part_cells, settings.cache_folder)
+    model, _ = training.train_classifier(name, measured, part_cells, settings=settings)
+    return training.predict_classifier(model, measured, part_cells, refit=settings.refit)
+
+
+def part_predictions(names, values):
+    """Test predictions of every method in one part of the cross-validation."""
+    data = {k: v for k, v in values.items() if k in DataSettings.model_fields}
+    cells = loading.prepare(DataSettings(**data))
+    predicted = {}
+    for name in names:
+        began = time.perf_counter()
+        predict = classical_predictions if name in CLASSICAL else network_predictions
+        predicted[name] = predict(name, values, cells)
+        print(f"  {name}: {time.perf_counter() - began:.0f} s", flush=True)
+    joined = [table for name, table in predicted.items() if name not in CLASSICAL]
+    if len(joined) > 1:
+        columns = [f"p_{label}" for label in cells.classes]
+        mean = np.mean([table[columns] for table in joined], axis=0)
+        predicted[ENSEMBLE] = joined[0].assign(**dict(zip(columns, mean.T, strict=True)))
+    rows = cells.rows("test")
+    for name, method in baselines.METHODS.items():
+        predicted[name] = tables.tabulate(cells, rows, method(cells)[rows])
+    return predicted
+
+
+def over_all(predicted, command):
+    """One row per method over all parts."""
+    rows = []
+    for name, parts in predicted.items():
+        together = pd.concat(parts, ignore_index=True)
+        together = together[together["split"] == "test"]
+        facts = {"architecture": name, "runs": len(parts), "cells": len(together)}
+        facts["patients"] = tables.patients_of(together).nunique()
+        rows.append({**facts, **metric_columns(evaluation.measure(together))})
+    made = ", ".join(f"{package} {version}" for package, version in versions().items())
+    return pd.DataFrame(rows).assign(command=command, versions=made)
+
+
+def widths(together):
+    """How wide the interval of AUROC is with so many patients of each class, drawn from these."""
+    random, rows = np.random.default_rng(0), []
+    patients = together.groupby("label")["subject"].unique()
+    for number in NEEDED:
+        if number > min(map(len, patients)):
+            continue
+        for _ in range(DRAWS):
+            chosen = [random.choice(each, number, replace=False) for each in patients]
+            few = together[together["subject"].isin(np.concatenate(chosen))]
+            measured = evaluation.measure(few, resamples=200)
+            rows.append(
+                {"patients": number}
+                | {
+                    f"{metric}_width": measured[metric]["patients_high"]
+                    - measured[metric]["patients_low"]
+                    for metric in ("auroc", "weighted_f1")
+                }
+            )
+    return pd.DataFrame(rows).groupby("patients", as_index=False).median()
+
+
+def main(arguments=None):
+    """Run all parts, then write both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images")
+    parser.add_argument("--weights", nargs="*", default=[], metavar="NETWORK=FILE")
+    parser.add_argument("--networks", default="mobilenet,vgg16,resnet50")
+    parser.add_argument("--parts", type=int, default=5)
+    parser.add_argument("--cache-folder", default="cache")
+    asked = parser.parse_args(arguments)
+    values = {**parameters.read_file(RECIPE), "images": asked.images, "allow_subset": True}
+    values |= {"cache_folder": asked.cache_folder}
+    if asked.weights:
+        values["weights"] = dict(each.split("=", 1) for each in asked.weights)
+    names = [*asked.networks.split(","), *CLASSICAL]
+    predicted = {}
+    for number in range(1, asked.parts + 1):
+        split = f"patient:{number}/{asked.parts}"
+        print(split, flush=True)
+        for name, table in part_predictions(names, {**values, "split": split}).items():
+            predicted.setdefault(name, []).append(table)
+    command = f"python tools/cross_validation.py IMAGES --networks {asked.networks}"
+    write_csv(ROOT / "results" / "cross_validation.csv", over_all(predicted, command))
+    best = pd.concat(predicted[names[0]], ignore_index=True)
+    write_csv(ROOT / "results" / "patients.csv", widths(best[best["split"] == "test"]))
+
+
+if __name__ == "__main__":
+    main()
