@@ -57,6 +57,11 @@ def predicted_labels(predictions: pd.DataFrame) -> pd.Series:
     )
 
 
+def unit_of(table: pd.DataFrame) -> str:
+    """What a row's subject is called: a patient where patients are known, else a picture."""
+    return "picture" if bool((table["subject"] == table["file"]).all()) else "patient"
+
+
 def patients_of(predictions: pd.DataFrame) -> pd.Series:
     """What is resampled: the patient of each cell, or the cell itself where none is known."""
     subject = predictions["subject"].fillna("").astype(str)

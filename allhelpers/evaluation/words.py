@@ -8,6 +8,7 @@ import pandas as pd
 
 from .._core.errors import counted
 from ..data import manifest as manifests
+from ..data.own_cells import PATIENTS_UNKNOWN
 from ..networks import registry
 from .baselines import TITLES
 from .definitions import METRICS, metric_title
@@ -29,7 +30,7 @@ def in_words(value: float | None, low: float | None, high: float | None, form: s
     if pd.isna(value):
         return "not defined"
     known = f"{low:{form}} to {high:{form}}" if pd.notna(low) else ""
-    return f"{value:{form}} ({known or 'no interval: one test patient of a class'})"
+    return f"{value:{form}} ({known or 'no interval: a class has but one to resample'})"
 
 
 def row_in_words(row: Mapping, metric: str, form: str = ".3f") -> str:
@@ -119,10 +120,13 @@ def sentence_of_patients(metrics: dict, split: str = "test") -> str:
     'The bootstrap resamples the patients of the test (30 ALL, 25 HEM).'
     """
     counts = metrics[split]["patients"]
+    unit = "pictures" if PATIENTS_UNKNOWN in metrics.get("notes", ()) else "patients"
     text = ", ".join(
         f"{count} {manifests.class_title(label, short=True)}" for label, count in counts.items()
     )
-    sentence = f"The bootstrap resamples the patients of the test ({text})"
+    sentence = f"The bootstrap resamples the {unit} of the test ({text})"
+    if unit == "pictures":
+        return f"{sentence}: patients are unknown, so that the true uncertainty is larger."
     if min(counts.values()) >= FEW_PATIENTS:
         return f"{sentence}."
     return (
@@ -216,11 +220,15 @@ def sentence_of_pair(row: Mapping) -> str:
         if row["differ"]
         else f"{first} and {second} cannot be told apart"
     )
+    # Where patients are unknown each cell counts as one.
+    known = row["patients"] != row["cells"]
+    what = "patients" if known else "cells"
+    of_patients = f" of {counted(row['patients'], 'patient')}" if known else ""
     return (
-        f"{verdict} on these {counted(row['cells'], 'cell')} of "
-        f"{counted(row['patients'], 'patient')} ({row['only_first']} cells only the first gets "
-        f"right, {row['only_second']} only the second, {_p(row['mcnemar_p'])}; difference of "
-        f"weighted F1 over resampled patients {row_in_words(row, 'weighted_f1', '+.3f')}, "
+        f"{verdict} on these {counted(row['cells'], 'cell')}{of_patients} ({row['only_first']} "
+        f"cells only the first gets right, {row['only_second']} only the second, "
+        f"{_p(row['mcnemar_p'])}; difference of weighted F1 over resampled {what} "
+        f"{row_in_words(row, 'weighted_f1', '+.3f')}, "
         f"{_p(row['weighted_f1_p'])})"
     )
 

@@ -45,7 +45,7 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Figure:
         y = np.flatnonzero(table[metric].notna())
         arms = base.arms(known, metric)
         ax.errorbar(known[metric], y, xerr=arms, fmt="o", color=BLUE, capsize=3)
-        label = f"{metric_title(metric)}, 95 % over resampled patients"
+        label = f"{metric_title(metric)}, 95 % interval by resampling"
         ax.set(xlabel=label, ylim=(len(table) - 0.5, -0.5))
         ax.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(table)), table["method"].map(words.method_title), fontsize=8)
@@ -126,7 +126,7 @@ def differences(pairs: pd.DataFrame) -> Figure:
     ax.axvline(0, color="black", linewidth=0.8)
     titles = pairs[["first", "second"]].map(words.method_title)
     ax.set_yticks(range(len(pairs)), titles["first"] + " less " + titles["second"], fontsize=8)
-    ax.set_xlabel("difference of weighted F1, 95 % over resampled patients")
+    ax.set_xlabel("difference of weighted F1, 95 % interval by resampling")
     ax.set_ylim(len(pairs) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.3)
     base.legend_below(figure, ax, 2)
@@ -165,7 +165,7 @@ def split_gap(measured: pd.DataFrame) -> Figure:
         ax.errorbar(accuracy, y, xerr=arms, fmt="o", color=colour, capsize=3, label=label)
     names = rows["architecture"].map(words.method_title) + ", " + rows["split"]
     ax.set_yticks(range(len(rows)), names, fontsize=8)
-    ax.set(xlabel="test accuracy, 95 % over resampled patients", ylim=(len(rows) - 0.5, -0.5))
+    ax.set(xlabel="test accuracy, 95 % interval by resampling", ylim=(len(rows) - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)
     base.legend_below(figure, ax, 2)
     figure.suptitle(f"The same recipe, two kinds of test. {RESEARCH_ONLY}", fontsize=9)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import seaborn as sns
 
+from ..data import tables
 from ..data.manifest import class_title
 from . import base
 
@@ -36,7 +37,7 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
     --------
     >>> figure = cells_per_side(table)
     """
-    figure, axes = base.new_figure(3.0, columns=2)
+    figure, (axes,) = base.new_figure(3.0, columns=2, squeeze=False)
     colours = {
         class_title(label): colour for label, colour in base.class_colours(table["label"]).items()
     }
@@ -44,9 +45,11 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
         split=table["split"].map(SPLIT_TITLES), label=table["label"].map(class_title)
     )
     groups = named.groupby(["split", "label"])
-    counts = {"cells": groups.size(), "patients": groups["subject"].nunique()}
+    counts = {"cells": groups.size()}
+    if tables.unit_of(table) == "patient":
+        counts["patients"] = groups["subject"].nunique()
     style = {"order": SPLIT_TITLES.values(), "hue_order": list(colours), "palette": colours}
-    for ax, (unit, count) in zip(axes, counts.items(), strict=True):
+    for ax, (unit, count) in zip(axes, counts.items(), strict=False):
         bars = count.rename(unit).reset_index()
         sns.barplot(bars, y="split", x=unit, hue="label", ax=ax, **style)
         for container in ax.containers:
@@ -55,6 +58,8 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
         ax.set_xlabel(f"number of {unit}")
         ax.margins(x=0.15)
         ax.get_legend().remove()
+    if len(counts) == 1:  # nobody knows how many patients there are
+        axes[1].set_axis_off()
     base.legend_below(figure, axes[0], len(colours))
     return figure
 
@@ -75,14 +80,14 @@ def cells_per_patient(table: pd.DataFrame) -> Figure:
     --------
     >>> figure = cells_per_patient(table)
     """
-    colours = base.class_colours(table["label"])
+    colours, unit = base.class_colours(table["label"]), tables.unit_of(table)
     figure, (axes,) = base.new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
     for ax, (label, colour) in zip(axes, colours.items(), strict=True):
         counts = table[table["label"] == label]["subject"].value_counts()
         ax.bar(range(len(counts)), counts, color=colour)
         fontsize = 5 if len(counts) > 30 else 7
         ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=fontsize)
-        ax.set(title=f"{class_title(label)}: {len(counts)} patients", xlabel="patient")
+        ax.set(title=f"{class_title(label)}: {len(counts)} {unit}s", xlabel=unit)
     axes[0].set_ylabel("cells")
     return figure
 

@@ -50,7 +50,7 @@ def cell_gallery(cells: Cells, per_class: int = 6, seed: int = 0) -> Figure:
         rows = np.flatnonzero(training & (cells.table["label"] == label))
         drawn = random.choice(rows, per_class, replace=len(rows) < per_class)
         for ax, row in zip(line, drawn, strict=True):
-            base.show_image(ax, cells.pixels[row], f"patient {cells.table['subject'].iloc[row]}")
+            base.show_image(ax, cells.pixels[row], _whose(cells.table.iloc[row]))
         line[0].set_title(f"{class_title(label)}\n{line[0].get_title()}", fontsize=8)
     figure.suptitle(f"Training cells, one row per class: {cells.kind}", fontsize=10)
     return figure
@@ -131,15 +131,23 @@ def _rows_of(cells: Cells, predictions: pd.DataFrame) -> np.ndarray:
     return pd.Index(cells.table["file"]).get_indexer(predictions["file"])
 
 
+def _whose(row: Mapping) -> str:
+    """The patient of a cell, or its file where the patient is not known."""
+    if row["subject"] == row["file"]:
+        return str(row["file"]).rsplit("/", 1)[-1]
+    return f"patient {row['subject']}"
+
+
 def _captions(predictions: pd.DataFrame) -> list[str]:
     """Truth, patient, and the predicted class with its probability, of each cell."""
     predicted = tables.predicted_labels(predictions).map(
         lambda label: class_title(label, short=True)
     )
-    columns = predictions["label"], predictions["subject"], predicted
+    whose = [_whose(row) for row in predictions[["file", "subject"]].to_dict("records")]
+    columns = predictions["label"], whose, predicted
     return [
-        f"true {class_title(label, short=True)}, patient {patient}\np({other}) = {p:.2f}"
-        for label, patient, other, p in zip(
+        f"true {class_title(label, short=True)}, {whose}\np({other}) = {p:.2f}"
+        for label, whose, other, p in zip(
             *columns, tables.stated(predictions).max(axis=1), strict=True
         )
     ]

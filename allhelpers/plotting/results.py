@@ -233,7 +233,7 @@ def patients(predictions: pd.DataFrame, title: str = "") -> Figure:
         ax.axhline(mean, color=GREY, linestyle=":", label=f"mean {mean:.2f}")
         fontsize = 6 if len(rows) > 20 else 8
         ax.set_xticks(places, rows["subject"], rotation=90, fontsize=fontsize)
-        ax.set(title=class_title(label), xlabel="patient")
+        ax.set(title=class_title(label), xlabel=tables.unit_of(predictions))
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, loc="lower right")
     axes[0].set(ylabel="share of cells right", ylim=(-0.05, 1.1))
@@ -264,7 +264,7 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
         probability=tables.stated_for_truth(predictions),
     )
     groups = {str(label): _worst(group) for label, group in table.groupby("label")}
-    most = max(len(order) for _, order in groups.values())
+    most, unit = max(len(order) for _, order in groups.values()), tables.unit_of(predictions)
     height = 1.5 + 0.17 * most
     figure, axes = base.new_figure(height, columns=len(groups), sharex=True, squeeze=False)
     random = np.random.default_rng(0)
@@ -277,11 +277,11 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
         names = [f"{name} ({(group['subject'] == name).sum()})" for name in order]
         ax.set_yticks(range(len(order)), names, fontsize=6 if most > 12 else 8)
         count = table.loc[table["label"] == label, "subject"].nunique()
-        part = f", the worst {len(order)} of {count} patients" if count > len(order) else ""
+        part = f", the worst {len(order)} of {count} {unit}s" if count > len(order) else ""
         ax.set(title=class_title(label) + part, xlabel="probability stated for the true class")
         ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.5, -0.5))
         ax.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("patient (cells)")
+    axes[0, 0].set_ylabel(f"{unit} (cells)")
     for colour, marker, text in STRIP_MARKS.values():
         axes[0, 0].scatter([], [], s=16, color=colour, marker=marker, label=text)
     base.legend_below(figure, axes[0, 0], 2)
@@ -315,12 +315,12 @@ def feature_map(places: np.ndarray, table: pd.DataFrame, title: str = "") -> Fig
     >>> figure = feature_map(np.random.rand(160, 2), table)
     """
     figure, axes = base.new_figure(4.8, columns=2, sharex=True, sharey=True)
-    known = table["subject"].fillna("").astype(str)
+    known, unit = table["subject"].fillna("").astype(str), tables.unit_of(table)
     largest = known[known != ""].value_counts().index[: len(PALETTE)]
     classes = {label: class_title(label) for label in sorted(set(table["label"]))}
     _map(axes[0], places, table["label"], names=classes)
-    _map(axes[1], places, known, names={name: f"patient {name}" for name in largest})
-    for ax, name in zip(axes, ("class", "patient"), strict=True):
+    _map(axes[1], places, known, names={name: f"{unit} {name}" for name in largest})
+    for ax, name in zip(axes, ("class", unit), strict=True):
         ax.set(title=f"coloured by {name}", xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)")
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08)}
         ax.legend(fontsize=7, ncols=3, markerscale=1.6, **below)
@@ -333,7 +333,7 @@ def _map(ax: Axes, places: np.ndarray, groups: pd.Series, *, names: dict[str, st
     """Cells at their places, those of each named group in its own colour and shape."""
     rest = ~groups.isin(list(names)).to_numpy()
     if rest.any():
-        ax.scatter(places[rest, 0], places[rest, 1], s=10, color="#D0D0D0", label="other patients")
+        ax.scatter(places[rest, 0], places[rest, 1], s=10, color="#D0D0D0", label="others")
     marks = zip(itertools.cycle(PALETTE), itertools.cycle(SHAPES), strict=False)
     for (group, text), (colour, marker) in zip(names.items(), marks, strict=False):
         x, y = places[(groups == group).to_numpy()].T

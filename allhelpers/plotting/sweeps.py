@@ -129,7 +129,7 @@ def _dot(ax: Axes, row: Mapping, metric: str, *, y: float, colour: str) -> None:
 
 
 def _finish(ax: Axes, metric: str, rows: int) -> None:
-    ax.set_xlabel(f"{metric_title(metric)}, 95 % over resampled patients")
+    ax.set_xlabel(f"{metric_title(metric)}, 95 % interval by resampling")
     ax.set_ylim(rows - 0.5, -0.5)
     ax.locator_params(axis="x", nbins=5)
     ax.grid(axis="x", alpha=0.3)

@@ -67,7 +67,7 @@ def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int)
         (unknown, f"{new} it is not known which pictures belong to one patient."),
         (shared, f"{new} test cells come from patients who also train."),
         (
-            patients < FEW_PATIENTS,
+            patients < FEW_PATIENTS and not unknown,
             f"How far off the figures may be on other patients: the test has {few}",
         ),
         (

@@ -11,7 +11,7 @@ import jinja2
 
 from .. import RESEARCH_ONLY
 from .._core.files import write_text
-from ..data import splitting
+from ..data import splitting, tables
 from ..data.manifest import class_title
 from ..evaluation import words
 from ..evaluation.definitions import METRICS
@@ -45,6 +45,7 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
     result, cells = run.result(name), run.manifest()
     record, metrics = result.record(), result.metrics()
     shared = len(splitting.shared_patients(cells))
+    known = tables.unit_of(cells) == "patient"
     unfreeze = record["settings"]["unfreeze"]
     template = jinja2.Environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     card = template.render(
@@ -57,14 +58,22 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
         versions=", ".join(f"{package} {v}" for package, v in record["versions"].items()),
         data=run.data(),
         counts=splitting.describe_splits(cells).to_dict("records"),
-        leak=f"{shared} patients stand on more than one side: expect lower figures on new patients."
-        if shared
-        else "No patient stands on two sides.",
+        known=known,
+        leak=_leak(shared, known),
         metrics=[_row(metric.title, metrics["test"][key]) for key, metric in METRICS.items()],
         patients=words.sentence_of_patients(metrics),
     )
     write_text(result.card_path, card + "\n")
     return result.card_path
+
+
+def _leak(shared: int, known: bool) -> str:
+    if not known:
+        return "Patients are unknown: whether one stands on two sides cannot be said."
+    if not shared:
+        return "No patient stands on two sides."
+    whose = "patient stands" if shared == 1 else "patients stand"
+    return f"{shared} {whose} on more than one side: expect lower figures on new patients."
 
 
 def _row(title: str, entry: dict) -> dict[str, str]:

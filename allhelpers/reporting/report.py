@@ -16,10 +16,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from .. import RESEARCH_ONLY
-from .._core.errors import InputError
+from .._core.errors import InputError, counted
 from .._core.files import read_json, write_text
 from ..data import manifest as manifests
-from ..data import splitting
+from ..data import splitting, tables
 from ..evaluation import gathering, published, words
 from ..evaluation.metrics import metric_title
 from ..networks import registry
@@ -74,10 +74,19 @@ FIGURES = {
     "groups mean nothing.",
 }
 
+# Where patients are unknown: figures that show nothing, and other captions.
+BY_PATIENT = ("patients", "patient_strips", "patient_cells")
+WITHOUT_PATIENTS = {
+    "cells_per_side": "Cells per class on each side of the split.",
+    "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by "
+    "class. Distances between groups mean nothing.",
+}
+
 SPLITS = {
     "paper": "The paper's split, by picture: test cells come from patients who also train.",
     "patient": "By patient: no patient stands on two sides.",
 }
+GIVEN = "As the table of cells says: no patient stands on two sides."
 CROSSED = "By patient: trained on patients of one part of the data, tested on patients of another."
 
 COMMAND = "python -m allhelpers run --settings settings.yaml --output NEW_FOLDER"
@@ -111,14 +120,14 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         write_report("runs/sample", ["mobilenet", "vgg16"])  # runs/sample/report.html
     """
     run = Run(run_folder)
-    comparison = _comparison(run, names)
+    comparison, known = _comparison(run, names), tables.unit_of(run.manifest()) == "patient"
     # autoescape: text from file names and settings cannot become markup
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         warning=RESEARCH_ONLY,
-        figures=_figures(run.figures_folder, RUN_FIGURES),
+        figures=_figures(run.figures_folder, _fitting(RUN_FIGURES, known)),
         asked=[registry.title_of(name) for name in names],
-        sections=[_section(run.result(name)) for name in names],
+        sections=[_section(run.result(name), known) for name in names],
         **_cells(run),
         **comparison,
         **_again(run, names),
@@ -135,13 +144,25 @@ def _cells(run: Run) -> dict[str, Any]:
     return {
         "data": data,
         "classes": [manifests.class_title(label) for label in data["classes"]],
-        "split_in_words": SPLITS.get(data["split"], CROSSED),
+        "split_in_words": _split_in_words(data["split"], cells),
         "test_cells": len(test),
+        "patients_known": tables.unit_of(cells) == "patient",
         "test_patients": test["subject"].nunique(),
         "counts": _as_html(splitting.describe_splits(cells)),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),
     }
+
+
+def _split_in_words(split: str, cells: pd.DataFrame) -> str:
+    """How the split was drawn, and whether patients stand on two sides of it, as counted."""
+    if tables.unit_of(cells) != "patient":
+        return "Patients are unknown, so that a patient can stand on several sides."
+    if split == "paper":
+        return SPLITS[split]
+    if shared := len(splitting.shared_patients(cells)):
+        return f"{counted(shared, 'patient')} on two sides: expect lower figures on new patients."
+    return SPLITS.get(split, GIVEN if split.startswith("column") else CROSSED)
 
 
 def _comparison(run: Run, names: Sequence[str]) -> dict[str, Any]:
@@ -212,7 +233,20 @@ def _same_for_all(value: Any) -> Any:
     return values[0] if values.count(values[0]) == len(values) else value
 
 
-def _section(result: Result) -> dict[str, Any]:
+def _fitting(captions: Mapping[str, str], known: bool) -> dict[str, str]:
+    """The figures that say something, and captions without patients where these are unknown."""
+    if known:
+        return dict(captions)
+    return {
+        name: WITHOUT_PATIENTS.get(
+            name, caption.replace("resampled patients", "resampled pictures")
+        )
+        for name, caption in captions.items()
+        if name not in BY_PATIENT
+    }
+
+
+def _section(result: Result, known: bool) -> dict[str, Any]:
     """What the report says of one method."""
     record, metrics = result.record(), result.metrics()
     classes = words.table_of_classes(metrics).rename_axis("class").reset_index()
@@ -229,7 +263,7 @@ def _section(result: Result) -> dict[str, Any]:
         "classes": _as_html(classes) if len(classes) > 2 else None,
         "patients_in_words": words.sentence_of_patients(metrics),
         "size_in_words": words.sentence_of_size(metrics["test"]),
-        "figures": _figures(result.figures_folder, FIGURES),
+        "figures": _figures(result.figures_folder, _fitting(FIGURES, known)),
     }
 
 

@@ -123,7 +123,7 @@ def test_where_there_is_no_p_none_is_given(three):
     one_patient = three["mobilenet"].assign(subject="P1")
     pairs = comparison.compare_pairs({"mobilenet": one_patient, "vgg16": one_patient})
     text = words.sentence_of_pair(pairs.iloc[0])
-    assert "no interval: one test patient of a class), no p)" in text
+    assert "no interval: a class has but one to resample), no p)" in text
     assert "nan" not in text
 
 
