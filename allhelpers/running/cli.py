@@ -194,21 +194,15 @@ def _print_summary(folders: Sequence[Path], path: Path) -> None:
     for row in table.to_dict("records"):
         print(
             f"{words.method_title(row['architecture'])}: {counted(row['runs'], 'run')}, "
-            f"{row['cells']:,} test cells{_of_patients(row)}"
+            f"{row['cells']:,} test cells of {row['patients']} patients"
         )
         for metric in ("weighted_f1", "balanced_accuracy", "auroc"):
             print(
                 f"  {metric}: mean {row[f'{metric}_mean']:.3f}, SD {row[f'{metric}_sd']:.3f}; "
                 f"together {words.row_in_words(row, metric)}"
             )
-    print(f"* intervals: 95 %, patients (where unknown: cells) resampled. {RESEARCH_ONLY}")
+    print(f"* intervals: 95 %, patients resampled. {RESEARCH_ONLY}")
     print(f"summary: {path}")
-
-
-def _of_patients(row: dict[str, Any]) -> str:
-    """How many patients; nothing where they are unknown and each cell counts as one."""
-    known = row["patients"] != row["cells"]
-    return f" of {counted(row['patients'], 'patient')}" if known else ""
 
 
 @_command("classify pictures with a trained model")
@@ -334,16 +328,14 @@ def audit(output: Path | None, **options: Any) -> None:
         values["run_folder"] = str(output)
     settings = validate(DataSettings, values)
     if "images" in values:
-        cells = data.prepare(settings)
-        notes, report = cells.notes, data.audit(cells)
+        report = data.audit(data.prepare(settings))
     else:
         table = manifests.read(settings.manifest or manifests.PROJECT_MANIFEST)
-        table, notes = manifests.keep_classes(table, settings.classes)
         sides = splitting.draw(table, settings.split, settings.seed)
         report = auditing.audit_manifest(table.assign(split=sides))
-    for sentence in [*report.sentences, *notes]:
+    for sentence in report.sentences:
         print(f"* {sentence}")
-    for name in ("folds", "sides", "counts") if len(report.folds) else ("sides", "counts"):
+    for name in ("folds", "sides", "counts"):
         print(f"\n{name}\n{getattr(report, name).to_string(index=False)}")
     if output:
         for name, rows in report.tables().items():
