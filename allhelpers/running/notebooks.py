@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,7 +76,9 @@ def execute(
             engine_name=ENGINE,
             cwd=str(project),
             kernel_name="python3",
-            progress_bar={"desc": label},
+            progress_bar={"desc": label, "unit": "step"},
+            stderr_file=KernelBar() if sys.stderr.isatty() else None,
+            coalesce_streams=True,  # of a bar's frames the last is kept
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
@@ -85,6 +90,27 @@ def execute(
     finally:
         if running.exists():
             os.replace(running, target)
+
+
+class KernelBar:
+    """The bar that is running in a notebook's kernel, on a line under the notebook's own."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self.line = tqdm(bar_format="{desc}", position=1, leave=False)
+
+    def write(self, text: str) -> None:
+        """What the kernel has written to its error stream: the last frame of a bar is shown."""
+        frame = re.split(r"[\r\n]", text.rstrip("\r\n"))[-1]
+        room = shutil.get_terminal_size().columns - 1
+        if "%|" in frame:
+            self.line.set_description_str(f"    {frame}"[:room])
+        if text.endswith("\n"):  # it has ended
+            self.line.set_description_str("")
+
+    def flush(self) -> None:
+        """Frames are shown at once."""
 
 
 def is_finished(source: Path, folder: Path, parameters: Mapping[str, Any]) -> bool:
