@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 ENGINE: str | None = None  # papermill's own; the tests' runs in their process
+# Functions of `plotting` that draw, in a cell's code.
+DRAWN = re.compile(r"plotting\.(?!keep\b|show\b)(\w+)\(")
 
 
 class NotebookError(InputError):
@@ -89,7 +91,23 @@ def execute(
         raise NotebookError(what, target) from error
     finally:
         if running.exists():
+            _describe_figures(running)
             os.replace(running, target)
+
+
+def _describe_figures(path: Path) -> None:
+    """Give figures an alternative text, for readers who hear a notebook: the function's name."""
+    import nbformat
+
+    notebook = _read(path)
+    for cell in notebook.cells if notebook else []:
+        drawn = DRAWN.findall(cell.source)
+        for output in cell.get("outputs", []) if drawn else []:
+            if "image/png" in output.get("data", {}):
+                alt = f"Figure: {drawn[-1].replace('_', ' ')}"
+                output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": alt}
+    if notebook:
+        nbformat.write(notebook, path)
 
 
 class KernelBar:

@@ -14,6 +14,13 @@ sys.stderr.write("\\n")
 print("done")
 """
 
+FIGURE = """
+from IPython.display import Image
+from types import SimpleNamespace
+plotting = SimpleNamespace(keep=lambda f: f, confusion_matrix=lambda: Image(bytes(8), format="png"))
+plotting.keep(plotting.confusion_matrix())
+"""
+
 
 @pytest.fixture
 def bar(monkeypatch):
@@ -39,8 +46,8 @@ def test_last_frame_is_shown_in_the_width_of_the_terminal(bar, written, shown):
     assert bar.line.desc == shown
 
 
-def test_executed_notebook_keeps_one_line_of_a_bar(tmp_path):
-    cells = [nbformat.v4.new_code_cell(BAR)]
+def test_executed_notebook_keeps_one_line_of_a_bar_and_says_what_figures_show(tmp_path):
+    cells = [nbformat.v4.new_code_cell(BAR), nbformat.v4.new_code_cell(FIGURE)]
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "in.ipynb")
     target = tmp_path / "out.ipynb"
@@ -49,3 +56,5 @@ def test_executed_notebook_keeps_one_line_of_a_bar(tmp_path):
     streams = {output.name: output.text for output in cell.outputs}
     assert streams["stdout"] == "done\n"
     assert streams["stderr"].strip() == "training: 98%|##| 49/50 [00:01<00:02, 9epoch/s]"
+    (figure,) = [c for c in nbformat.read(target, 4).cells if "confusion" in c.source]
+    assert figure.outputs[0].metadata["image/png"]["alt"] == "Figure: confusion matrix"
