@@ -122,7 +122,7 @@ def uncertain(
 def _gallery(cells: Cells, shown: pd.DataFrame, title: str, otherwise: str) -> Figure:
     """Cells in the order given, each with its true class, its patient and its predicted class."""
     rows = max(1, -(-len(shown) // COLUMNS))
-    figure, axes = base.new_gallery(0.6 + 1.8 * rows, COLUMNS, rows)
+    figure, axes = base.new_gallery(0.45 + 1.72 * rows, COLUMNS, rows)
     pictures, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
     for ax, pixels, text in zip(axes.flat, pictures, _captions(shown), strict=False):
         base.show_image(ax, pixels, text)
