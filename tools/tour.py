@@ -95,10 +95,11 @@ def main():
         pages = print_out(page, Path(scratch))
     again = terminal("run", "--settings", run / "settings.yaml", "--output", run)
     shown = again.replace(str(run), "runs/sample")
+    helped = re.sub(r"Usage: .*? \[", "Usage: allhelpers [", terminal("--help"))
     command = "allhelpers run --settings settings/sample.yaml --output runs/sample"
     write(
         {
-            "help": f"```\n$ allhelpers --help\n{terminal('--help')}\n```",
+            "help": f"```\n$ allhelpers --help\n{helped}\n```",
             "run": f"```\n$ {command}\n{shown}\n```",
             "pages": f"Printed, the report of this run has {pages} pages.",
         }

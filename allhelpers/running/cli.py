@@ -128,7 +128,8 @@ def _print_comparison(folder: Path) -> None:
     print(pd.DataFrame(rows).to_string(index=False, na_rep=""))
     for note in notes_of(table):
         print(messages.wrapped(f"* {note}"))
-    print(f"* 95 %: Wilson's interval; equal size: AUROC on such cells. {RESEARCH_ONLY}")
+    legend = f"* 95 %: Wilson's interval; equal size: AUROC on such cells. {RESEARCH_ONLY}"
+    print(messages.wrapped(legend))
     print(f"report: {Run(folder).report_path}")
 
 
