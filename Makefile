@@ -4,6 +4,7 @@
 # make test-colab    the notebooks under the package versions of Colab's runtimes, where their Python is installed
 # make lint    style, types, and which room may import which
 # make docs    the documentation as a site, in site/
+# make tour    pictures and texts of docs/tour.md from the sample's run (needs a Chromium)
 # make bench IMAGES=FOLDER    speed and memory on real cells, side by side with the paper's stack and Keras's guide
 # make publish REPOSITORY=owner/name    write the repository's address into notebooks, README and documentation
 
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 AT_ONCE := -n 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test test-all test-colab lint docs bench publish
+.PHONY: run test test-all test-colab lint docs tour bench publish
 
 run: $(VENV)/.run
 	$(BIN)/python -m allhelpers run --settings settings/sample.yaml --output runs/sample --overwrite
@@ -36,6 +37,9 @@ lint: $(VENV)/.test
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+tour: $(VENV)/.docs run
+	$(BIN)/python tools/tour.py runs/sample
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks --images $(IMAGES)

@@ -375,6 +375,23 @@ class OwnCellsSettings(TrainingSettings):
         return TrainingSettings(**{**values, "input_size": size})
 
 
+class NewPicturesSettings(BaseModel):
+    """A model that is trained, and new pictures for it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: str = Field(
+        "runs/sample/mobilenet", description="folder with model.keras and parameters.json"
+    )
+    new_pictures: str = Field(
+        SAMPLE, description="sample (drawn cells), a folder of pictures, or one picture"
+    )
+    run_folder: str = Field(
+        "runs/new_pictures", description="where results go; in Colab drive/NAME is on Google Drive"
+    )
+    shown: PositiveInt = Field(8, description="pictures that are shown with their evidence")
+
+
 class CollapseSettings(DataSettings):
     """The study of ResNet50's collapse; the defaults are the paper's head and optimiser."""
 

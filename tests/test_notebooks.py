@@ -19,6 +19,7 @@ from allhelpers.settings import (
     CollapseSettings,
     ComparisonSettings,
     TrainingSettings,
+    validate,
 )
 from tests.helpers import ROOT
 from tools.notebooks import kind_of as kind_of_stem
@@ -65,6 +66,7 @@ def test_every_stage_has_its_notebooks():
         "1_data_split",
         "3_comparison",
         "5_your_own_cells",
+        "6_new_pictures",
         *studies,
         *map(registry.notebook_of, NAMES),
     }
@@ -106,6 +108,29 @@ def test_forms_hold_every_setting_once_with_the_projects_default_and_help(path):
         assert line.endswith(f"# {field.description}")
     wanted = {"architectures", "run_folder"} if kind_of(path) is ComparisonSettings else set(fields)
     assert sorted(names) == sorted(wanted)
+
+
+def test_main_settings_come_first_and_forms_hide_their_code(path):
+    cells = form_cells(path)
+    assert cells[0].source.startswith("# @title Settings\n")
+    assert all(cell.metadata["cellView"] == "form" for cell in cells)
+
+
+def test_each_section_asks_the_student_one_question(path):
+    if path.stem == "2_ensemble":  # nothing is learnt there
+        return
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    sections = re.split(r"^## \d ", text, flags=re.MULTILINE)[1:]
+    assert [part.count("**Question:** ") for part in sections] == [0, 0, 0, 1, 1, 1, 1, 0]
+
+
+def test_suggestions_are_values_that_the_setting_takes(path):
+    kind = kind_of(path)
+    for line in "\n".join(cell.source for cell in form_cells(path)).splitlines():
+        if found := re.match(r"(\w+): str = .* # @param (\[.*?\]) \{allow-input", line):
+            for value in ast.literal_eval(found[2]):
+                validate(kind, {found[1]: value})
 
 
 def test_papermill_puts_its_values_behind_all_forms(path):
@@ -177,7 +202,7 @@ BY_STAGE = [
 
 
 @pytest.mark.parametrize("notebook", BY_STAGE)
-def test_notebook_runs_under_nbval(notebook, run_folder, cache):
+def test_notebook_runs_under_nbval(notebook, run_folder, cache, request):
     values = {
         "run_folder": str(run_folder / "run"),
         "cache_folder": str(cache),
@@ -187,6 +212,9 @@ def test_notebook_runs_under_nbval(notebook, run_folder, cache):
         values = {"output": str(run_folder / "cells_of_smears")}
     if issubclass(kind_of(notebook), TrainingSettings):
         values |= {"weights": "random", "epochs": 2, "learning_rate": 0.01, "input_size": 112}
+    if notebook.stem.startswith("6_"):
+        model = request.getfixturevalue("real_run").folder / "mobilenet"
+        values = {"model": str(model), "run_folder": str(run_folder / "new"), "shown": 2}
     if notebook.stem.startswith("5_"):
         values |= {"run_folder": str(run_folder / "own")}
     if notebook.stem.startswith("4_"):

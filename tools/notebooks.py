@@ -31,6 +31,7 @@ from allhelpers.settings import (  # noqa: E402
     ComparisonSettings,
     DataSettings,
     EnsembleSettings,
+    NewPicturesSettings,
     OwnCellsSettings,
     TrainingSettings,
 )
@@ -109,6 +110,7 @@ MAIN = {
         "new_pictures",
         "open_page",
     ),
+    NewPicturesSettings: tuple(NewPicturesSettings.model_fields),
     ClassicalSettings: (*DATA, "classifiers", "refit", "choose_by"),
     EnsembleSettings: (*DATA, "members", "calibrate", "sensitivity"),
     ComparisonSettings: ("architectures", "run_folder"),
@@ -132,6 +134,7 @@ KINDS = {
     "2": TrainingSettings,
     "3": ComparisonSettings,
     "5": OwnCellsSettings,
+    "6": NewPicturesSettings,
     "2_classical": ClassicalSettings,
     "2_ensemble": EnsembleSettings,
     "4_resnet50_collapse": CollapseSettings,
@@ -139,7 +142,7 @@ KINDS = {
 }
 # Values that a text may take, where it is no Literal; others can be typed in.
 SUGGESTED = {
-    "images": ["sample", "kaggle"],
+    "images": ["sample", "kaggle", "drive/C-NMC.zip"],
     "fields": ["sample"],
     "manifest": ["", "folders"],
     "split": ["paper", "patient", "patient:1/5", "column", "fold_0:fold_1"],
@@ -147,6 +150,21 @@ SUGGESTED = {
     "weights": ["default", "imagenet", "random"],
     "unfreeze": ["default", "none", "all"],
     "run_folder": ["runs/sample", "drive/allhelpers/sample"],
+}
+# Where a notebook is for cells of one's own, or for a model.
+FITTING = {
+    OwnCellsSettings: {
+        "images": ["sample", "drive/my_cells.zip"],
+        "manifest": ["folders", "drive/my_cells.csv"],
+        "split": ["patient", "patient:1/5"],
+        "run_folder": ["runs/own_cells", "drive/allhelpers/own_cells"],
+        "new_pictures": ["", "drive/new_cells"],
+    },
+    NewPicturesSettings: {
+        "model": ["runs/sample/mobilenet", "drive/allhelpers/own_cells/mobilenet"],
+        "new_pictures": ["sample", "drive/new_cells"],
+        "run_folder": ["runs/new_pictures", "drive/allhelpers/new_pictures"],
+    },
 }
 CHOICES = {"architecture": list(ARCHITECTURES)}
 
@@ -178,12 +196,12 @@ def field_line(kind, name):
     str
     """
     field = kind.model_fields[name]
-    python, colab = _types(name, field.annotation)
+    python, colab = _types(name, field.annotation, FITTING.get(kind, {}))
     default = f'"{field.default}"' if isinstance(field.default, str) else repr(field.default)
     return f"{name}: {python} = {default}  # @param {colab}  # {field.description}"
 
 
-def _types(name, annotation):
+def _types(name, annotation, fitting):
     """Type of a setting for Python, and its form field for Colab."""
     if name == "crop":  # a number or a word
         return "int | str", '["0", "320", "\'cell\'"] {type:"raw", allow-input: true}'
@@ -194,7 +212,7 @@ def _types(name, annotation):
             "" if isinstance(choices[0], str) else ' {type:"raw"}'
         )
     python = annotation if annotation in (str, bool, int, float) else typing.get_args(annotation)[0]
-    for known, ending in ((SUGGESTED, " {allow-input: true}"), (CHOICES, "")):
+    for known, ending in (({**SUGGESTED, **fitting}, " {allow-input: true}"), (CHOICES, "")):
         if name in known:
             return python.__name__, "[" + ", ".join(
                 f'"{choice}"' for choice in known[name]
@@ -204,7 +222,7 @@ def _types(name, annotation):
 
 
 def forms(kind):
-    """Source of each form of a notebook, papermill's last.
+    """Source of each form of a notebook, the main settings first.
 
     Parameters
     ----------
@@ -223,7 +241,7 @@ def forms(kind):
         ]
         for title, names in further.items()
     }
-    groups = {title: names for title, names in groups.items() if names} | {"Settings": main}
+    groups = {"Settings": main} | {title: names for title, names in groups.items() if names}
     return [
         "\n".join([f"# @title {title}", *(field_line(kind, name) for name in names)])
         for title, names in groups.items()
@@ -253,13 +271,15 @@ def cells_of(text: str) -> list:
         cells.append(make(source.strip("\n")))
         if "parameters" in kind:
             cells[-1].metadata["tags"] = ["parameters"]
+        if source.startswith("# @title"):  # Colab shows the fields without their code
+            cells[-1].metadata["cellView"] = "form"
     return cells
 
 
 def forms_of(kind: type) -> str:
-    """The forms as cells of a template, papermill's last."""
-    *further, main = forms(kind)
-    return "\n\n".join([*(f"# %%\n{form}" for form in further), f"# %% [parameters]\n{main}"])
+    """The forms as cells of a template; papermill puts its values behind the last."""
+    *others, last = forms(kind)
+    return "\n\n".join([*(f"# %%\n{form}" for form in others), f"# %% [parameters]\n{last}"])
 
 
 def notebook(stem: str, template: str, **more: object) -> str:

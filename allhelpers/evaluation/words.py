@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -23,6 +23,11 @@ SIGNIFICANCE = 0.05
 def method_title(method: str) -> str:
     """Name of a network or baseline in figures and tables."""
     return TITLES.get(method) or registry.title_of(method)
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as a sentence has them."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def in_words(value: float | None, low: float | None, high: float | None, form: str = ".3f") -> str:
@@ -242,12 +247,7 @@ def sentence_of_pair(row: Mapping) -> str:
     """
     if row["differ"] and row["weighted_f1"] < 0:
         row = _other_way_round(row)
-    first, second = method_title(row["first"]), method_title(row["second"])
-    verdict = (
-        f"{first} is better than {second}"
-        if row["differ"]
-        else f"{first} and {second} cannot be told apart"
-    )
+    verdict = verdict_of_pair(row)
     # Where patients are unknown each cell counts as one.
     known = row["patients"] != row["cells"]
     what = "patients" if known else "cells"
@@ -259,6 +259,15 @@ def sentence_of_pair(row: Mapping) -> str:
         f"{row_in_words(row, 'weighted_f1', '+.3f')}, "
         f"{_p(row['weighted_f1_p'])})"
     )
+
+
+def verdict_of_pair(row: Mapping) -> str:
+    """Which of two methods is better, or that they cannot be told apart."""
+    if not row["differ"]:
+        first, second = method_title(row["first"]), method_title(row["second"])
+        return f"{first} and {second} cannot be told apart"
+    better, worse = ("second", "first") if row["weighted_f1"] < 0 else ("first", "second")
+    return f"{method_title(row[better])} is better than {method_title(row[worse])}"
 
 
 def _other_way_round(row: Mapping) -> dict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from ..data import manifest as manifests
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..runs import Result
 from . import fonts
+from .fitting import FittedFigure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,9 @@ PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#00
 WIDTH = 9.0  # inches
 DPI = 100  # of figures that are kept as files
 HAIR_SPACE = "\u200a"
+BRIGHT = 235  # grey value to which the brightest parts of cells are raised for display
+MOST_GAIN = 3.0
+MARGIN = 0.06  # of a picture's side, left around the largest cell
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +57,8 @@ def new_figure(
     height: float, columns: int = 1, rows: int = 1, *, width: float = WIDTH, **options: Any
 ) -> tuple[Figure, Any]:
     """A figure that is shown once, where a notebook's cell ends with it."""
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height), layout="constrained", **options
-    )
+    options |= {"figsize": (width, height), "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, FigureClass=FittedFigure, **options)
     plt.close(figure)
     return figure, axes
 
@@ -88,6 +91,42 @@ def sample_note(compared: pd.DataFrame) -> str:
     """What the title of a comparison says of synthetic cells."""
     synthetic = compared["notes"].str.contains(SYNTHETIC_NOTE, regex=False).any()
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
+
+
+def for_display(
+    pictures: Sequence[np.ndarray], *, crop: bool = True
+) -> tuple[list[np.ndarray], str]:
+    """Cells as they are drawn, all alike: the empty border cut off, and brightened, which is said.
+
+    Cells keep their sizes among each other, and nothing but the display is changed.
+    """
+    if not len(pictures):
+        return [], ""
+    stack = np.stack([np.asarray(each) for each in pictures])
+    lit = stack.max(axis=-1)
+    seen = (lit > 0).any(axis=0)
+    if crop:
+        stack = stack[(slice(None), *_square_around(seen))]
+    bright = np.percentile(lit[lit > 0], 99) if seen.any() else BRIGHT
+    gain = round(float(np.clip(BRIGHT / max(bright, 1), 1, MOST_GAIN)), 1)
+    note = f", brightened {gain:g} times for display" if gain > 1 else ""
+    return list(np.clip(stack * gain, 0, 255).astype(np.uint8)), note
+
+
+def _square_around(seen: np.ndarray) -> tuple[slice, slice]:
+    """The square around the middle that holds everything that is not black, with a margin."""
+    side = len(seen)
+    if seen.shape != (side, side) or not seen.any():
+        return slice(None), slice(None)
+    places = np.argwhere(seen)
+    nearest = min(places.min(), side - 1 - places.max())
+    cut = max(0, int(nearest - MARGIN * side))
+    return slice(cut, side - cut), slice(cut, side - cut)
+
+
+def of_patient(name: object, unit: str = "patient") -> str:
+    """A patient by name, the word not said twice."""
+    return str(name) if unit in str(name).lower() else f"{unit} {name}"
 
 
 def show_image(ax: Axes, pixels: np.ndarray, title: str = "") -> None:

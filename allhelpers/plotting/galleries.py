@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 
 from ..data import tables
-from . import base
+from . import base, fitting
 from .base import class_title
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 6  # of a gallery
 STRIP = 10  # cells of a patient's strip
+NAME = 14  # letters beside a strip
+ROOM = 24  # letters above a cell
 
 
 def cell_gallery(cells: Cells, per_class: int = 6, seed: int = 0) -> Figure:
@@ -46,13 +48,16 @@ def cell_gallery(cells: Cells, per_class: int = 6, seed: int = 0) -> Figure:
     figure, axes = base.new_gallery(height, per_class, len(cells.classes))
     random = np.random.default_rng(seed)
     training = cells.table["split"] == "train"
-    for label, line in zip(cells.classes, axes, strict=True):
+    drawn: list[int] = []
+    for label in cells.classes:
         rows = np.flatnonzero(training & (cells.table["label"] == label))
-        drawn = random.choice(rows, per_class, replace=len(rows) < per_class)
-        for ax, row in zip(line, drawn, strict=True):
-            base.show_image(ax, cells.pixels[row], _whose(cells.table.iloc[row]))
-        line[0].set_title(f"{class_title(label)}\n{line[0].get_title()}", fontsize=8)
-    figure.suptitle(f"Training cells, one row per class: {cells.kind}", fontsize=10)
+        drawn += list(random.choice(rows, per_class, replace=len(rows) < per_class))
+    shown, note = base.for_display([cells.pixels[row] for row in drawn])
+    for ax, row, pixels in zip(axes.flat, drawn, shown, strict=True):
+        base.show_image(ax, pixels, _whose(cells.table.iloc[row].to_dict()))
+    for label, line in zip(cells.classes, axes, strict=True):
+        _beside(line[0], fitting.shortened(class_title(label), 18), rotation=90, fontsize=8)
+    figure.suptitle(f"Training cells, one row per class: {cells.kind}{note}", fontsize=10)
     return figure
 
 
@@ -117,12 +122,13 @@ def uncertain(
 def _gallery(cells: Cells, shown: pd.DataFrame, title: str, otherwise: str) -> Figure:
     """Cells in the order given, each with its true class, its patient and its predicted class."""
     rows = max(1, -(-len(shown) // COLUMNS))
-    figure, axes = base.new_gallery(0.6 + 1.8 * rows, COLUMNS, rows)
-    for ax, row, text in zip(axes.flat, _rows_of(cells, shown), _captions(shown), strict=False):
-        base.show_image(ax, cells.pixels[row], text)
+    figure, axes = base.new_gallery(0.45 + 1.72 * rows, COLUMNS, rows)
+    pictures, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
+    for ax, pixels, text in zip(axes.flat, pictures, _captions(shown), strict=False):
+        base.show_image(ax, pixels, text)
     if shown.empty:
         axes.flat[0].text(0, 0.5, otherwise, fontsize=10)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(f"{title}{note}", fontsize=10)
     return figure
 
 
@@ -135,7 +141,7 @@ def _whose(row: Mapping) -> str:
     """The patient of a cell, or its file where the patient is not known."""
     if row["subject"] == row["file"]:
         return str(row["file"]).rsplit("/", 1)[-1]
-    return f"patient {row['subject']}"
+    return base.of_patient(row["subject"])
 
 
 def _captions(predictions: pd.DataFrame) -> list[str]:
@@ -146,11 +152,16 @@ def _captions(predictions: pd.DataFrame) -> list[str]:
     whose = [_whose(row) for row in predictions[["file", "subject"]].to_dict("records")]
     columns = predictions["label"], whose, predicted
     return [
-        f"true {class_title(label, short=True)}, {whose}\np({other}) = {p:.2f}"
+        f"{_joined(f'true {class_title(label, short=True)}', whose)}\np({other}) = {p:.2f}"
         for label, whose, other, p in zip(
             *columns, tables.stated(predictions).max(axis=1), strict=True
         )
     ]
+
+
+def _joined(first: str, second: str) -> str:
+    """On one line where there is room for both."""
+    return f"{first}, {second}" if len(first + second) < ROOM else f"{first}\n{second}"
 
 
 def patient_cells(
@@ -188,16 +199,18 @@ def patient_cells(
         for label in tables.classes_of(table)
         for strip in _strips(table[table["label"] == label], patients)
     ]
-    figure, axes = base.new_gallery(0.5 + 1.15 * len(strips), STRIP, len(strips))
-    for line, strip in zip(axes, strips, strict=True):
-        shown = strip.sort_values("probability").iloc[_spread(len(strip), STRIP)]
-        rows = _rows_of(cells, shown)
-        for ax, row, p in zip(line, rows, shown["probability"], strict=False):
-            base.show_image(ax, cells.pixels[row], f"p = {p:.2f}")
-        name = f"{class_title(strip['label'].iloc[0], short=True)} {strip['subject'].iloc[0]}"
-        text = f"{name}\n{strip['correct'].mean():.0%} right\nof {len(strip)}"
-        _beside(line[0], text, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure, axes = base.new_gallery(0.5 + 1.05 * len(strips), STRIP, len(strips))
+    shown = [s.sort_values("probability").iloc[_spread(len(s), STRIP)] for s in strips]
+    rows = [_rows_of(cells, each) for each in shown]
+    pictures, note = base.for_display([cells.pixels[row] for each in rows for row in each])
+    remaining = iter(pictures)
+    for line, strip, each in zip(axes, strips, shown, strict=True):
+        for ax, p in zip(line, each["probability"], strict=False):
+            base.show_image(ax, next(remaining), f"p = {p:.2f}")
+        label, patient = class_title(strip["label"].iloc[0], short=True), strip["subject"].iloc[0]
+        name = "\n".join(fitting.shortened(str(part), NAME) for part in (label, patient))
+        _beside(line[0], f"{name}\n{strip['correct'].mean():.0%} of {len(strip)}", fontsize=8)
+    figure.suptitle(f"{title}{note}", fontsize=10)
     return figure
 
 
@@ -250,19 +263,26 @@ def grad_cam(
         evidence = evaluation.evidence(network, cells, settings.seed)
         plotting.grad_cam(cells, test, evidence, title=title)
     """
-    figure, axes = base.new_gallery(0.6 + 3.3 * len(evidence), per_class, 2 * len(evidence))
+    figure, axes = base.new_gallery(0.6 + 3.1 * len(evidence), per_class, 2 * len(evidence))
     by_file = predictions.set_index("file", drop=False)
-    for (label, seen), above, below in zip(evidence.items(), axes[::2], axes[1::2], strict=True):
+    bright, note = _brightened(cells, [seen.rows[:per_class] for seen in evidence.values()])
+    for seen, above, below in zip(evidence.values(), axes[::2], axes[1::2], strict=True):
         shown = by_file.loc[cells.table["file"].iloc[seen.rows[:per_class]]]
         for place, text in enumerate(_captions(shown)):
             pixels = cells.pixels[seen.rows[place]]
-            base.show_image(above[place], pixels, text)
+            base.show_image(above[place], bright[seen.rows[place]], text)
             image = overlay(below[place], pixels, seen.heat[place])
-        _beside(above[0], class_title(label), rotation=90, fontsize=9)
     label = "evidence for the true class (share of the cell's strongest)"
     figure.colorbar(image, ax=axes, shrink=0.7, label=label)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(f"{title}{note}", fontsize=10)
     return figure
+
+
+def _brightened(cells: Cells, rows: Sequence[np.ndarray]) -> tuple[dict[int, np.ndarray], str]:
+    """Cells brightened together, by their row; whole, as the evidence beside them is."""
+    every = [row for each in rows for row in each]
+    pictures, note = base.for_display([cells.pixels[row] for row in every], crop=False)
+    return dict(zip(every, pictures, strict=True)), note
 
 
 def mean_grad_cam(cells: Cells, evidence: Mapping[str, Evidence], *, title: str = "") -> Figure:
@@ -286,13 +306,16 @@ def mean_grad_cam(cells: Cells, evidence: Mapping[str, Evidence], *, title: str 
     >>> figure = mean_grad_cam(cells, evidence)
     """
     figure, axes = base.new_figure(2.9, columns=2 * len(evidence))
-    for (label, seen), (left, right) in zip(evidence.items(), axes.reshape(-1, 2), strict=True):
-        mean, name = cells.pixels[np.sort(seen.rows)].mean(axis=0), class_title(label)
-        base.show_image(left, mean.astype(np.uint8), f"mean of {len(seen.rows)} cells\n{name}")
+    means = [cells.pixels[np.sort(seen.rows)].mean(axis=0) for seen in evidence.values()]
+    shown, note = base.for_display(means, crop=False)
+    pairs = zip(evidence.items(), axes.reshape(-1, 2), means, shown, strict=True)
+    for (label, seen), (left, right), mean, bright in pairs:
+        name = class_title(label)
+        base.show_image(left, bright, f"mean of {len(seen.rows)} cells\n{name}")
         image = overlay(right, mean, seen.heat.mean(axis=0))
         right.set_title(f"mean evidence for\n{name}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.8, label="mean evidence")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(f"{title}{note}", fontsize=10)
     return figure
 
 
@@ -330,11 +353,10 @@ def near_pairs(cells: Cells, near: pd.DataFrame, most: int = 6) -> Figure:
     row_of = pd.Series(range(len(cells.table)), index=cells.table["file"])
     closest = near.sort_values("grey_values").drop_duplicates("file_1").head(most)
     files = closest[["file_1", "file_2"]].to_numpy()
-    for column, pair in zip(axes.T, files, strict=False):
-        for ax, file in zip(column, pair, strict=True):
-            name = file.rsplit("/", 1)[-1].removesuffix(".bmp")
-            base.show_image(ax, cells.pixels[row_of[file]], name)
-            ax.title.set_fontsize(6)
+    shown, note = base.for_display([cells.pixels[row_of[file]] for file in files.ravel()])
+    for ax, file, pixels in zip(axes.T.flat, files.ravel(), shown, strict=False):
+        base.show_image(ax, pixels, file.rsplit("/", 1)[-1].removesuffix(".bmp"))
+    figure.suptitle(note.removeprefix(", "), fontsize=8)
     if near.empty:
         axes.flat[0].text(0, 0.5, "no two pictures look the same", fontsize=10)
     return figure

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHAPES = "osD^vP*X"
+LEGEND = 66  # letters side by side under a map
 MOST_STRIPS = 40  # patients of a class
 STRIP_MARKS = {True: (BLUE, "o", "cell called right"), False: (ORANGE, "x", "called wrong")}
 FEATURE_GROUPS = {"shape and size": GREEN, "colour": ORANGE, "texture": BLUE}
@@ -48,7 +49,7 @@ def learning_curves(history: pd.DataFrame, title: str = "", patience: int = 0) -
     >>> history = Result(run / "mobilenet").history()
     >>> figure = learning_curves(history, "MobileNet")
     """
-    figure, axes = base.new_figure(3.2, columns=2)
+    figure, axes = base.new_figure(2.9, columns=2)
     epoch = checkpoints.chosen_epoch(history, patience)
     kept = f"kept: epoch {epoch}, {'lowest validation loss' if patience else 'the last'}"
     style = {"marker": "o" if len(history) < 20 else None, "markersize": 3}
@@ -121,7 +122,7 @@ def ranking_curves(predictions: pd.DataFrame, title: str = "") -> Figure:
     --------
     >>> figure = ranking_curves(predictions[:10], "MobileNet")
     """
-    figure, (left, right) = base.new_figure(4.2, columns=2)
+    figure, (left, right) = base.new_figure(3.7, columns=2)
     colours = _scored(predictions)
     several = len(colours) > 1
     for label, colour in colours.items():
@@ -223,8 +224,9 @@ def patients(predictions: pd.DataFrame, title: str = "") -> Figure:
     >>> figure = patients(predictions[:10], "MobileNet")
     """
     table = metrics.per_patient(predictions)
+    longest = table["subject"].astype(str).str.len().max()
     colours = base.class_colours(tables.classes_of(predictions))
-    figure, axes = base.new_figure(3.4, columns=len(colours), sharey=True)
+    figure, axes = base.new_figure(2.7 + 0.06 * longest, columns=len(colours), sharey=True)
     for ax, (label, colour) in zip(axes, colours.items(), strict=True):
         rows = table[table["label"] == label]
         places, mean = range(len(rows)), rows["accuracy"].mean()
@@ -313,16 +315,18 @@ def feature_map(places: np.ndarray, table: pd.DataFrame, title: str = "") -> Fig
     --------
     >>> figure = feature_map(np.random.rand(160, 2), table)
     """
-    figure, axes = base.new_figure(4.8, columns=2, sharex=True, sharey=True)
+    figure, axes = base.new_figure(4.3, columns=2, sharex=True, sharey=True)
     known, unit = table["subject"].fillna("").astype(str), tables.unit_of(table)
     largest = known[known != ""].value_counts().index[: len(PALETTE)]
     classes = {label: class_title(label) for label in sorted(set(table["label"]))}
     _map(axes[0], places, table["label"], names=classes)
-    _map(axes[1], places, known, names={name: f"{unit} {name}" for name in largest})
+    _map(axes[1], places, known, names={name: base.of_patient(name, unit) for name in largest})
     for ax, name in zip(axes, ("class", unit), strict=True):
         ax.set(title=f"coloured by {name}", xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)")
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08)}
-        ax.legend(fontsize=7, ncols=3, markerscale=1.6, **below)
+        longest = max(len(text.get_text()) for text in ax.legend().get_texts())
+        columns = max(1, min(3, LEGEND // (longest + 4)))
+        ax.legend(fontsize=7, ncols=columns, markerscale=1.6, **below)
     axes[0].set_ylabel("t-SNE 2 (no unit)")
     figure.suptitle(title, fontsize=10)
     return figure

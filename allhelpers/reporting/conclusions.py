@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..data import splitting
+import numpy as np
+import pandas as pd
+
+from .._core.errors import counted
+from ..data import splitting, tables
+from ..data.manifest import class_title
 from ..data.own_cells import PATIENTS_UNKNOWN
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..evaluation import words
+from ..evaluation.baselines import METHODS
 from ..evaluation.words import FEW_PATIENTS
 from ..networks.pretrained import RANDOM_NOTE
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
 
 OTHER_LABORATORIES = (
     "Anything about cells of another laboratory, stain, microscope or way of cutting cells out: "
@@ -21,22 +27,80 @@ OTHER_LABORATORIES = (
 )
 
 
+def answer(methods: pd.DataFrame, cells: pd.DataFrame, notes: Sequence[str] = ()) -> str:
+    """What a run came to, in one sentence, from methods.csv, manifest.csv and the run's notes.
+
+    Of several methods the one that is best where size does not help.
+    """
+    networks = methods[~methods["method"].isin(METHODS)]
+    ranked = networks.get("auroc_equal_size", networks["auroc"]).fillna(networks["auroc"])
+    if ranked.isna().all():
+        return "The test cells are of one class, so that nothing can be said of telling them apart."
+    best = networks.iloc[int(np.nanargmax(ranked.to_numpy(float)))].to_dict()
+    name = words.method_title(best["method"])
+    who = name if len(networks) == 1 else f"{name}, the best of {len(networks)} methods,"
+    kinds = [class_title(label, short=True) for label in sorted(set(cells["label"]))]
+    labels = " from ".join(kinds) if len(kinds) == 2 else f"{len(kinds)} classes apart"
+    drawn = " Cells drawn by a program show that the software works, and no more."
+    return (
+        f"On {_tested(cells)}, {who} {_beside_area(best, methods, labels)}; "
+        f"{_at_equal_size(best)}.{drawn if SYNTHETIC_NOTE in notes else ''}"
+    )
+
+
+def _tested(cells: pd.DataFrame) -> str:
+    """How many test cells of how many patients, and whether these are new."""
+    test = cells[cells["split"] == "test"]
+    size = counted(len(test), "cell")
+    if tables.unit_of(cells) != "patient":
+        return f"{size} whose patients are unknown"
+    patients = test["subject"].nunique()
+    if splitting.shared_patients(cells):
+        return f"{size} of {counted(patients, 'patient')}, some of whom also train"
+    return f"{size} of {counted(patients, 'new patient')}"
+
+
+def _at_equal_size(row: Mapping[Any, Any]) -> str:
+    """The figure that size alone cannot give."""
+    name = "auroc_equal_size"
+    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if value is None or pd.isna(value):
+        return "what is left on cells of equal size is not known"
+    interval = f"95 % interval {low:.2f} to {high:.2f}" if pd.notna(low) else "no interval"
+    return f"on cells of equal size its AUROC is {value:.2f} ({interval}; 0.50 is guessing)"
+
+
+def _beside_area(row: Mapping[Any, Any], methods: pd.DataFrame, labels: str) -> str:
+    """The ruler: what the cell's area alone gives."""
+    area = methods.loc[methods["method"] == "area", "auroc"].max()
+    if pd.isna(area):
+        return f"tells {labels} with an AUROC of {row['auroc']:.2f}"
+    ruler = f"than the cell’s area alone does (AUROC {row['auroc']:.2f} against {area:.2f})"
+    if row["beats_area"] in (True, "True"):
+        return f"tells {labels} better {ruler}"
+    if row["auroc"] > area:
+        return f"is not shown to tell {labels} better {ruler}"
+    return f"tells {labels} no better {ruler}"
+
+
 def possible(methods: pd.DataFrame, pairs: pd.DataFrame, notes: Sequence[str] = ()) -> list[str]:
     """What the run shows, from methods.csv, pairs.csv and the run's notes."""
     if SYNTHETIC_NOTE in notes:
         return ["That the software runs from pictures to this report."]
-    sentences = [
-        f"{words.method_title(name)} {verb} these test cells better than the area of the cell "
-        "alone does."
-        for beats, verb in ((True, "ranks"), (False, "is not shown to rank"))
-        for name in methods.loc[methods["beats_area"].eq(beats), "method"]
-    ]
+    sentences = []
+    for beats, verbs in ((True, ("ranks", "rank")), (False, ("is not shown", "are not shown"))):
+        beaten = methods.loc[methods["beats_area"].eq(beats), "method"]
+        names = [words.method_title(name) for name in beaten]
+        if names:
+            verb = verbs[len(names) > 1] + ("" if beats else " to rank")
+            ruler = "better than the area of the cell alone does"
+            sentences.append(f"{words.joined(names)} {verb} these test cells {ruler}.")
     if pairs.empty:
         return sentences
     differ = pairs[pairs["differ"]].to_dict("records")
     if not differ:
         return [*sentences, "No two methods can be told apart by these test cells."]
-    return sentences + [f"{words.sentence_of_pair(row)}." for row in differ]
+    return sentences + [f"{words.verdict_of_pair(row)} on these test cells." for row in differ]
 
 
 def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int) -> list[str]:

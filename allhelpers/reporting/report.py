@@ -7,13 +7,14 @@ under the name of the function that drew it, and reads their tables. It computes
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from PIL import Image
 
 from .. import RESEARCH_ONLY
 from .._core.errors import InputError, counted
@@ -21,11 +22,10 @@ from .._core.files import read_json, write_text
 from ..data import manifest as manifests
 from ..data import splitting, tables
 from ..evaluation import gathering, published, words
-from ..evaluation.metrics import metric_title
 from ..networks import registry
 from ..runs import Run
 from ..settings import RunSettings, TrainingSettings
-from . import conclusions
+from . import conclusions, tabling
 
 if TYPE_CHECKING:
     from ..runs import Result
@@ -94,7 +94,6 @@ CROSSED = "By patient: trained on patients of one part of the data, tested on pa
 
 COMMAND = "python -m allhelpers run --settings settings.yaml --output NEW_FOLDER"
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.jinja"
-SHOWN_METRICS = ("accuracy", "weighted_f1", "auroc", "auroc_equal_size", "auroc_by_patient")
 
 
 def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
@@ -123,14 +122,19 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         write_report("runs/sample", ["mobilenet", "vgg16"])  # runs/sample/report.html
     """
     run = Run(run_folder)
-    comparison, known = _comparison(run, names), tables.unit_of(run.manifest()) == "patient"
+    known = tables.unit_of(run.manifest()) == "patient"
+    comparison, results = _comparison(run, names), [run.result(name) for name in names]
+    alike, own = tabling.settings(results)
     # autoescape: text from file names and settings cannot become markup
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         warning=RESEARCH_ONLY,
-        figures=_figures(run.figures_folder, _fitting(RUN_FIGURES, known)),
-        asked=[registry.title_of(name) for name in names],
-        sections=[_section(run.result(name), known) for name in names],
+        figures=_figures(run.figures_folder, _fitting(RUN_FIGURES, known), "all methods"),
+        asked=names,
+        asked_in_words=words.joined([registry.title_of(name) for name in names]),
+        sections=[_section(result, known) for result in results],
+        settings=alike,
+        own_settings=own,
         **_cells(run),
         **comparison,
         **_again(run, names),
@@ -151,7 +155,7 @@ def _cells(run: Run) -> dict[str, Any]:
         "test_cells": len(test),
         "patients_known": tables.unit_of(cells) == "patient",
         "test_patients": test["subject"].nunique(),
-        "counts": _as_html(splitting.describe_splits(cells)),
+        "counts": tabling.sides(cells, tables.unit_of(cells) == "patient"),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),
     }
@@ -176,16 +180,16 @@ def _comparison(run: Run, names: Sequence[str]) -> dict[str, Any]:
             f"{run.table_path('comparison')} compares {', '.join(compared['architecture'])}, not "
             f"{', '.join(names)}: run notebook 3_comparison again."
         )
-    notes = gathering.notes_of(compared)
+    notes, cells = gathering.notes_of(compared), run.manifest()
     return {
         "notes": notes,
-        "sentences": [words.sentence_of_result(row) for row in compared.to_dict("records")],
-        "table": _as_html(published.beside_paper(compared).reset_index()),
+        "answer": conclusions.answer(methods, cells, notes),
+        "methods": tabling.methods(methods, compared),
         "official": published.is_official(compared),
+        "beside_paper": tabling.beside_paper(compared),
         "possible": conclusions.possible(methods, pairs, notes),
-        "impossible": conclusions.impossible(notes, run.manifest(), len(names)),
-        "methods": _as_html(_in_words(methods)),
-        "verdicts": [words.sentence_of_pair(row) for row in pairs.to_dict("records")],
+        "impossible": conclusions.impossible(notes, cells, len(names)),
+        "pairs": tabling.pairs(pairs) if len(pairs) else None,
     }
 
 
@@ -194,15 +198,6 @@ def _table(run: Run, name: str) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} does not exist: run notebook 3_comparison first.")
     return pd.read_csv(path)
-
-
-def _in_words(methods: pd.DataFrame) -> pd.DataFrame:
-    """The metrics that a reader looks for first, each with its interval in words."""
-    rows = methods.to_dict("records")
-    table = {"method": [words.method_title(row["method"]) for row in rows]}
-    for metric in SHOWN_METRICS:
-        table[metric_title(metric)] = [words.row_in_words(row, metric) for row in rows]
-    return pd.DataFrame(table)
 
 
 def _again(run: Run, names: Sequence[str]) -> dict[str, Any]:
@@ -248,37 +243,38 @@ def _fitting(captions: Mapping[str, str], known: bool) -> dict[str, str]:
 def _section(result: Result, known: bool) -> dict[str, Any]:
     """What the report says of one method."""
     record, metrics = result.record(), result.metrics()
-    classes = words.table_of_classes(metrics).rename_axis("class").reset_index()
+    title, test = registry.title_of(result.name), metrics["test"]
     return {
-        "title": registry.title_of(result.name),
+        "name": result.name,
+        "title": title,
         "weights": record.get("weights", {}).get("label"),
         "chosen": record.get("chosen"),
         "settings": record["settings"],
         "seconds": record["seconds"],
         "device": record["device"],
         "versions": record["versions"],
-        "metrics": _as_html(words.table_of_metrics(metrics).rename_axis("metric").reset_index()),
+        "metrics": tabling.metrics(test, "patients" if known else "pictures"),
         # with two classes the metrics say the same
-        "classes": _as_html(classes) if len(classes) > 2 else None,
+        "classes": tabling.classes(test) if len(test["classes"]) > 2 else None,
         "patients_in_words": words.sentence_of_patients(metrics),
-        "size_in_words": words.sentence_of_size(metrics["test"]),
-        "figures": _figures(result.figures_folder, _fitting(FIGURES, known)),
+        "size_in_words": words.sentence_of_size(test),
+        "figures": _figures(result.figures_folder, _fitting(FIGURES, known), title),
     }
 
 
-def _figures(folder: Path, captions: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def _figures(folder: Path, captions: Mapping[str, str], whose: str) -> dict[str, dict[str, Any]]:
     """The figures that notebooks have kept, with their captions, by name."""
     figures = {}
     for name, caption in captions.items():
         path = folder / f"{name}.webp"
         if path.is_file():
-            content = base64.b64encode(path.read_bytes()).decode()
-            figures[name] = {"source": f"data:image/webp;base64,{content}", "caption": caption}
+            content = path.read_bytes()
+            width, height = Image.open(io.BytesIO(content)).size
+            figures[name] = {
+                "source": f"data:image/webp;base64,{base64.b64encode(content).decode()}",
+                "caption": caption,
+                "alt": f"Figure: {name.replace('_', ' ')}, {whose}",
+                "width": width,
+                "height": height,
+            }
     return figures
-
-
-def _as_html(table: pd.DataFrame) -> Markup:
-    # else pandas writes <NA> for a missing whole number
-    table = table.astype(object).where(table.notna(), "")
-    html = table.to_html(index=False, border=0, na_rep="", float_format=lambda x: f"{x:.3g}")
-    return Markup(html)  # pandas has escaped the cells

@@ -7,6 +7,7 @@ are used, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 import traceback
@@ -158,13 +159,31 @@ def _print_comparison(folder: Path) -> None:
     from ..runs import Run
 
     table = pd.read_csv(Run(folder).table_path("comparison"))
-    columns = ["architecture", "weights", "epochs", "test_correct", "test_cells", "test_accuracy"]
-    shown = table[[*columns, "low", "high", "seconds"]]
-    print(shown.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+    rows = [_comparison_row(row) for row in table.to_dict("records")]
+    print(pd.DataFrame(rows).to_string(index=False, na_rep=""))
     for note in notes_of(table):
-        print(f"* {note}")
-    print(f"* low, high: 95 % Wilson interval. {RESEARCH_ONLY}")
+        print(messages.wrapped(f"* {note}"))
+    legend = f"* 95 %: Wilson's interval; equal size: AUROC on such cells. {RESEARCH_ONLY}"
+    print(messages.wrapped(legend))
     print(f"report: {Run(folder).report_path}")
+
+
+def _comparison_row(row: Mapping[Any, Any]) -> dict[str, str]:
+    """One method's line, short enough for a terminal of 80 columns."""
+    from ..evaluation import words
+
+    interval = f"{100 * row['low']:.3g} to {100 * row['high']:.3g}"
+    accuracy = f"{row['test_accuracy']:.1%} ({interval})"
+    figures = {name: row.get(name, math.nan) for name in ("auroc", "auroc_equal_size")}
+    auroc, equal = ("" if math.isnan(value) else f"{value:.3f}" for value in figures.values())
+    return {
+        "method": words.method_title(row["architecture"]),
+        "right": f"{row['test_correct']}/{row['test_cells']}",
+        "accuracy (95 %)": accuracy,
+        "AUROC": auroc,
+        "equal size": equal,
+        "s": f"{row['seconds']:.0f}",
+    }
 
 
 @_command(

@@ -1,19 +1,24 @@
-"""How long a run will take, said before it starts: multiplications over a machine's rate."""
+"""What a run will take, said before it starts: time, disk and memory.
+
+Time is multiplications over a machine's rate; disk is what decoded cells and features take.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._core import machine
+from .._core.constants import INPUT_SIZE
 from ..networks import registry
-from ..settings import ClassicalSettings, EnsembleSettings
+from ..networks.registry import ARCHITECTURES
+from ..settings import ClassicalSettings, EnsembleSettings, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..settings import TrainingSettings
 
 # Multiply-adds per second, in units of 1e9: measured on a server's processor (results/speed), and
 # for a T4 half of what NVIDIA's own ResNet50 reaches in half precision (DeepLearningExamples,
@@ -23,6 +28,11 @@ BACKWARD = 3  # a step costs about three forward passes
 HEAD = 1e-5  # seconds per cell and epoch of a new head on pooled features, on one core or more
 # Seconds per cell and core: shape, colour, texture, and choosing the classifiers' settings.
 CLASSICAL = 0.1
+# Bytes per cell and orientation, in half precision: pooled features, and the maps of a cut inside
+# the network, which are 100,000 to 200,000 numbers (results/speed).
+POOLED, MAPS = 8_000, 400_000
+MODEL = 100e6  # bytes of a saved network, with its figures and tables
+MEMORY = 2  # GB: the most that a network of the paper needs, whatever the number of cells
 NOTEBOOK = 20  # seconds: a kernel, TensorFlow, evaluation, figures
 
 
@@ -83,7 +93,38 @@ def estimate(
     here = machine.gpu() or f"{os.cpu_count()} CPU cores"
     return (
         f"time: {words(sum(each.values()))} on this machine ({here}), to a factor of two: "
-        f"{parts}; less where an earlier run has left cells or features."
+        f"{parts}; less where an earlier run has left cells or features. "
+        f"{room(methods, len(table))}"
+    )
+
+
+def disk(
+    methods: Mapping[str, TrainingSettings | ClassicalSettings | EnsembleSettings], cells: int
+) -> float:
+    """Bytes that decoded cells, features and models take at most."""
+    sides, kept = set(), 0.0
+    for name, settings in methods.items():
+        sides.add(settings.input_size or getattr(ARCHITECTURES.get(name), "input_size", INPUT_SIZE))
+        if isinstance(settings, TrainingSettings):
+            inside = settings.unfreeze not in ("none", "all")
+            views = max(settings.orientations, settings.tta)
+            kept += MODEL + cells * views * (MAPS if inside else POOLED)
+    return kept + cells * sum(3 * side**2 for side in sides)
+
+
+def room(
+    methods: Mapping[str, TrainingSettings | ClassicalSettings | EnsembleSettings], cells: int
+) -> str:
+    """Disk and memory in words, and whether the disk has it."""
+    wanted = disk(methods, cells)
+    place = Path(next(iter(methods.values())).cache_folder).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    doubt = ": TOO LITTLE" if free < wanted else ""
+    return (
+        f"Disk: up to {wanted / 1e9:.1f} GB, most of it in the cache folder ({free / 1e9:.0f} GB "
+        f"are free{doubt}); memory: about {MEMORY} GB."
     )
 
 

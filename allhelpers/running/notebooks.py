@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 ENGINE: str | None = None  # papermill's own; the tests' runs in their process
+# Functions of `plotting` that draw, in a cell's code.
+DRAWN = re.compile(r"plotting\.(?!keep\b|show\b)(\w+)\(")
 
 
 class NotebookError(InputError):
@@ -73,7 +78,9 @@ def execute(
             engine_name=ENGINE,
             cwd=str(project),
             kernel_name="python3",
-            progress_bar={"desc": label},
+            progress_bar={"desc": label, "unit": "step"},
+            stderr_file=KernelBar() if sys.stderr.isatty() else None,
+            coalesce_streams=True,  # of a bar's frames the last is kept
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
@@ -84,12 +91,49 @@ def execute(
         raise NotebookError(what, target) from error
     finally:
         if running.exists():
+            _describe_figures(running)
             os.replace(running, target)
 
 
 def _literal(path: Path) -> str:
     """A path for papermill, which would fill in what stands in braces."""
     return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _describe_figures(path: Path) -> None:
+    """Give figures an alternative text, for readers who hear a notebook: the function's name."""
+    import nbformat
+
+    notebook = _read(path)
+    for cell in notebook.cells if notebook else []:
+        drawn = DRAWN.findall(cell.source)
+        for output in cell.get("outputs", []) if drawn else []:
+            if "image/png" in output.get("data", {}):
+                alt = f"Figure: {drawn[-1].replace('_', ' ')}"
+                output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": alt}
+    if notebook:
+        nbformat.write(notebook, path)
+
+
+class KernelBar:
+    """The bar that is running in a notebook's kernel, on a line under the notebook's own."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self.line = tqdm(bar_format="{desc}", position=1, leave=False)
+
+    def write(self, text: str) -> None:
+        """What the kernel has written to its error stream: the last frame of a bar is shown."""
+        frame = re.split(r"[\r\n]", text.rstrip("\r\n"))[-1]
+        room = shutil.get_terminal_size().columns - 1
+        if "%|" in frame:
+            self.line.set_description_str(f"    {frame}"[:room])
+        if text.endswith("\n"):  # it has ended
+            self.line.set_description_str("")
+
+    def flush(self) -> None:
+        """Frames are shown at once."""
 
 
 def is_finished(source: Path, folder: Path, parameters: Mapping[str, Any]) -> bool:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 NO_OPTIONS = ("run_folder", "overwrite")
 # Commands of rooms that may not be there: name to module.
 ELSEWHERE = {"cells": "allhelpers.segmentation.command"}
+COMMAND_GROUPS = {
+    "Cells": ("cells", "manifest", "audit"),
+    "Train and compare": ("run", "sweep", "summary"),
+    "Use a trained model": ("predict", "serve", "export"),
+    "Studies": ("collapse", "choices"),
+}
+COLUMN = 10  # where the commands' descriptions begin
 # The setting that opens each group of options in --help.
 HEADINGS = {
     "images": "Cells",
@@ -36,11 +43,22 @@ HEADINGS = {
 
 
 class Commands(click.Group):
-    """The commands in the order of this file, and those of rooms that are there."""
+    """The commands in groups, and those of rooms that are there."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         there = [name for name, module in ELSEWHERE.items() if _is_there(module)]
         return [*self.commands, *there]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        grouped = {name for group in COMMAND_GROUPS.values() for name in group}
+        others = [name for name in names if name not in grouped]
+        for heading, group in {**COMMAND_GROUPS, "Others": others}.items():
+            commands = {name: self.get_command(ctx, name) for name in group if name in names}
+            rows = [(name, each.get_short_help_str()) for name, each in commands.items() if each]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows, col_spacing=COLUMN - max(map(len, commands)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = ELSEWHERE.get(cmd_name)

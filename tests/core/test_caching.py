@@ -1,6 +1,5 @@
 """Large arrays on disk: whole, or continued, or computed anew."""
 
-import resource
 import signal
 from multiprocessing import get_context
 from types import SimpleNamespace
@@ -114,6 +113,7 @@ def test_too_little_room_is_refused_with_both_figures(tmp_path, monkeypatch):
 
 def test_disk_that_fills_up_is_one_sentence_and_the_run_goes_on_later(tmp_path):
     """A limit on the size of files stands for a full disk."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
     before, handler = (
         resource.getrlimit(resource.RLIMIT_FSIZE),
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN),

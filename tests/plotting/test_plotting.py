@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from allhelpers import plotting
 from allhelpers.evaluation import comparison, gathering
-from allhelpers.plotting import base, studies
+from allhelpers.plotting import base, fitting, studies
 from allhelpers.studies import collapse
 from tests.helpers import ROOT, ten_cells, with_p_all, write_run
 
@@ -142,3 +143,49 @@ def test_one_test_patient_of_a_class_costs_the_arms_and_not_the_figure():
     """There is no interval then, in all rows: pandas hands on None."""
     table = pd.DataFrame({"auroc": [0.8, 0.5], "auroc_low": None, "auroc_high": None})
     assert np.isnan(base.arms(table, "auroc")).all()
+
+
+@pytest.fixture
+def long_names(cells):
+    """Classes and patients of twenty letters."""
+    labels = {"all": "myeloblast_like_cells", "hem": "lymphocyte_normal_xy"}
+    table = cells.table.assign(
+        label=cells.table["label"].map(labels),
+        subject="patient_ABCDEFGHIJ_" + cells.table["subject"].astype(str),
+    )
+    return dataclasses.replace(cells, table=table, classes=tuple(sorted(labels.values())))
+
+
+@pytest.mark.parametrize("name", ["cell_gallery", "uncertain", "patients", "patient_strips"])
+def test_titles_keep_to_their_place_with_names_of_twenty_letters(long_names, name):
+    test = long_names.table[long_names.table["split"] == "test"]
+    shares = np.linspace(0, 1, len(test))
+    stated = {f"p_{c}": abs(place - shares) for place, c in enumerate(long_names.classes)}
+    test = test.assign(**stated)
+    given = {"cell_gallery": (long_names,), "uncertain": (long_names, test)}.get(name, (test,))
+    figure = getattr(plotting, name)(*given)
+    figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes if ax.title.get_text()]
+    overlap = [a.overlaps(b) for a, b in itertools.combinations(boxes, 2)]
+    assert len(boxes) > 1
+    assert not any(overlap)
+    assert "patient patient" not in texts(figure)
+
+
+def test_names_are_shortened_in_their_middle():
+    assert fitting.shortened("lymphocyte_normal_xy", 11) == "lymph…al_xy"
+    assert fitting.shortened("ALL", 11) == "ALL"
+
+
+def test_cells_are_drawn_large_and_bright_alike_and_this_is_said():
+    dark = np.zeros((2, 100, 100, 3), np.uint8)
+    dark[0, 40:60, 40:60] = 100
+    dark[1, 30:70, 30:70] = 50
+    (small, large), note = base.for_display(dark)
+    assert small.shape == large.shape == (52, 52, 3)
+    assert note == ", brightened 2.4 times for display"
+    assert small.max() == 240
+    assert large.max() == 120
+    whole, _ = base.for_display(dark, crop=False)
+    assert whole[0].shape == (100, 100, 3)
+    assert base.for_display(np.full((1, 9, 9, 3), 250, np.uint8))[1] == ""

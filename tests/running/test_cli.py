@@ -1,6 +1,7 @@
 """The command line: options made from settings, and refusals of one sentence."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from allhelpers._core import renaming
 from allhelpers.data import manifest as manifests
 from allhelpers.networks import pretrained
-from allhelpers.running import cli, options
+from allhelpers.networks.registry import NAMES
+from allhelpers.running import cli, messages, options
 from allhelpers.settings import RunSettings
 from tests.commands import command, refused
 from tests.helpers import ROOT
@@ -167,7 +169,7 @@ def test_run_says_what_it_reads_of_the_folders_before_anything_runs(here, stubs)
     given = ["--manifest", "folders", "--architectures", "mobilenet", "--weights", "random"]
     done = command("run", "--images", "kaggle_cells", *given, "--output", "run")
     assert "class    folder 1 of 2    a (2), b (1)" in done.out
-    assert done.out.index("class    folder") < done.out.index("mobilenet")
+    assert done.out.index("class    folder") < done.out.index("accuracy (95 %)")
     (here / "kaggle_cells" / "lone.png").touch()
     refused(command("run", "--images", "kaggle_cells", *given, "--output", "run2"), "lone.png lies")
 
@@ -207,6 +209,35 @@ def test_command_of_another_room_is_there_where_the_room_is(monkeypatch):
     monkeypatch.setitem(options.ELSEWHERE, "cells", "a_room.command")
     assert "cut cells out" in command("--help").out
     assert command("cells").out == "cut\n"
+
+
+def test_commands_stand_in_groups_with_none_left_out():
+    shown = command("--help").out
+    assert [*options.COMMAND_GROUPS] == re.findall(r"^(\w[\w ]+):\n  \w", shown, re.M)
+    grouped = [name for group in options.COMMAND_GROUPS.values() for name in group]
+    assert set(cli.allhelpers.commands) <= set(grouped)
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+
+
+def test_last_table_fits_a_terminal_whatever_the_method():
+    figures = {"test_accuracy": 1, "low": 0.987, "high": 1, "auroc": 0.9, "auroc_equal_size": 0.8}
+    counts = {"test_correct": 14_000, "test_cells": 14_000, "seconds": 99_999.2}
+    rows = [cli._comparison_row({"architecture": n, **figures, **counts}) for n in NAMES]
+    rows.append(cli._comparison_row({**rows[0], "architecture": "svm", **figures, **counts}))
+    lines = pd.DataFrame(rows).to_string(index=False).splitlines()
+    assert max(map(len, lines)) <= 80
+    old = cli._comparison_row(
+        {"architecture": "svm", "test_accuracy": 1, "low": 1, "high": 1, **counts}
+    )
+    assert old["equal size"] == ""
+
+
+def test_what_is_said_breaks_between_words(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    said = messages.wrapped("* random weights: this shows the pipeline, not transfer learning")
+    assert said == "* random weights: this shows the\n  pipeline, not transfer learning"
+    table = "class    folder 1 of 2    a (2), b (1), and so on"
+    assert messages.wrapped(table) == table
 
 
 def test_audit_takes_the_settings_of_cells_alone():

@@ -60,3 +60,23 @@ def test_sentence_names_every_method_and_the_doubt():
     said = estimates.estimate({"vgg16": TrainingSettings(), "svm": ClassicalSettings()}, table)
     for part in ("VGG16", "support vector machine", "a factor of two"):
         assert part in said
+
+
+def test_disk_grows_with_cells_size_and_what_is_kept_of_them():
+    def gigabytes(cells=6000, **settings):
+        return estimates.disk({"mobilenet": TrainingSettings(**settings)}, cells) / 1e9
+
+    head = gigabytes(unfreeze="none")
+    assert head == pytest.approx(1.1, abs=0.1)  # 0.9 of it are decoded cells of 224 pixels
+    assert gigabytes(unfreeze="none", input_size=448) > 3 * head
+    assert gigabytes() > 3 * head
+    assert gigabytes(orientations=8) > 5 * gigabytes()
+
+
+@pytest.mark.parametrize(("free", "said"), [(10**15, False), (10**6, True)])
+def test_too_little_disk_is_said_before_anything_runs(monkeypatch, free, said):
+    usage = type("Usage", (), {"free": free})
+    monkeypatch.setattr(estimates.shutil, "disk_usage", lambda place: usage)
+    words = estimates.room({"vgg16": TrainingSettings(cache_folder="not/there/yet")}, 6000)
+    assert ("TOO LITTLE" in words) == said
+    assert "memory: about 2 GB" in words

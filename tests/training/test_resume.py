@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -85,7 +84,7 @@ def kill(process):
     """As the machine would: the command, its kernel and all threads at once."""
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     for member in family:
-        member.send_signal(signal.SIGKILL)
+        member.kill()
     psutil.wait_procs(family, timeout=30)
     process.communicate()
 
