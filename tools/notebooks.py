@@ -88,6 +88,7 @@ FURTHER = {
         "choose_by",
         "feature_dtype",
         "engine",
+        "figures",
         "deterministic",
     ),
 }

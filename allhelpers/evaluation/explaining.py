@@ -135,6 +135,7 @@ def evidence(
     *,
     split: str = "test",
     most: int = MOST_EXPLAINED,
+    features: np.ndarray | None = None,
 ) -> dict[str, Evidence]:
     """Grad-CAM of the true class in cells of each class, drawn at random from one split.
 
@@ -146,6 +147,9 @@ def evidence(
     split : {"train", "valid", "test"}
     most : int
         Cells of each class.
+    features : array of shape (orientations, cells, ...), optional
+        From `training.compute_features`: where the network is cut below its last maps, only what
+        lies above the cut has to run.
 
     Returns
     -------
@@ -162,11 +166,30 @@ def evidence(
         label: random.permutation(np.flatnonzero(in_split & (cells.table["label"] == label)))[:most]
         for label in model.classes
     }
-    return {
-        label: Evidence(rows, grad_cam(model, cells.pixels[rows], label))
-        for label, rows in drawn.items()
-        if len(rows)
-    }
+    above = None if features is None else _above_the_cut(model)
+
+    def heat(rows: np.ndarray, label: str) -> np.ndarray:
+        if features is None or above is None:
+            return grad_cam(model, cells.pixels[rows], label)
+        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+        maps = (building.predict(above, features[0][part]) for part in parts)
+        return np.concatenate([heat_of(each, model, label) for each in maps])
+
+    return {label: Evidence(rows, heat(rows, label)) for label, rows in drawn.items() if len(rows)}
+
+
+def _above_the_cut(model: Network) -> keras.Model | None:
+    """From features at the cut to the last feature maps, where those come after the cut."""
+    names = [layer.name for layer in model.tail.layers]
+    if model.members or model.pools_depths or "pool" not in names:
+        return None
+    return _plain(keras.Model(model.tail.input, model.tail.get_layer("pool").input))
+
+
+def _plain(model: keras.Model) -> keras.Model:
+    """Without XLA, whose compiling takes longer than a hundred cells do."""
+    model.jit_compile = False
+    return model
 
 
 def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
@@ -211,7 +234,7 @@ def last_maps(model: Network) -> keras.Model:
     """From pixels to the last feature maps; its layers are the model's own."""
     assert model.backbone is not None  # a head alone has none, and looks at nothing
     pixels = keras.Input(model.full.input.shape[1:], dtype="uint8")
-    return keras.Model(pixels, model.backbone(building.prepared(model, pixels)))
+    return _plain(keras.Model(pixels, model.backbone(building.prepared(model, pixels))))
 
 
 @functools.lru_cache(maxsize=4)
