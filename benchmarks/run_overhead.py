@@ -24,6 +24,7 @@ import nbformat
 import pandas as pd
 
 from allhelpers._core.files import write_csv
+from allhelpers.data.synthetic import draw_sample
 from benchmarks import tables
 from benchmarks.measuring import ROOT
 
@@ -72,10 +73,10 @@ def rows(code: Path, scratch: Path) -> list[dict[str, object]]:
     """Every row of the table."""
     measured = run(code, scratch, "first") + run(code, scratch, "again", "--learning-rate", "0.01")
     model, pictures = scratch / "first" / "mobilenet", scratch / "pictures"
-    _draw(pictures)
+    draw_sample(pictures, PICTURES)
     output = ("--output", scratch / "out.csv", "--overwrite")
     own = {"code": code, "ALLHELPERS_CACHE": str(scratch / "cache-first")}
-    one = sorted(pictures.iterdir())[0]
+    one = sorted(pictures.rglob("*.bmp"))[0]
     commands = {
         "--help": ("--help",),
         "run --help": ("run", "--help"),
@@ -86,15 +87,6 @@ def rows(code: Path, scratch: Path) -> list[dict[str, object]]:
     return measured + [
         {"what": what, **measure(*arguments, **own)} for what, arguments in commands.items()
     ]
-
-
-def _draw(folder: Path) -> None:
-    """Synthetic cells as pictures."""
-    random = np.random.default_rng(1)
-    folder.mkdir()
-    for number in range(PICTURES):
-        pixels = synthetic.draw_cell(random)
-        cv2.imwrite(str(folder / f"{number:04d}.png"), pixels)
 
 
 def main() -> None:
