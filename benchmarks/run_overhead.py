@@ -2,7 +2,7 @@
 
     python -m benchmarks.run_overhead [--code FOLDER]
 
-A run of MobileNet's new head on 320 synthetic cells, random weights, one epoch, is executed twice:
+A run of MobileNet's new head on 320 synthetic cells, random weights, five epochs, is executed twice:
 *first* draws and decodes the cells and computes the frozen part, *again* (with another learning
 rate, in a new folder) finds both in the cache: what is left is the run's own. CPU seconds count
 where a machine is busy. Writes results/speed/overhead.csv; ``--code`` measures another checkout
@@ -29,7 +29,7 @@ from benchmarks import tables
 from benchmarks.measuring import ROOT
 
 PICTURES = 200
-SETTINGS = "--architectures mobilenet --weights random --unfreeze none --epochs 1"
+SETTINGS = "--architectures mobilenet --weights random --unfreeze none --epochs 5"
 # Left in each kernel's profile: what the kernel's process has used, when it ends.
 AT_EXIT = """
 import atexit, time

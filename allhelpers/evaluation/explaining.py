@@ -9,7 +9,7 @@ means anything.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from .._core.errors import InputError
 from ..networks import building, registry
+from ..training import engines
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
@@ -166,24 +167,34 @@ def evidence(
         label: random.permutation(np.flatnonzero(in_split & (cells.table["label"] == label)))[:most]
         for label in model.classes
     }
-    above = None if features is None else _above_the_cut(model)
+    maps = None if features is None else _maps_of_rows(model, cells, features)
 
     def heat(rows: np.ndarray, label: str) -> np.ndarray:
-        if features is None or above is None:
+        if maps is None:
             return grad_cam(model, cells.pixels[rows], label)
         parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
-        maps = (building.predict(above, features[0][part]) for part in parts)
-        return np.concatenate([heat_of(each, model, label) for each in maps])
+        return np.concatenate([heat_of(maps(part), model, label) for part in parts])
 
     return {label: Evidence(rows, heat(rows, label)) for label, rows in drawn.items() if len(rows)}
 
 
-def _above_the_cut(model: Network) -> keras.Model | None:
-    """From features at the cut to the last feature maps, where those come after the cut."""
-    names = [layer.name for layer in model.tail.layers]
-    if model.members or model.pools_depths or "pool" not in names:
+def _maps_of_rows(
+    model: Network, cells: Cells, features: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The last feature maps of some rows, by what training has at hand: only the part above the cut
+    has to run, or, where only the head is trained, the engine that has computed the features.
+    """
+    if model.members or model.pools_depths:
         return None
-    return _plain(keras.Model(model.tail.input, model.tail.get_layer("pool").input))
+    if model.cut == "pooled" and engines.choose(model.settings.engine) == "openvino":
+        forward = engines.maps_before_pooling(model.trunk)
+        return forward and (lambda rows: forward(cells.pixels[rows]))
+    if model.cut in ("pooled", "pixels"):
+        return None
+    pool, node, _ = building.head_input(model.tail)._keras_history
+    maps = pool._inbound_nodes[node].input_tensors[0]
+    above = _plain(keras.Model(model.tail.input, maps))
+    return lambda rows: building.predict(above, features[0][rows])
 
 
 def _plain(model: keras.Model) -> keras.Model:

@@ -23,7 +23,7 @@ BACKWARD = 3  # a step costs about three forward passes
 HEAD = 1e-5  # seconds per cell and epoch of a new head on pooled features, on one core or more
 # Seconds per cell and core: shape, colour, texture, and choosing the classifiers' settings.
 CLASSICAL = 0.1
-NOTEBOOK = 20  # seconds: a kernel, TensorFlow, evaluation, figures
+NOTEBOOK = 25  # seconds of one core: a kernel, TensorFlow, building, evaluation, figures
 
 
 def seconds(

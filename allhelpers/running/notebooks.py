@@ -20,9 +20,7 @@ from ..runs import Run
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-ENGINE: str | None = None  # another than `_engine`; the tests' runs in their process
-    None  # of papermill, if another than `_engine`; the tests' runs in their process
-)
+ENGINE: str | None = None  # another than `_engine`; that of the tests runs in their process
 SAVED_EVERY = 10  # seconds
 
 

@@ -98,6 +98,19 @@ def read_once(trunk: keras.Model) -> openvino.Model:
     return _read[trunk]
 
 
+def maps_before_pooling(trunk: keras.Model) -> Forward | None:
+    """From pixels to what a pooled trunk averages, computed as its features are; ``None`` where
+    OpenVINO's model does not end with an average.
+    """
+    import openvino
+
+    model = read_once(trunk)
+    average = model.outputs[0].get_node().input_value(0).get_node()
+    if average.get_type_name() != "ReduceMean":
+        return None
+    return processor.forward(openvino.Model([average.input_value(0)], model.get_parameters()))
+
+
 def joined(trunk: openvino.Model, tail: openvino.Model) -> openvino.Model:
     """One model: what the trunk gives goes into the tail."""
     import openvino
