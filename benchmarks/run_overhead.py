@@ -2,7 +2,7 @@
 
     python -m benchmarks.run_overhead [--code FOLDER]
 
-A run of MobileNet's new head on 320 synthetic cells, random weights, five epochs, is executed twice:
+A run of MobileNet's new head on 320 synthetic cells, random weights, five epochs, is run twice:
 *first* draws and decodes the cells and computes the frozen part, *again* (with another learning
 rate, in a new folder) finds both in the cache: what is left is the run's own. CPU seconds count
 where a machine is busy. Writes results/speed/overhead.csv; ``--code`` measures another checkout

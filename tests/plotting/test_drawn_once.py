@@ -47,5 +47,6 @@ def test_main_figures_leave_out_the_others_and_those_of_an_earlier_training(tmp_
     plotting.keep(line, tmp_path, "mistakes")
     with caplog.at_level("INFO"):
         drawn = plotting.keep(lambda: pytest.fail("drawn"), tmp_path, "mistakes", wanted=False)
-    assert drawn is None and "mistakes is left out" in caplog.text
+    assert drawn is None
+    assert "mistakes is left out" in caplog.text
     assert not (tmp_path / "figures" / "mistakes.webp").exists()
