@@ -409,6 +409,15 @@ class Run(_Folder):
         """The executed copy of a notebook."""
         return self.folder / "notebooks" / f"{name}.ipynb"
 
+    def notebook_seconds(self, name: str) -> float | None:
+        """How long an executed notebook took, its kernel's start and figures too; ``None`` where
+        papermill has not executed it.
+        """
+        try:
+            return float(read_json(self.notebook(name))["metadata"]["papermill"]["duration"])
+        except (OSError, InputError, KeyError, TypeError, ValueError):
+            return None
+
     def baseline(self, name: str) -> Path:
         """Predictions of a trivial method."""
         return self.folder / "baselines" / f"{name}.csv"

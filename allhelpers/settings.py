@@ -63,6 +63,7 @@ PLACES = (
     "run_folder",
     "cache_folder",
     "overwrite",
+    "figures",  # what is shown, and no result
 )
 
 
@@ -290,6 +291,9 @@ class TrainingSettings(DataSettings):
     )
     engine: Engine = Field(
         "auto", description="what computes the frozen part; auto: the quickest that is there"
+    )
+    figures: Literal["all", "main"] = Field(
+        "all", description="main leaves out the map of features, Grad-CAM and galleries"
     )
     deterministic: bool = Field(
         False, description="the same results to the bit on one machine; slower on a GPU"

@@ -15,6 +15,12 @@ RATIOS = {
     "as today's guide": "seconds_of_today's guide",
     "epoch, as today's guide": "epoch_of_today's guide",
 }
+COLUMNS = {  # of overhead.csv
+    "cpu_s": "CPU (s)",
+    "wall_s": "wall (s)",
+    "cpu_s_before": "CPU before (s)",
+    "wall_s_before": "wall before (s)",
+}
 PARTS = {"none": "head only", "default": "default part"}
 PAGES = {"docs/speed.md": lambda: block(), "README.md": lambda: short()}
 ROWS = (("mobilenet", "none"), ("mobilenet", "default"), ("resnet50", "none"), ("vgg16", "none"))
@@ -28,6 +34,7 @@ def block():
         "loader": loader,
         "memory": memory,
         "growth": growth,
+        "overhead": overhead,
     }
     made = [
         make(pd.read_csv(FOLDER / f"{kind}.csv")) for kind, make in kinds.items() if _is_kept(kind)
@@ -128,6 +135,20 @@ def growth(table):
         texts = [words.method_title(row["architecture"]), f"{row['cells']:,.0f}", *seconds]
         lines.append(_line([*texts, f"{row['memory_gb']:.1f} GB"]))
     return "\n".join(lines)
+
+
+def overhead(table):
+    """Whole commands on synthetic cells, before and after the seconds beside the network went."""
+    columns = [name for name in COLUMNS if name in table]
+    heads = ("whole process, its kernels too", *(COLUMNS[name] for name in columns))
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for row in table.to_dict("records"):
+        lines.append(_line([row["what"], *(_seconds(row[name]) for name in columns)]))
+    return "\n".join(lines)
+
+
+def _seconds(number):
+    return "" if pd.isna(number) else f"{number:.1f}"
 
 
 def _whole_runs():

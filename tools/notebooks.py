@@ -90,6 +90,7 @@ FURTHER = {
         "choose_by",
         "feature_dtype",
         "engine",
+        "figures",
         "deterministic",
     ),
 }

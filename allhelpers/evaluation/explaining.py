@@ -9,7 +9,7 @@ means anything.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from .._core.errors import InputError
 from ..networks import building, registry
+from ..training import engines
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
@@ -135,6 +136,7 @@ def evidence(
     *,
     split: str = "test",
     most: int = MOST_EXPLAINED,
+    features: np.ndarray | None = None,
 ) -> dict[str, Evidence]:
     """Grad-CAM of the true class in cells of each class, drawn at random from one split.
 
@@ -146,6 +148,9 @@ def evidence(
     split : {"train", "valid", "test"}
     most : int
         Cells of each class.
+    features : array of shape (orientations, cells, ...), optional
+        From `training.compute_features`: where the network is cut below its last maps, only what
+        lies above the cut has to run.
 
     Returns
     -------
@@ -162,11 +167,40 @@ def evidence(
         label: random.permutation(np.flatnonzero(in_split & (cells.table["label"] == label)))[:most]
         for label in model.classes
     }
-    return {
-        label: Evidence(rows, grad_cam(model, cells.pixels[rows], label))
-        for label, rows in drawn.items()
-        if len(rows)
-    }
+    maps = None if features is None else _maps_of_rows(model, cells, features)
+
+    def heat(rows: np.ndarray, label: str) -> np.ndarray:
+        if maps is None:
+            return grad_cam(model, cells.pixels[rows], label)
+        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+        return np.concatenate([heat_of(maps(part), model, label) for part in parts])
+
+    return {label: Evidence(rows, heat(rows, label)) for label, rows in drawn.items() if len(rows)}
+
+
+def _maps_of_rows(
+    model: Network, cells: Cells, features: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The last feature maps of some rows, by what training has at hand: only the part above the cut
+    has to run, or, where only the head is trained, the engine that has computed the features.
+    """
+    if model.members or model.pools_depths:
+        return None
+    if model.cut == "pooled" and engines.choose(model.settings.engine) == "openvino":
+        forward = engines.maps_before_pooling(model.trunk)
+        return forward and (lambda rows: forward(cells.pixels[rows]))
+    if model.cut in ("pooled", "pixels"):
+        return None
+    pool, node, _ = building.head_input(model.tail)._keras_history
+    maps = pool._inbound_nodes[node].input_tensors[0]
+    above = _plain(keras.Model(model.tail.input, maps))
+    return lambda rows: building.predict(above, features[0][rows])
+
+
+def _plain(model: keras.Model) -> keras.Model:
+    """Without XLA, whose compiling takes longer than a hundred cells do."""
+    model.jit_compile = False
+    return model
 
 
 def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
@@ -211,7 +245,7 @@ def last_maps(model: Network) -> keras.Model:
     """From pixels to the last feature maps; its layers are the model's own."""
     assert model.backbone is not None  # a head alone has none, and looks at nothing
     pixels = keras.Input(model.full.input.shape[1:], dtype="uint8")
-    return keras.Model(pixels, model.backbone(building.prepared(model, pixels)))
+    return _plain(keras.Model(pixels, model.backbone(building.prepared(model, pixels))))
 
 
 @functools.lru_cache(maxsize=4)

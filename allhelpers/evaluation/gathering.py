@@ -24,6 +24,8 @@ from .metrics import measure
 if TYPE_CHECKING:
     from ..runs import Result
 
+REST = "start and figures"  # of a notebook: what no stage counts
+
 
 def compare(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     """Gather the results of several architectures from a run's files.
@@ -75,8 +77,18 @@ def stages(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     2.0
     """
     run = Run(run_folder)
-    seconds = {name: run.result(name).record()["seconds"] for name in names}
-    return pd.DataFrame(seconds).T.fillna(0)
+    return pd.DataFrame({name: _seconds(run, run.result(name)) for name in names}).T.fillna(0)
+
+
+def _seconds(run: Run, result: Result) -> dict[str, float]:
+    """Seconds of each stage; with what the whole notebook took beside them, where one notebook has
+    trained one method and it is known.
+    """
+    stages = dict(result.record()["seconds"])
+    whole = run.notebook_seconds(registry.notebook_of(result.name))
+    if whole is not None and result.name not in registry.CLASSICAL:
+        stages[REST] = round(max(0.0, whole - sum(stages.values())), 3)
+    return stages
 
 
 def _row(run: Run, result: Result) -> dict:
@@ -110,7 +122,7 @@ def _row(run: Run, result: Result) -> dict:
         "high": accuracy["high"],
         **metric_columns(test),
         "test_patients": sum(test["patients"].values()),
-        "seconds": sum(record["seconds"].values()),
+        "seconds": sum(_seconds(run, result).values()),
         "parameters": parameters.get("total"),
         "trained": parameters.get("trained"),
         "megabytes": record.get("model", {}).get("megabytes"),

@@ -29,10 +29,15 @@ def with_features(network: Network) -> keras.Model:
         mean = keras.layers.Average()([answer[:, count:] for answer in each])
         both = keras.layers.Concatenate()([each[0][:, :count], network.tail(mean)])
         return keras.Model(pixels, both)
+    return keras.Model(network.trunk.input, _tail(network)(network.trunk.output))
+
+
+def _tail(network: Network) -> keras.Model:
+    """Features at the cut to what the head sees and, after it, the probabilities."""
     tail = network.tail
     seen = building.head_input(tail)
     both = keras.layers.Concatenate(name="answer")([seen, tail.output])
-    return keras.Model(network.trunk.input, keras.Model(tail.input, both)(network.trunk.output))
+    return keras.Model(tail.input, both)
 
 
 def forward(network: Network, quick: bool) -> Forward:
@@ -44,5 +49,9 @@ def write(network: Network, path: Path) -> None:
     """Write OpenVINO's file of it, in full precision."""
     import openvino
 
-    model = engines.read(with_features(network), processor.BATCH)
+    if network.members or network.cut == "pixels":
+        model = engines.read(with_features(network), processor.BATCH)
+    else:  # the training has read the trunk
+        tail = engines.read(_tail(network), processor.BATCH)
+        model = engines.joined(engines.read_once(network.trunk), tail)
     openvino.save_model(model, path, compress_to_fp16=False)

@@ -22,7 +22,8 @@ def draw_random(backbone: keras.Model, preprocessed: np.ndarray) -> None:
         for layer in norms:
             layer.momentum = 0.0
         # Compiled: of an eager call Keras keeps all intermediate results, 1.6 GB for ResNet50.
-        tf.function(lambda cells: backbone(cells, training=True))(preprocessed)
+        compiled = tf.function(lambda cells: backbone(cells, training=True), autograph=False)
+        compiled(preprocessed)
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
         return

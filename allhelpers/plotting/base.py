@@ -5,6 +5,7 @@ Colours are the colour-blind-safe Okabe-Ito set; figures are sized for the width
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import logging
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 
 from .._core.files import atomic
 from ..data import manifest as manifests
@@ -25,12 +29,12 @@ from .fitting import FittedFigure
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 PALETTE = (ORANGE, BLUE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 WIDTH = 9.0  # inches
-DPI = 100  # of figures that are kept as files
+DPI = 100  # of figures, in files and in notebooks
+WEBP = {"quality": 85, "method": 4}  # 6 takes twice as long for the same size
 HAIR_SPACE = "\u200a"
 BRIGHT = 235  # grey value to which the brightest parts of cells are raised for display
 MOST_GAIN = 3.0
@@ -40,6 +44,33 @@ log = logging.getLogger(__name__)
 
 # Names of classes and patients are text, not formulas: $ is a dollar sign.
 plt.rcParams["text.parse_math"] = False
+
+
+class DrawnOnce(FittedFigure):
+    """A figure whose picture is drawn once: the notebook shows what was kept for the report."""
+
+    _picture: Image.Image | None = None
+
+    def picture(self) -> Image.Image:
+        """The figure as pixels; drawn again if it was changed since."""
+        if self._picture is None or self.stale:
+            self._picture = fonts.legibly(self, self._draw)
+            self.stale = False
+        return self._picture
+
+    def _draw(self) -> Image.Image:
+        canvas = FigureCanvasAgg(self)
+        canvas.draw()
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+    def _ipython_display_(self) -> None:
+        """Show it in a notebook, whose own way with figures would draw it twice more."""
+        from IPython.display import display
+
+        stream = io.BytesIO()
+        self.picture().save(stream, "png")
+        png = base64.b64encode(stream.getvalue()).decode()
+        display({"image/png": png, "text/plain": str(self)}, raw=True)
 
 
 def class_title(label: str, short: bool = False) -> str:
@@ -57,8 +88,8 @@ def new_figure(
     height: float, columns: int = 1, rows: int = 1, *, width: float = WIDTH, **options: Any
 ) -> tuple[Figure, Any]:
     """A figure that is shown once, where a notebook's cell ends with it."""
-    options |= {"figsize": (width, height), "layout": "constrained"}
-    figure, axes = plt.subplots(rows, columns, FigureClass=FittedFigure, **options)
+    options |= {"figsize": (width, height), "dpi": DPI, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, FigureClass=DrawnOnce, **options)
     plt.close(figure)
     return figure, axes
 
@@ -67,8 +98,15 @@ def new_gallery(height: float, columns: int, rows: int) -> tuple[Figure, np.ndar
     """A figure of images: rows and columns of places without axes."""
     figure, axes = new_figure(height, columns, rows, squeeze=False)
     for ax in axes.flat:
-        ax.set_axis_off()
+        without_axes(ax)
     return figure, axes
+
+
+def without_axes(ax: Axes) -> None:
+    """An image's place; axes that are only switched off are measured at every layout."""
+    ax.set_axis_off()
+    ax.xaxis.set_visible(False)
+    ax.yaxis.set_visible(False)
 
 
 def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
@@ -133,7 +171,7 @@ def show_image(ax: Axes, pixels: np.ndarray, title: str = "") -> None:
     """Show one cell without axes."""
     ax.imshow(pixels)
     ax.set_title(title, fontsize=8)
-    ax.set_axis_off()
+    without_axes(ax)
 
 
 def encoded(figure: Figure) -> bytes:
@@ -154,15 +192,27 @@ def encoded(figure: Figure) -> bytes:
     b'WEBP'
     """
 
-    def draw() -> bytes:
+    stream = io.BytesIO()
+    picture_of(figure).save(stream, "webp", **WEBP)
+    return stream.getvalue()
+
+
+def picture_of(figure: Figure) -> Image.Image:
+    """A figure as pixels."""
+    if isinstance(figure, DrawnOnce):
+        return figure.picture()
+
+    def draw() -> Image.Image:  # one that somebody else has made
         stream = io.BytesIO()
-        figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 85, "method": 6})
-        return stream.getvalue()
+        figure.savefig(stream, format="png", dpi=DPI)
+        return Image.open(stream).convert("RGB")
 
     return fonts.legibly(figure, draw)
 
 
-def keep(draw: Figure | Callable[[], Figure], folder: str | Path, name: str) -> Figure | None:
+def keep(
+    draw: Figure | Callable[[], Figure], folder: str | Path, name: str, *, wanted: bool = True
+) -> Figure | None:
     """Leave a figure in the folder of a run, or of a method's results, for the report.
 
     One that cannot be drawn costs itself and a sentence, and no result.
@@ -174,6 +224,8 @@ def keep(draw: Figure | Callable[[], Figure], folder: str | Path, name: str) -> 
         Gets ``figures/<name>.webp``.
     name : str
         The report shows those that it knows, by the name of the function that draws them.
+    wanted : bool
+        False where the settings ask for the main figures only: nothing is drawn then.
 
     Returns
     -------
@@ -189,6 +241,9 @@ def keep(draw: Figure | Callable[[], Figure], folder: str | Path, name: str) -> 
     """
     path = Result(folder).figure_path(name)
     path.unlink(missing_ok=True)  # of an earlier training
+    if not wanted:
+        log.info("* %s is left out: figures = main.", name)
+        return None
 
     def draw_and_write(figure: Figure) -> None:
         content = encoded(figure)
@@ -214,15 +269,11 @@ def show(draw: Callable[[], Figure]) -> Figure | None:
     >>> from allhelpers import plotting
     >>> figure = show(lambda: plotting.cells_per_side(table))
     """
-
-    def lay_out(figure: Figure) -> None:
-        fonts.legibly(figure, figure.draw_without_rendering)
-
-    return _spared(draw, lay_out, "a figure")
+    return _spared(draw, picture_of, "a figure")
 
 
 def _spared(
-    draw: Figure | Callable[[], Figure], finish: Callable[[Figure], None], name: str
+    draw: Figure | Callable[[], Figure], finish: Callable[[Figure], object], name: str
 ) -> Figure | None:
     try:
         figure = draw() if callable(draw) else draw

@@ -324,7 +324,7 @@ def overlay(ax: Axes, pixels: np.ndarray, heat: np.ndarray) -> ScalarMappable:
     grey = np.asarray(pixels, float).mean(axis=-1)
     ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
     image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
-    ax.set_axis_off()
+    base.without_axes(ax)
     return ScalarMappable(image.norm, image.cmap)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -22,7 +23,8 @@ from ..runs import Run
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-ENGINE: str | None = None  # papermill's own; the tests' runs in their process
+ENGINE: str | None = None  # another than `_engine`; that of the tests runs in their process
+SAVED_EVERY = 10  # seconds
 # Functions of `plotting` that draw, in a cell's code.
 DRAWN = re.compile(r"plotting\.(?!keep\b|show\b)(\w+)\(")
 
@@ -75,7 +77,7 @@ def execute(
             _literal(source),
             _literal(running),
             dict(parameters),
-            engine_name=ENGINE,
+            engine_name=ENGINE or _engine(),
             cwd=str(project),
             kernel_name="python3",
             progress_bar={"desc": label, "unit": "step"},
@@ -93,6 +95,32 @@ def execute(
         if running.exists():
             _describe_figures(running)
             os.replace(running, target)
+
+
+@functools.cache
+def _engine() -> str:
+    """Papermill's own, which writes a whole notebook, its figures too, twice for every cell: here
+    after a while, and when it has ended, with or without an error.
+    """
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Sparing(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+            save = nb_man.save
+
+            def save_now_and_then(**given: Any) -> None:
+                if (nb_man.now() - nb_man.last_save_time).total_seconds() >= SAVED_EVERY:
+                    save(**given)
+
+            nb_man.save = save_now_and_then
+            try:
+                super().execute_managed_notebook(nb_man, kernel_name, **options)
+            finally:
+                nb_man.save = save
+
+    papermill_engines.register("sparing", Sparing)
+    return "sparing"
 
 
 def _literal(path: Path) -> str:

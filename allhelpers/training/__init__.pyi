@@ -10,6 +10,7 @@ __all__ = [
     "feature_importance",
     "finish",
     "handcrafted_features",
+    "head_features",
     "held_out_predictions",
     "optimizer",
     "predict_cells",
@@ -31,6 +32,7 @@ from .crossfitting import refit_on_all as refit_on_all
 from .diagnostics import diagnose as diagnose
 from .familiarity import Familiarity as Familiarity
 from .familiarity import familiar_cells as familiar_cells
+from .familiarity import head_features as head_features
 from .finetuning import balanced_shares as balanced_shares
 from .finetuning import optimizer as optimizer
 from .finetuning import predict_cells as predict_cells

@@ -8,6 +8,7 @@ cells of its own; on a GPU with tensor cores Keras computes in half precision.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import openvino
 
 HALF_PRECISION_FROM = (7, 0)  # compute capability of the first NVIDIA GPUs with tensor cores
+
+_read: weakref.WeakKeyDictionary[keras.Model, openvino.Model] = weakref.WeakKeyDictionary()
 
 BFLOAT16 = "BF16"  # as OpenVINO calls what a processor can do
 
@@ -85,7 +88,36 @@ def in_mixed_precision(trunk: keras.Model, policy: str) -> keras.Model:
 
 def _openvino(trunk: keras.Model, precision: str) -> Forward:
     """The trunk on a processor."""
-    return processor.forward(read(trunk, processor.BATCH), precision)
+    return processor.forward(read_once(trunk), precision)
+
+
+def read_once(trunk: keras.Model) -> openvino.Model:
+    """A frozen trunk as OpenVINO's model; reading takes seconds, and several ask for it."""
+    if trunk not in _read:
+        _read[trunk] = read(trunk, processor.BATCH)
+    return _read[trunk]
+
+
+def maps_before_pooling(trunk: keras.Model) -> Forward | None:
+    """From pixels to what a pooled trunk averages, computed as its features are; ``None`` where
+    OpenVINO's model does not end with an average.
+    """
+    import openvino
+
+    model = read_once(trunk)
+    average = model.outputs[0].get_node().input_value(0).get_node()
+    if average.get_type_name() != "ReduceMean":
+        return None
+    return processor.forward(openvino.Model([average.input_value(0)], model.get_parameters()))
+
+
+def joined(trunk: openvino.Model, tail: openvino.Model) -> openvino.Model:
+    """One model: what the trunk gives goes into the tail."""
+    import openvino
+
+    features = trunk.outputs[0].get_node().input_value(0)
+    tail.inputs[0].replace(features)
+    return openvino.Model(tail.outputs, trunk.get_parameters())
 
 
 def frozen_graph(trunk: keras.Model, batch: int) -> Any:

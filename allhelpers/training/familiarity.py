@@ -137,7 +137,7 @@ def familiar_cells(network: Network, features: np.ndarray, cells: Cells) -> Fami
     train, valid = (
         draw(cells.rows(split), network.settings.seed, MOST_KEPT) for split in ("train", "valid")
     )
-    seen, others = (_as_head_sees(network, features[0], rows) for rows in (train, valid))
+    seen, others = (head_features(network, features, rows) for rows in (train, valid))
     patients = cells.table["subject"].fillna("").astype(str).to_numpy()
     rows = np.concatenate([train, valid])
     distance = 1 - _unit(np.concatenate([seen, others])) @ _unit(seen).T
@@ -158,13 +158,32 @@ def draw(rows: np.ndarray, seed: int, most: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
-def _as_head_sees(network: Network, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Pooled features of cells whose features at the cut are there."""
+def head_features(network: Network, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Features of cells as the head sees them, from those at the cut, which are there.
+
+    Parameters
+    ----------
+    network : Network
+    features : array of shape (orientations, cells, ...)
+        From `compute_features`.
+    rows : ndarray of int
+        Which cells.
+
+    Returns
+    -------
+    ndarray of shape (rows, channels), float32
+
+    Examples
+    --------
+    >>> from allhelpers.training import compute_features
+    >>> head_features(network, compute_features(network, cells), np.arange(3)).shape
+    (3, 1024)
+    """
     import keras
 
     from ..networks import building
 
-    seen = building.head_input(network.tail)
+    seen, features = building.head_input(network.tail), features[0]
     if seen is network.tail.input:
         return np.asarray(features[rows], np.float32)
     pooled = keras.Model(network.tail.input, seen)
