@@ -22,6 +22,7 @@
       missing.csv, rejected.csv       images that are not there or cannot be used, if there are some
       comparison.csv                  one row per method
       methods.csv, pairs.csv          networks and baselines; every two of them compared
+      suspects.csv                    cells whose label may be wrong, for the user to mark
       report.html
       files.json                      SHA-256 of every file, by the notebook that has left it
 
@@ -398,6 +399,7 @@ class Run(_Folder):
         self.audit_path = self.folder / "audit.json"
         self.missing_path = self.folder / "missing.csv"
         self.rejected_path = self.folder / "rejected.csv"
+        self.suspects_path = self.folder / "suspects.csv"  # marked by hand: never removed
         self.report_path = self.folder / "report.html"
         self.figures_folder = self.folder / "figures"
 

@@ -266,6 +266,11 @@ class TrainingSettings(DataSettings):
         description="share of the positive class's cells that shall be found: sets the threshold; "
         "0: the most probable class",
     )
+    suspects: bool = Field(
+        False,
+        description="let heads judge training cells that they have not met, to find wrong labels "
+        "among these too (a head on frozen blocks)",
+    )
     patience: int = Field(
         0,
         ge=0,
@@ -313,13 +318,13 @@ class TrainingSettings(DataSettings):
     @property
     def needs_held_out(self) -> bool:
         """Whether something is decided on cells whose patients the network has not met."""
-        return self.calibrate or self.sensitivity > 0
+        return self.calibrate or self.sensitivity > 0 or self.suspects
 
     def deciding(self) -> dict:
         """Settings that decide a training, without those that only say where things are."""
         values = {name: value for name, value in self.model_dump().items() if name not in PLACES}
-        # Records of earlier versions lack it, and all classes were kept.
-        return values if values["classes"] else {k: v for k, v in values.items() if k != "classes"}
+        # Records of earlier versions lack these: all classes were kept, no label was suspected.
+        return {k: v for k, v in values.items() if v or k not in ("classes", "suspects")}
 
 
 class OwnCellsSettings(TrainingSettings):
