@@ -268,8 +268,8 @@ class TrainingSettings(DataSettings):
     )
     suspects: bool = Field(
         False,
-        description="let heads judge training cells that they have not met, to find wrong labels "
-        "among these too (a head on frozen blocks)",
+        description="let heads on frozen blocks judge every cell that they have not met, to find "
+        "wrong labels: suspects.csv",
     )
     patience: int = Field(
         0,
@@ -313,12 +313,14 @@ class TrainingSettings(DataSettings):
             raise InputError("standardise belongs to a head on frozen blocks: set unfreeze = none.")
         if self.refit_all and self.unfreeze != "none":
             raise InputError("refit_all belongs to a head on frozen blocks: set unfreeze = none.")
+        if self.suspects and self.unfreeze != "none":
+            raise InputError("suspects belongs to a head on frozen blocks: set unfreeze = none.")
         return self
 
     @property
     def needs_held_out(self) -> bool:
         """Whether something is decided on cells whose patients the network has not met."""
-        return self.calibrate or self.sensitivity > 0 or self.suspects
+        return self.calibrate or self.sensitivity > 0
 
     def deciding(self) -> dict:
         """Settings that decide a training, without those that only say where things are."""

@@ -33,7 +33,6 @@ COLUMNS = (
     "methods", "why", "mark",
 )  # fmt: skip
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
-FELLOWS = 2.0  # so many cells of usual doubt stand beside a patient's own
 TAKEN = ("x", "yes", "1")  # marks that take what is suggested
 LEFT_OUT = "out"
 
@@ -45,18 +44,18 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     ----------
     run_folder : str or Path
     names : iterable of str
-        Methods of the run. Of each count its test cells, its validation cells if it was not trained
-        on them, and training cells in held_out.csv (setting ``suspects``).
+        Methods of the run. Of each counts what it says of cells that it has not met: all of
+        judged.csv (setting ``suspects``); else test cells, validation cells if it was not trained
+        on them, and held_out.csv (setting ``calibrate``).
 
     Returns
     -------
     DataFrame
         Columns rank, file, subject, split, label; suggested: the class that is most probable
-        instead, and its mean probability; score: how probable it is that the label is wrong, less
-        where the other cells that the patient has under this label are doubted as well, since then
-        it is the patient whom the methods do not know (0 to 1); against and methods: how many
-        methods call it otherwise, of how many that were asked; why: in words; mark: empty, for the
-        user. Cells that are doubted, and pairs of like images with two labels.
+        instead, and its mean probability; score: how probable the methods hold it that the label is
+        wrong, of two like images with two labels beside the other's (0 to 1); against and methods:
+        how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
+        for the user. Cells that are doubted, and pairs of like images with two labels.
 
     Raises
     ------
@@ -71,14 +70,14 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     """
     run = Run(run_folder)
     asked = [name for name in names if name != registry.ENSEMBLE] or [registry.ENSEMBLE]
-    cells = run.manifest().set_index("file", drop=False)
+    cells = run.manifest().set_index("file", drop=False).rename_axis(None)
     unmet = {name: _unmet(run.result(name)) for name in asked}
     found = _doubted(pd.concat(unmet, names=["method"]).reset_index("method"))
-    found = found[found.index.isin(cells.index)]
+    found = found[found.index.isin(cells.index)].rename_axis(None)
     pairs = _pairs_with_two_labels(run, cells)
     found = found.reindex(found.index.union(sorted({file for pair in pairs for file in pair})))
     found = found.join(cells[["file", "subject", "split", "label"]])
-    found["score"] = _beside_fellows(found)
+    found["score"] = (1 - found["label_p"]).fillna(0.5)
     _settle_pairs(found, pairs)
     found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]
     found = found.sort_values(["score", "file"], ascending=[False, True])
@@ -101,11 +100,13 @@ def _unmet(result: Result) -> pd.DataFrame:
         )
     record = result.record()
     refit = bool(record.get("settings", {}).get("refit"))
+    found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
+    if result.judged_path.is_file():
+        return found.apply(result.judged())
     stated = result.predictions()
     stated = stated[stated["split"].isin(["test"] if refit else ["valid", "test"])]
     if result.held_out_path.is_file():
-        temperature = record.get("calibration", {}).get("temperature", 1.0)
-        held_out = Calibration(temperature).apply(result.held_out())  # as predictions are
+        held_out = found.apply(result.held_out())  # as predictions are
         stated = pd.concat([held_out, stated[~stated["file"].isin(held_out["file"])]])
     return stated.reset_index(drop=True)
 
@@ -132,20 +133,6 @@ def _doubted(stated: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _beside_fellows(found: pd.DataFrame) -> pd.Series:
-    """How probable a wrong label is, beside the other cells of the patient with this label.
-
-    In odds: those of the cell over those of its fellows, of whom cells of usual doubt are two.
-    """
-    doubt = (1 - found["label_p"]).fillna(0.5)
-    usual = doubt.groupby(found["label"]).transform("mean")
-    groups = doubt.groupby([found["subject"], found["label"]])
-    others, total = groups.transform("size") - 1, groups.transform("sum") - doubt
-    fellows = (total + FELLOWS * usual) / (others + FELLOWS)
-    odds = [logit(each.clip(CERTAIN, 1 - CERTAIN)) for each in (doubt, fellows, usual)]
-    return pd.Series(expit(odds[0] - (odds[1] - odds[2])), index=found.index)
-
-
 def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str]]:
     """Images that look the same under two labels, as the audit has found them."""
     audit = read_json(run.audit_path) if run.audit_path.is_file() else {}
@@ -156,14 +143,14 @@ def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str
 def _settle_pairs(found: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> None:
     """One of two labels of like images is wrong: which, by how much each is doubted."""
     found["twin"] = ""
-    alone = found["score"].clip(CERTAIN, 1 - CERTAIN)
-    for first, second in pairs:
-        odds = logit(alone[first]) - logit(alone[second])
-        for file, twin, sign in ((first, second, 1), (second, first, -1)):
-            found.loc[file, "twin"] = twin
-            found.loc[file, "score"] = max(expit(sign * odds), found.loc[file, "score"])
-            if expit(sign * odds) >= 0.5 or pd.isna(found.loc[file, "suggested"]):
-                found.loc[file, "suggested"] = found.loc[twin, "label"]
+    odds = logit(found["score"].clip(CERTAIN, 1 - CERTAIN)).to_dict()
+    label, unknown = found["label"].to_dict(), found["suggested"].isna().to_dict()
+    for file, twin in [two for pair in pairs for two in (pair, pair[::-1])]:
+        found.loc[[file], "twin"] = twin
+        beside = float(expit(odds[file] - odds[twin]))
+        found.loc[[file], "score"] = found.loc[[file], "score"].clip(lower=beside)
+        if beside >= 0.5 or unknown[file]:
+            found.loc[[file], "suggested"] = label[twin]
 
 
 def _why(row: Mapping) -> str:
@@ -254,7 +241,7 @@ def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> marked = find_suspects(run, ["mobilenet"]).assign(mark=["x", "", "", ""])
+    >>> marked = find_suspects(run, ["mobilenet"]).assign(mark=["x", "", ""])
     >>> corrected = correct_table(run, marked)
     >>> corrected.loc[corrected["corrected_from"] != "", ["file", "label"]].values.tolist()
     [['5.bmp', 'hem']]
@@ -263,10 +250,10 @@ def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
     cells, classes = run.manifest(), run.data()["classes"]
     marked = marked[marked["mark"] != ""]
     was = cells.set_index("file")["label"]
-    if len(odd := marked["file"][marked["file"].map(was) != marked["label"]]):
-        raise InputError(f"{listing(odd)} has another label in {run.manifest_path}: mark anew.")
-    if len(odd := marked["file"][marked["file"].duplicated()]):
-        raise InputError(f"{listing(odd)} is marked twice: keep one row.")
+    if len(other := marked["file"][marked["file"].map(was) != marked["label"]]):
+        raise InputError(f"{listing(other)} has another label in {run.manifest_path}: mark anew.")
+    if len(twice := marked["file"][marked["file"].duplicated()]):
+        raise InputError(f"{listing(twice)} is marked twice: keep one row.")
     wanted = marked["mark"].where(~marked["mark"].str.lower().isin(TAKEN), marked["suggested"])
     if odd := sorted(set(wanted) - {*classes, LEFT_OUT}):
         raise InputError(

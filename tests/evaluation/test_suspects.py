@@ -11,7 +11,7 @@ from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json, write_csv, write_json
 from allhelpers._core.machine import Clock
 from allhelpers.data import manifest
-from allhelpers.evaluation import suspects
+from allhelpers.inference import page
 from allhelpers.networks import registry
 from allhelpers.networks.pretrained import Weights
 from allhelpers.runs import Run
@@ -39,17 +39,16 @@ def planted_run(small_cells, make_settings, tmp_path):
         input_size=64, unfreeze="none", suspects=True, refit=True, standardise=True,
         optimizer="adam", weight_decay=0.01, epochs=60, run_folder=str(tmp_path),
     )  # fmt: skip
-    assert settings.needs_held_out
     network = networks.build(registry.get("toy"), settings, Weights("random"), cells=cells)
     features = training.compute_features(network, cells)
     training.train(network, features, cells, quiet=True)
-    held_out = training.held_out_predictions(network, features, cells)
+    judged = training.judge_labels(network, features, cells)
     record = training.describe(network, cells, [], manifest_sha256="", clock=Clock())
     predictions = training.predict_cells(network, features, cells)
     result = Run(tmp_path).result("toy")
     result.folder.mkdir()
     outcome = {"predictions": predictions, "metrics": {}, "record": record}
-    training.finish(network, result, held_out=held_out, **outcome)
+    training.finish(network, result, judged=judged, **outcome)
     write_csv(Run(tmp_path).manifest_path, cells.table)
     write_json(Run(tmp_path).data_path, {"classes": cells.classes})
     return tmp_path, planted
@@ -123,14 +122,6 @@ def test_of_like_pictures_with_two_labels_the_doubted_one_comes_first(run_folder
     assert found.loc["0.bmp", "score"] < 0.1
 
 
-def test_a_patient_who_is_not_recognised_is_no_heap_of_wrong_labels():
-    alone = {"subject": "1", "label": "all", "label_p": 0.1}
-    known = [{"subject": "1", "label": "hem", "label_p": 0.9}] * 9
-    strange = [{"subject": "2", "label": "all", "label_p": 0.1}] * 9
-    score = suspects._beside_fellows(pd.DataFrame([alone, *known, *strange]))
-    assert score[0] > 0.8 > 0.5 > score[12]
-
-
 def test_an_official_name_may_be_corrected_if_the_table_says_so():
     row = {"file": "UID_1_1_1_all.bmp", "part": "training", "fold": "", "label": "hem"}
     table = pd.DataFrame([{**row, "subject": "1", "sha256": "x"}])
@@ -158,3 +149,13 @@ def test_suspects_are_shown_as_pictures(planted_run, small_cells):
     assert sum(bool(ax.images) for ax in figure.axes) == min(6, len(found))
     opened = evaluation.cells_of_run(folder, "toy")
     assert set(found["file"]) <= set(opened.table["file"])
+
+
+def test_the_page_writes_a_corrected_table(planted_run, small_cells, tmp_path):
+    folder, _ = planted_run
+    suspected = page.suspected_of(folder / "toy", small_cells)
+    marked = suspected.table[["file", "label", "suggested", "mark"]].copy()
+    marked.loc[0, "mark"] = "x"
+    path, sentence = suspected.corrected(marked, tmp_path)
+    assert sentence.startswith("1 label changed, 0 cells left out")
+    assert (manifest.read(path)[manifest.CORRECTED_FROM] != "").sum() == 1
