@@ -100,12 +100,12 @@ def _unmet(result: Result) -> pd.DataFrame:
         )
     record = result.record()
     refit = bool(record.get("settings", {}).get("refit"))
-    found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
     if result.judged_path.is_file():
-        return found.apply(result.judged())
+        return result.judged()
     stated = result.predictions()
     stated = stated[stated["split"].isin(["test"] if refit else ["valid", "test"])]
     if result.held_out_path.is_file():
+        found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
         held_out = found.apply(result.held_out())  # as predictions are
         stated = pd.concat([held_out, stated[~stated["file"].isin(held_out["file"])]])
     return stated.reset_index(drop=True)
@@ -263,8 +263,9 @@ def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
     label = cells["file"].map(dict(zip(marked["file"], wanted, strict=True)))
     label = label.fillna(cells["label"])
     earlier = cells.get(manifest.CORRECTED_FROM, pd.Series("", index=cells.index))
-    earlier = earlier.where(label == cells["label"], cells["label"])
-    corrected = cells.assign(label=label, **{manifest.CORRECTED_FROM: earlier})
+    first = earlier.where(earlier != "", cells["label"])  # of a table that was corrected before
+    corrected = cells.assign(label=label)
+    corrected[manifest.CORRECTED_FROM] = first.where(first != label, "")
     return corrected[label != LEFT_OUT].reset_index(drop=True)
 
 
