@@ -10,7 +10,7 @@ from allhelpers import data, evaluation, networks, plotting, training
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json, write_csv, write_json
 from allhelpers._core.machine import Clock
-from allhelpers.data import manifest
+from allhelpers.data import loading, manifest
 from allhelpers.inference import page
 from allhelpers.networks import registry
 from allhelpers.networks.pretrained import Weights
@@ -34,12 +34,14 @@ def with_wrong_labels(cells):
 
 
 @pytest.fixture
-def planted_run(small_cells, make_settings, tmp_path):
+def planted_run(make_settings, tmp_path):
     """A head-only toy that was trained on wrong labels, and which they are."""
-    cells, planted = with_wrong_labels(small_cells)
+    told_apart = {"sample_differs": "brightness"}  # random weights see that
+    cells, planted = with_wrong_labels(loading.prepare(make_settings(input_size=64, **told_apart)))
     settings = make_settings(
-        input_size=64, unfreeze="none", depths="block1,block2,block3", suspects=True, refit=True, standardise=True,
-        epochs=2, run_folder=str(tmp_path),
+        **told_apart,
+        input_size=64, unfreeze="none", depths="block1,block2,block3", suspects=True, refit=True,
+        standardise=True, epochs=2, run_folder=str(tmp_path),
     )  # fmt: skip
     network = networks.build(registry.get("toy"), settings, Weights("random"), cells=cells)
     features = training.compute_features(network, cells)
