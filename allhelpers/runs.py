@@ -11,6 +11,7 @@
                history.csv            one row per epoch
                predictions.csv        one row per cell of validation and test
                held_out.csv           the same of training cells, by heads that have not met them
+               judged.csv             the same of every cell, by heads that have not met the cell
                metrics.json           each metric with its interval
                model.keras            pixels in, probabilities out
                familiar.npy           features of training cells, to tell images unlike them
@@ -22,6 +23,7 @@
       missing.csv, rejected.csv       images that are not there or cannot be used, if there are some
       comparison.csv                  one row per method
       methods.csv, pairs.csv          networks and baselines; every two of them compared
+      suspects.csv                    cells whose label may be wrong, for the user to mark
       report.html
       files.json                      SHA-256 of every file, by the notebook that has left it
 
@@ -193,6 +195,7 @@ class Result(_Folder):
         "history.csv",
         "predictions.csv",
         "held_out.csv",
+        "judged.csv",
         "familiar.npy",
         "tried.csv",
         "new_pictures.csv",
@@ -210,6 +213,7 @@ class Result(_Folder):
         self.history_path = self.folder / "history.csv"
         self.predictions_path = self.folder / "predictions.csv"
         self.held_out_path = self.folder / "held_out.csv"
+        self.judged_path = self.folder / "judged.csv"
         self.checkpoint_path = self.folder / "checkpoint.npz"
         self.familiar_path = self.folder / "familiar.npy"
         self.card_path = self.folder / "model_card.md"
@@ -262,6 +266,13 @@ class Result(_Folder):
         import pandas as pd
 
         return pd.read_csv(self.held_out_path, dtype=AS_TEXT, keep_default_na=False)
+
+    def judged(self) -> pd.DataFrame:
+        """Of every cell, by heads that have not met it; for suspect labels."""
+        table = self._read(self.judged_path, _as_table)
+        if not set(AS_TEXT) - {"sha256"} <= set(table):
+            raise InputError(f"{self.judged_path} lacks columns: {AGAIN}.")
+        return table
 
     def write_history(self, history: pd.DataFrame) -> None:
         """Keep the epochs so far."""
@@ -398,6 +409,7 @@ class Run(_Folder):
         self.audit_path = self.folder / "audit.json"
         self.missing_path = self.folder / "missing.csv"
         self.rejected_path = self.folder / "rejected.csv"
+        self.suspects_path = self.folder / "suspects.csv"  # marked by hand: never removed
         self.report_path = self.folder / "report.html"
         self.figures_folder = self.folder / "figures"
 

@@ -274,6 +274,11 @@ class TrainingSettings(DataSettings):
         description="share of the positive class's cells that shall be found: sets the threshold; "
         "0: the most probable class",
     )
+    suspects: bool = Field(
+        False,
+        description="let heads on frozen blocks judge every cell that they have not met, to find "
+        "wrong labels: suspects.csv",
+    )
     patience: int = Field(
         0,
         ge=0,
@@ -319,6 +324,8 @@ class TrainingSettings(DataSettings):
             raise InputError("standardise belongs to a head on frozen blocks: set unfreeze = none.")
         if self.refit_all and self.unfreeze != "none":
             raise InputError("refit_all belongs to a head on frozen blocks: set unfreeze = none.")
+        if self.suspects and self.unfreeze != "none":
+            raise InputError("suspects belongs to a head on frozen blocks: set unfreeze = none.")
         return self
 
     @property
@@ -341,8 +348,8 @@ class TrainingSettings(DataSettings):
     def deciding(self) -> dict:
         """Settings that decide a training, without those that only say where things are."""
         values = {name: value for name, value in self.model_dump().items() if name not in PLACES}
-        # Records of earlier versions lack it, and all classes were kept.
-        return values if values["classes"] else {k: v for k, v in values.items() if k != "classes"}
+        # Records of earlier versions lack these: all classes were kept, no label was suspected.
+        return {k: v for k, v in values.items() if v or k not in ("classes", "suspects")}
 
 
 class OwnCellsSettings(TrainingSettings):

@@ -1,4 +1,4 @@
-"""Write the notebooks from their templates in tools/notebooks, one template for the six networks.
+"""Write the notebooks from their templates in tools/notebooks, one template for all networks.
 
     python tools/notebooks.py [--check]
 
@@ -78,6 +78,7 @@ FURTHER = {
         "weight_decay",
         "calibrate",
         "sensitivity",
+        "suspects",
     ),
     "what the network sees, and the machine": (
         "orientations",

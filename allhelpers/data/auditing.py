@@ -149,7 +149,7 @@ def _audit(
 
 
 def record_audit(found: Audit, run_folder: str | Path) -> None:
-    """Leave the audit's sentences in a run's folder, for the report.
+    """Leave the audit's sentences, and like images with two labels, in a run's folder.
 
     Parameters
     ----------
@@ -162,7 +162,10 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
     >>> Path("first/audit.json").is_file()
     True
     """
-    write_json(Run(run_folder).audit_path, {"sentences": found.sentences})
+    pairs = pd.concat([found.identical, found.near]) if found.near is not None else found.identical
+    pairs = pairs.loc[pairs["label_1"] != pairs["label_2"], ["file_1", "file_2"]]
+    facts = {"sentences": found.sentences, "two_labels": pairs.to_numpy().tolist()}
+    write_json(Run(run_folder).audit_path, facts)
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:

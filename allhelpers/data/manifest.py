@@ -38,6 +38,8 @@ PROJECT_MANIFEST = packaged("data_manifest.csv")
 OFFICIAL_NAME = re.compile(
     r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.[a-z]+", re.IGNORECASE
 )
+# Says what a label was before somebody has corrected it; empty elsewhere.
+CORRECTED_FROM = "corrected_from"
 PRELIMINARY_TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
 PRELIMINARY_LABELS = {"1": "all", "0": "hem"}
 
@@ -129,11 +131,13 @@ def _check_values(table: pd.DataFrame, where: str | Path) -> None:
                 f"({counted(int(empty.sum()), 'row')}): fill the column {title}."
             )
     official = table["file"].map(lambda file: bool(OFFICIAL_NAME.fullmatch(base_name(file))))
-    for file, label in zip(table["file"], table["label"], strict=True):
-        if not _possible(label, file):
+    earlier = table.get(CORRECTED_FROM, table["label"])
+    for file, label, was in zip(table["file"], table["label"], earlier, strict=True):
+        if not _possible(label, file, was):
             raise InputError(
                 f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
-                "of a class, and official files carry theirs in their names."
+                "of a class, and official files carry theirs in their names (where that is wrong, "
+                f"name it in a column {CORRECTED_FROM})."
             )
     spelling.refuse_twins(sorted(set(table["label"])), "classes", where)
     own = table.loc[~official, "subject"]
@@ -146,11 +150,11 @@ def _check_values(table: pd.DataFrame, where: str | Path) -> None:
         )
 
 
-def _possible(label: str, file: str) -> bool:
+def _possible(label: str, file: str, was: str) -> bool:
     """Whether a label can be a class: a slip, or one against an official name, makes no new one."""
     official = OFFICIAL_NAME.fullmatch(base_name(file))
     plain = label.isprintable() and label == label.strip() and 0 < len(label) <= MOST_LETTERS
-    return plain and (official is None or official["label"].lower() == label)
+    return plain and (official is None or official["label"].lower() in (label, was))
 
 
 def _unique_name(file: str) -> str:

@@ -3,13 +3,16 @@ __all__ = [
     "beside_paper",
     "bootstrap",
     "calibrate",
+    "cells_of_run",
     "compare",
     "compare_methods",
     "compare_pairs",
+    "correct_table",
     "draw_rows",
     "embed",
     "evaluate",
     "evidence",
+    "find_suspects",
     "map_of_features",
     "measure",
     "measured",
@@ -24,6 +27,7 @@ __all__ = [
     "table_of_classes",
     "table_of_metrics",
     "write_baselines",
+    "write_suspects",
 ]
 
 from .baselines import write_baselines as write_baselines
@@ -45,6 +49,10 @@ from .operating import calibrate as calibrate
 from .published import beside_paper as beside_paper
 from .published import measured as measured
 from .resampling import bootstrap as bootstrap
+from .suspects import cells_of_run as cells_of_run
+from .suspects import correct_table as correct_table
+from .suspects import find_suspects as find_suspects
+from .suspects import write_suspects as write_suspects
 from .words import sentence_of_pair as sentence_of_pair
 from .words import sentence_of_patients as sentence_of_patients
 from .words import sentence_of_result as sentence_of_result

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,19 +19,20 @@ import pandas as pd
 
 from .. import RESEARCH_ONLY, plotting
 from .._core.errors import InputError
-from .._core.files import write_for_people
+from .._core.files import write_csv, write_for_people
 from ..data import manifest as manifests
 from ..data.images import MOST_BYTES, SUFFIXES
-from ..evaluation import words
+from ..evaluation import suspects, words
 from ..evaluation.metrics import metric_title
 from ..networks import registry
-from ..runs import Result
+from ..runs import Result, Run
 from . import saved, similar, uploads
 
 if TYPE_CHECKING:
     import gradio
     from matplotlib.figure import Figure
 
+    from ..data.loading import Cells
     from ..networks.building import Network
     from .similar import ReferenceCells
 
@@ -46,6 +48,14 @@ HELP = (
     "The others are the training cells whose features are most alike: neighbours of several "
     "classes are a reason to doubt, and so is *atypical*: the picture is not like the cells "
     "that the network was trained on."
+)
+
+MOST_SUSPECTS = 60  # in the page's table, the first 24 as pictures
+SUSPECTS_HELP = (
+    "Cells whose label may be wrong, the most suspect first. A confident mistake is a wrong "
+    "network or a wrong label: look, and write into the column *mark* `x` (take what is "
+    "suggested), the name of a class, or `out`. The corrected table is a new file for "
+    "`--manifest`; the original is never touched."
 )
 
 logger = logging.getLogger(__name__)
@@ -108,7 +118,11 @@ def _measured(metrics: dict[str, dict]) -> str:
 
 
 def build_page(
-    network: Network, heading: str, known: ReferenceCells | None = None
+    network: Network,
+    heading: str,
+    known: ReferenceCells | None = None,
+    *,
+    suspected: Suspected | None = None,
 ) -> gradio.Blocks:
     """Make the page.
 
@@ -119,6 +133,8 @@ def build_page(
         From `page_heading`.
     known : ReferenceCells, optional
         Training cells; without them no neighbours are shown.
+    suspected : Suspected, optional
+        Labels that may be wrong, for a tab of their own.
 
     Returns
     -------
@@ -156,19 +172,82 @@ def build_page(
     title = "Cells before a trained network"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
         gr.Markdown(heading)
-        upload = gr.File(
-            label=f"Pictures of single cells ({', '.join(SUFFIXES)})",
-            file_count="multiple",
-            file_types=list(SUFFIXES),
-            type="filepath",
-        )
-        button = gr.Button("Classify", variant="primary")
-        table = gr.Dataframe(label="Probabilities", interactive=False, wrap=True)
-        download = gr.DownloadButton("Download the table (CSV)")
-        figure = gr.Plot(show_label=False)
-        gr.Markdown(HELP)
-        button.click(look, upload, [table, figure, download], api_name="classify")
+        with gr.Tab("New pictures"):
+            upload = gr.File(
+                label=f"Pictures of single cells ({', '.join(SUFFIXES)})",
+                file_count="multiple",
+                file_types=list(SUFFIXES),
+                type="filepath",
+            )
+            button = gr.Button("Classify", variant="primary")
+            table = gr.Dataframe(label="Probabilities", interactive=False, wrap=True)
+            download = gr.DownloadButton("Download the table (CSV)")
+            figure = gr.Plot(show_label=False)
+            gr.Markdown(HELP)
+            button.click(look, upload, [table, figure, download], api_name="classify")
+        if suspected:
+            _add_suspects(suspected, folder)
     return page
+
+
+@dataclass(frozen=True)
+class Suspected:
+    """Labels of a run that may be wrong.
+
+    Attributes
+    ----------
+    run_folder : Path
+    table : DataFrame
+        From `evaluation.find_suspects`.
+    cells : Cells
+        Whose pictures are shown.
+    """
+
+    run_folder: Path
+    table: pd.DataFrame
+    cells: Cells
+
+    def corrected(self, marked: pd.DataFrame, folder: Path) -> tuple[Path, str]:
+        """Write a new table of cells, and say what has changed."""
+        marked = marked.astype(object).fillna("").astype(str)
+        marked = marked.assign(mark=marked["mark"].str.strip())
+        corrected = suspects.correct_table(self.run_folder, marked)
+        path = Path(tempfile.mkdtemp(dir=folder)) / "corrected.csv"
+        write_csv(path, corrected)
+        return path, suspects.sentence_of_correction(self.run_folder, corrected)
+
+
+def _add_suspects(suspected: Suspected, folder: Path) -> None:
+    """The tab of labels that may be wrong."""
+    import gradio as gr
+
+    def correct(marked: pd.DataFrame) -> tuple[str, str]:
+        try:
+            path, sentence = suspected.corrected(marked, folder)
+        except InputError as error:
+            raise gr.Error(str(error)) from error
+        return str(path), f"{sentence}."
+
+    columns = ["rank", "file", "label", "suggested", "score", "why", "mark"]
+    with gr.Tab("Suspect labels"):
+        gr.Markdown(SUSPECTS_HELP)
+        gr.Plot(plotting.suspects(suspected.cells, suspected.table), show_label=False)
+        shown = suspected.table[columns].head(MOST_SUSPECTS)
+        table = gr.Dataframe(shown, label="Suspects", interactive=True, wrap=True)
+        button = gr.Button("Write a corrected table", variant="primary")
+        said = gr.Markdown()
+        download = gr.DownloadButton("Download the corrected table (CSV)")
+        button.click(correct, table, [download, said], api_name="correct")
+
+
+def suspected_of(model: str | Path, cells: Cells) -> Suspected | None:
+    """The suspects of the run that a model belongs to; nothing where there are none."""
+    result = saved.result_of(model)
+    run_folder = result.folder.parent
+    if not result.predictions_path.is_file() or not Run(run_folder).manifest_path.is_file():
+        return None
+    table = suspects.find_suspects(run_folder, [result.name])
+    return Suspected(run_folder, table, cells) if len(table) else None
 
 
 def answer(
@@ -317,13 +396,15 @@ def serve(model: str | Path, host: str = HOST, port: int = PORT) -> None:
     """
     opened = saved.find(model)
     heading = page_heading(opened.path.parent)
-    network, known = opened.network(), None
+    network, known, suspected = opened.network(), None, None
     try:
-        known = similar.reference_cells(network, similar.cells_of(model), opened.familiar())
+        cells = similar.cells_of(model)
+        suspected = suspected_of(model, cells)
+        known = similar.reference_cells(network, cells, opened.familiar())
     except InputError as error:
         logger.info("No similar training cells will be shown: %s", error)
     similar.warm_up(network)
-    page = build_page(network, heading, known)
+    page = build_page(network, heading, known, suspected=suspected)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that uploads are deleted
     address = launch_page(page, host, port)
     logger.info("%s shows the page; Ctrl-C ends it. %s", address, RESEARCH_ONLY)

@@ -42,6 +42,8 @@ Head = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 def preprocess(architecture: Architecture, pixels: keras.KerasTensor) -> keras.KerasTensor:
     """Turn pixels into what the backbone was trained on; part of the model's graph."""
+    if architecture.preprocessing == "inside":
+        return keras.ops.cast(pixels, "float32")
     if architecture.preprocessing == "tf":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="to_plus_minus_one")(pixels)
     if architecture.preprocessing == "torch":
@@ -385,10 +387,12 @@ def _freeze(
 ) -> None:
     """Decide for every layer whether it is trained.
 
-    A frozen batch normalisation also keeps its statistics.
+    A frozen batch normalisation also keeps its statistics, and a frozen dropout drops nothing.
     """
     above = layers_above(architecture, backbone, settings.unfreeze)
     for layer in backbone.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.name not in above:
+            layer.rate = 0.0
         if all_in_tail:
             layer.trainable = layer.name in above
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -27,6 +27,8 @@ def draw_random(backbone: keras.Model, preprocessed: np.ndarray) -> None:
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
         return
+    if any(isinstance(each, keras.layers.LayerNormalization) for each in backbone.layers):
+        return  # it measures each cell anew, so that there is nothing to learn from some
     outputs = keras.ops.convert_to_tensor(preprocessed)
     for layer in backbone.layers[1:]:  # a chain, as VGG16 is
         if isinstance(layer, keras.layers.Conv2D):

@@ -133,11 +133,12 @@ def cached_imagenet(architecture: Architecture) -> Path | None:
     path = keras_cache() / architecture.weights_file
     if not path.is_file():
         return None
-    if architecture.weights_md5 is None:
+    known = architecture.weights_hash
+    if known is None:
         return path
     with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "md5").hexdigest()
-    return path if digest == architecture.weights_md5 else None
+        digest = hashlib.file_digest(stream, "md5" if len(known) == 32 else "sha256").hexdigest()
+    return path if digest == known else None
 
 
 def reachable(url: str) -> bool:
@@ -199,7 +200,7 @@ def fetch(architecture: Architecture, weights: Weights) -> Weights:
     import keras
 
     try:
-        options = {"cache_subdir": "models", "file_hash": architecture.weights_md5}
+        options = {"cache_subdir": "models", "file_hash": architecture.weights_hash}
         path = keras.utils.get_file(architecture.weights_file, architecture.weights_url, **options)
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise InputError(

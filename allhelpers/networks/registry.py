@@ -40,9 +40,10 @@ class Architecture:
         Name in settings and file names; name in figures and tables.
     builder : str
         ``"module:function"`` of the Keras builder (imported only when a model is built).
-    preprocessing : {"tf", "caffe", "torch"}
+    preprocessing : {"tf", "caffe", "torch", "inside"}
         ``"tf"``: ``x / 127.5 - 1``; ``"caffe"``: RGB to BGR, minus the ImageNet means; ``"torch"``:
-        ``x / 255``, minus torchvision's means, divided by its deviations.
+        ``x / 255``, minus torchvision's means, divided by its deviations; ``"inside"``: Keras's
+        backbone begins with layers that do so, and takes plain pixels.
     blocks : tuple of (str, str or tuple of str or None)
         Blocks from the input to the top: their names, and the layer whose output ends the block; or
         several layers of one height and width, where a block reads more than its predecessor;
@@ -55,8 +56,8 @@ class Architecture:
         trained by default.
     weights_url : str
         Keras's own ImageNet file without the classification layer.
-    weights_md5 : str or None
-        The MD5 that Keras itself checks; ``None`` where Keras records none.
+    weights_hash : str or None
+        The MD5 or SHA-256 that Keras itself checks; ``None`` where Keras records none.
     input_size : int
         Height and width of the images that it was made for, in pixels.
     converter : str or None
@@ -81,7 +82,7 @@ class Architecture:
     gmacs: float
     top_gmacs: float
     weights_url: str
-    weights_md5: str | None = None
+    weights_hash: str | None = None
     input_size: int = INPUT_SIZE
     converter: str | None = None
     kept_as: str | None = None
@@ -192,6 +193,26 @@ def _nasnet_cells() -> Blocks:
     return (*blocks[:-1], ("cell_12", None))
 
 
+def _convnext_stages() -> Blocks:
+    """Stages end where the next one halves the maps; sums within a stage have no lasting names."""
+    stages = [(f"stage_{k}", f"convnext_tiny_downsampling_block_{k}") for k in range(3)]
+    return (("stem", "convnext_tiny_stem"), *stages, ("stage_3", None))
+
+
+def _efficientnetv2_blocks() -> Blocks:
+    """A stage's first block has no sum, as it changes the maps' size or their number."""
+    stages = {2: "ab", 3: "ab", 4: "abc", 5: "abcde", 6: "abcdefgh"}
+    first = [f"block{stage}a" for stage in stages]
+    names = [f"block{stage}{letter}" for stage, letters in stages.items() for letter in letters]
+    ends = [(name, f"{name}_{'project_bn' if name in first else 'add'}") for name in names]
+    return (
+        ("stem", "stem_activation"),
+        ("block1a", "block1a_project_activation"),
+        *ends[:-1],
+        ("block6h", "top_activation"),
+    )
+
+
 ARCHITECTURES = {
     entry.name: entry
     for entry in (
@@ -219,7 +240,7 @@ ARCHITECTURES = {
             gmacs=15.3,
             top_gmacs=1.4,
             weights_url=f"{KERAS_FILES}/vgg16/vgg16{ORDERED}",
-            weights_md5="6d6bbae143d832006294945121d1f1fc",
+            weights_hash="6d6bbae143d832006294945121d1f1fc",
         ),
         Architecture(
             name="resnet50",
@@ -231,7 +252,7 @@ ARCHITECTURES = {
             gmacs=3.86,
             top_gmacs=0.22,
             weights_url=f"{KERAS_FILES}/resnet/resnet50{ORDERED}",
-            weights_md5="4d473c1dd8becc155b73f8504c6f6626",
+            weights_hash="4d473c1dd8becc155b73f8504c6f6626",
         ),
         Architecture(
             name="inceptionv3",
@@ -243,7 +264,7 @@ ARCHITECTURES = {
             gmacs=5.71,
             top_gmacs=0.39,
             weights_url=f"{KERAS_FILES}/inception_v3/inception_v3{ORDERED}",
-            weights_md5="bcbd6486424b2319ff4ef7d526e38f63",
+            weights_hash="bcbd6486424b2319ff4ef7d526e38f63",
             input_size=299,
         ),
         Architecture(
@@ -256,7 +277,7 @@ ARCHITECTURES = {
             gmacs=0.563,
             top_gmacs=0.035,
             weights_url=f"{KERAS_FILES}/nasnet/NASNet-mobile-no-top.h5",
-            weights_md5="1ed92395b5b598bdda52abe5c0dbfd63",
+            weights_hash="1ed92395b5b598bdda52abe5c0dbfd63",
             kept_as="nasnet_mobile_no_top.h5",
         ),
         Architecture(
@@ -273,6 +294,30 @@ ARCHITECTURES = {
             weights_url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             converter="allhelpers.networks.alexnet:convert",
             kept_as="alexnet_torchvision_notop.h5",
+        ),
+        Architecture(
+            name="efficientnetv2b0",
+            title="EfficientNetV2B0",
+            builder="keras.applications:EfficientNetV2B0",
+            preprocessing="inside",
+            blocks=_efficientnetv2_blocks(),
+            trained_block="block6h",
+            gmacs=0.717,
+            top_gmacs=0.0343,
+            weights_url=f"{KERAS_FILES}/efficientnet_v2/efficientnetv2-b0_notop.h5",
+            weights_hash="893217f2bb855e2983157299931e43ff",
+        ),
+        Architecture(
+            name="convnexttiny",
+            title="ConvNeXtTiny",
+            builder="keras.applications:ConvNeXtTiny",
+            preprocessing="inside",
+            blocks=_convnext_stages(),
+            trained_block="stage_3",
+            gmacs=4.455,
+            top_gmacs=0.699,
+            weights_url=f"{KERAS_FILES}/convnext/convnext_tiny_notop.h5",
+            weights_hash="d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
         ),
     )
 }

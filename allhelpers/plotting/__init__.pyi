@@ -32,6 +32,7 @@ __all__ = [
     "size_gap",
     "split_gap",
     "spread",
+    "suspects",
     "uncertain",
 ]
 
@@ -55,6 +56,7 @@ from .galleries import mean_grad_cam as mean_grad_cam
 from .galleries import mistakes as mistakes
 from .galleries import near_pairs as near_pairs
 from .galleries import patient_cells as patient_cells
+from .galleries import suspects as suspects
 from .galleries import uncertain as uncertain
 from .new import new_cells as new_cells
 from .results import confusion_matrix as confusion_matrix

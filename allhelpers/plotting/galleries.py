@@ -86,7 +86,8 @@ def mistakes(cells: Cells, predictions: pd.DataFrame, *, most: int = 12, title: 
     """
     wrong = predictions[predictions["label"] != tables.predicted_labels(predictions)]
     order = np.argsort(-tables.stated(wrong).max(axis=1), kind="stable")[:most]
-    return _gallery(cells, wrong.iloc[order], title, "no cell is wrong")
+    shown = wrong.iloc[order]
+    return _gallery(cells, shown, _captions(shown), title=title, otherwise="no cell is wrong")
 
 
 def uncertain(
@@ -116,15 +117,51 @@ def uncertain(
     """
     best = np.sort(tables.stated(predictions), axis=1)
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]
-    return _gallery(cells, predictions.iloc[order], title, "there are no cells")
+    shown = predictions.iloc[order]
+    return _gallery(cells, shown, _captions(shown), title=title, otherwise="there are no cells")
 
 
-def _gallery(cells: Cells, shown: pd.DataFrame, title: str, otherwise: str) -> Figure:
-    """Cells in the order given, each with its true class, its patient and its predicted class."""
+def suspects(
+    cells: Cells, found: pd.DataFrame, *, most: int = 24, title: str = "Suspect labels"
+) -> Figure:
+    """Gallery of the cells whose label may be wrong, the most suspect first.
+
+    Parameters
+    ----------
+    cells : Cells
+    found : DataFrame
+        From `evaluation.find_suspects`.
+    most : int
+        Cells that are shown.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> row = {"file": cells.table["file"][0], "subject": "5", "rank": 1, "score": 0.97}
+    >>> found = pd.DataFrame([{**row, "label": "all", "suggested": "hem"}])
+    >>> figure = suspects(cells, found)
+    """
+    shown = found[found["file"].isin(cells.table["file"])].head(most)
+    captions = [
+        f"{row['rank']}: {class_title(row['label'], short=True)} or "
+        f"{class_title(row['suggested'], short=True)}?\n{_whose(row)}, {row['score']:.2f}"
+        for row in shown.to_dict("records")
+    ]
+    return _gallery(cells, shown, captions, title=title, otherwise="no label is suspect")
+
+
+def _gallery(
+    cells: Cells, shown: pd.DataFrame, captions: list[str], *, title: str, otherwise: str
+) -> Figure:
+    """Cells in the order given, each under its caption."""
     rows = max(1, -(-len(shown) // COLUMNS))
     figure, axes = base.new_gallery(0.45 + 1.72 * rows, COLUMNS, rows)
     pictures, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
-    for ax, pixels, text in zip(axes.flat, pictures, _captions(shown), strict=False):
+    for ax, pixels, text in zip(axes.flat, pictures, captions, strict=False):
         base.show_image(ax, pixels, text)
     if shown.empty:
         axes.flat[0].text(0, 0.5, otherwise, fontsize=10)

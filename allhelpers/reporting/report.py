@@ -45,6 +45,8 @@ RUN_FIGURES = {
     "differences": "Difference of weighted F1 between every two methods, over resampled patients. "
     "An interval that touches 0 does not tell the two apart; one that does not counts only where "
     "McNemar's test agrees and the number of pairs is allowed for, and else is grey too.",
+    "suspects": "Cells whose label may be wrong, the most suspect first: their label, what is more "
+    "probable, and how suspect they are (0 to 1). suspects.csv lists all; a person decides.",
     "cost": "Time of each stage, parameters, and size of the file: what a higher figure costs.",
 }
 

@@ -355,6 +355,31 @@ def export(
     command.export(model, kind, pictures, how)
 
 
+@_command(
+    "correct the labels that you have marked as wrong",
+    example=f"example: allhelpers relabel RUN --output corrected.csv. {RESEARCH_ONLY}",
+)
+@click.argument("folder", type=PATH, metavar="RUN")
+@click.argument("marked", type=PATH, metavar="[MARKED.csv]", required=False)
+@_csv("corrected.csv")
+def relabel(folder: Path, marked: Path | None, output: Path, overwrite: bool) -> None:
+    """Write a corrected table of cells; the original is never touched.
+
+    MARKED.csv is the run's suspects.csv, or a copy, with marks in its column mark: x takes the
+    class that is suggested, the name of a class takes that, out leaves the cell out.
+    """
+    from .._core.files import write_csv
+    from ..evaluation import suspects
+    from ..runs import Run
+
+    _check_free(overwrite, output)
+    table = suspects.read_marked(marked or Run(folder).suspects_path)
+    corrected = suspects.correct_table(folder, table)
+    write_csv(output, corrected)
+    print(f"{suspects.sentence_of_correction(folder, corrected)}: {output}")
+    print(f"train on it: allhelpers run --images IMAGES --manifest {output}")
+
+
 @_command("make a manifest of official files", example="")
 @click.argument("source", type=PATH, metavar="FOLDER|CSV")
 @_csv("data_manifest.csv")

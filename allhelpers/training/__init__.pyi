@@ -12,6 +12,7 @@ __all__ = [
     "handcrafted_features",
     "head_features",
     "held_out_predictions",
+    "judge_labels",
     "optimizer",
     "predict_cells",
     "predict_classifier",
@@ -28,6 +29,7 @@ from .classical import predict_classifier as predict_classifier
 from .classical import train_classifier as train_classifier
 from .classical import write_classifier as write_classifier
 from .crossfitting import held_out_predictions as held_out_predictions
+from .crossfitting import judge_labels as judge_labels
 from .crossfitting import refit_on_all as refit_on_all
 from .diagnostics import diagnose as diagnose
 from .familiarity import Familiarity as Familiarity

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from .._core.errors import InputError
 from ..data import splitting, tables
 from ..networks import building
 from . import finetuning
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from .finetuning import Features
 
 FOLDS = 5
+STRENGTHS = (0.001, 0.01, 0.1)  # inverse, of the penalty
 
 
 def held_out_predictions(network: Network, features: Features, cells: Cells) -> pd.DataFrame:
@@ -62,6 +69,58 @@ def held_out_predictions(network: Network, features: Features, cells: Cells) -> 
         head = _trained_on(network, features, cells, known[parts != part])
         probabilities[rows] = finetuning.probabilities(head, features, rows)
     return tables.tabulate(cells, known, probabilities[known])
+
+
+def judge_labels(network: Network, features: Features, cells: Cells) -> pd.DataFrame:
+    """Probabilities of every cell by heads that have not met it, but may know its patient.
+
+    For the search for wrong labels, not for figures: the patient's other cells, and their labels,
+    are what a slip stands out against. The heads are logistic regressions, as strongly held as
+    makes the labels of others most probable: one that is held small for the sake of new patients
+    hardly hears a few cells of one.
+
+    Parameters
+    ----------
+    network : Network
+        Whose head alone is trained.
+    features : array of shape (orientations, cells, ...)
+        From `compute_features`.
+    cells : Cells
+
+    Returns
+    -------
+    DataFrame
+        With the columns of predictions.csv, of all cells that have a side.
+
+    Raises
+    ------
+    InputError
+        If more than the head is trained, or a class has one cell.
+
+    Examples
+    --------
+    >>> from allhelpers.training import compute_features
+    >>> len(judge_labels(network, compute_features(network, cells), cells))
+    160
+    """
+    rows = np.flatnonzero(cells.table["split"].to_numpy() != "")
+    labels = cells.table["label"].iloc[rows].to_numpy(str)
+    known, fewest = np.unique(labels), np.unique(labels, return_counts=True)[1].min()
+    if network.cut != "pooled" or fewest < 2 or len(known) < len(cells.classes):
+        raise InputError(
+            "suspects needs a head on frozen blocks and two cells of each class: set unfreeze = "
+            "none, or suspects = False."
+        )
+    folds = StratifiedKFold(
+        min(FOLDS, int(fewest)), shuffle=True, random_state=network.settings.seed
+    )
+    seen, each = np.asarray(features[0][rows], np.float32), []
+    for strength in STRENGTHS:
+        head = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
+        each.append(cross_val_predict(head, seen, labels, cv=folds, method="predict_proba"))
+    best = min(each, key=lambda stated: log_loss(labels, stated, labels=known))
+    order = [list(known).index(label) for label in cells.classes]
+    return tables.tabulate(cells, rows, best[:, order])
 
 
 def refit_on_all(network: Network, features: Features, cells: Cells) -> None:

@@ -167,6 +167,7 @@ def finish(
     metrics: dict[str, Any],
     record: dict[str, Any],
     held_out: pd.DataFrame | None = None,
+    judged: pd.DataFrame | None = None,
     familiar: Familiarity | None = None,
 ) -> None:
     """Write what a finished training leaves; files.json comes last and makes it finished.
@@ -184,6 +185,8 @@ def finish(
         From `describe`.
     held_out : DataFrame, optional
         From `held_out_predictions`, for held_out.csv.
+    judged : DataFrame, optional
+        From `judge_labels`, for judged.csv.
     familiar : Familiarity, optional
         From `familiar_cells`: without it the model cannot say which images are unlike its cells.
 
@@ -196,6 +199,8 @@ def finish(
     """
     if held_out is not None and len(held_out):
         write_csv(result.held_out_path, held_out)
+    if judged is not None:
+        write_csv(result.judged_path, judged)
     if familiar is not None:
         record = {**record, "familiar": familiar.write(result.familiar_path)}
     result.finish(predictions, metrics, record, save=network.full.save)

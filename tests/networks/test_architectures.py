@@ -19,7 +19,7 @@ def built():
     backbones, files = {"toy": registry.TOY.build()}, {}
 
     def get_file(file, origin, cache_subdir=None, file_hash=None):
-        files[name] = {"file": file, "origin": origin, "md5": file_hash, "folder": cache_subdir}
+        files[name] = {"file": file, "origin": origin, "hash": file_hash, "folder": cache_subdir}
         return file
 
     with pytest.MonkeyPatch.context() as patch:
@@ -76,7 +76,7 @@ def test_imagenet_file_is_the_one_keras_asks_for(name, built):
     assert built[1][name] == {
         "file": architecture.weights_file,
         "origin": architecture.weights_url,
-        "md5": architecture.weights_md5,
+        "hash": architecture.weights_hash,
         "folder": "models",
     }
 

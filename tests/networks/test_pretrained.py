@@ -1,6 +1,8 @@
 """Weights are found, or it is said what to do; files are read by shape alone."""
 
+import hashlib
 import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import h5py
@@ -71,6 +73,15 @@ def test_file_in_kerass_cache_that_fails_kerass_hash_is_not_used(tmp_path):
     in_cache(tmp_path, VGG16)
     with pytest.raises(InputError, match="VGG16"):
         pretrained.locate(VGG16, "imagenet")
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_file_in_kerass_cache_is_used_if_it_has_kerass_hash(tmp_path, kind):
+    right = replace(VGG16, weights_hash=hashlib.new(kind, b"weights").hexdigest())
+    path = in_cache(tmp_path, VGG16)
+    assert pretrained.cached_imagenet(right) == path
+    in_cache(tmp_path, VGG16, b"others")
+    assert pretrained.cached_imagenet(right) is None
 
 
 def test_network_that_hangs_is_given_up_within_seconds(monkeypatch):

@@ -22,7 +22,7 @@ def multiply_adds(model):
     return total / 1e9
 
 
-SLOW_TO_BUILD = ("inceptionv3", "nasnetmobile")
+SLOW_TO_BUILD = ("inceptionv3", "nasnetmobile", "efficientnetv2b0", "convnexttiny")
 NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_TO_BUILD)) for name in ARCHITECTURES
 ]

@@ -1,0 +1,312 @@
+"""Cells whose label may be wrong: what says so, in one order, and a corrected table of cells.
+
+A confident mistake is a wrong network or a wrong label, and only a person can tell which. So cells
+are ranked, shown and marked by hand; what is written is a new table, never the user's own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from .._core.errors import InputError, counted, listing
+from .._core.files import read_json, write_csv
+from ..data import loading, manifest, tables
+from ..networks import registry
+from ..runs import Run
+from ..settings import DataSettings, validate
+from . import words
+from .operating import Calibration
+
+if TYPE_CHECKING:
+    from ..data.loading import Cells
+    from ..runs import Result
+
+COLUMNS = (
+    "rank", "file", "subject", "split", "label", "suggested", "probability", "score", "against",
+    "methods", "why", "mark",
+)  # fmt: skip
+CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
+TAKEN = ("x", "yes", "1")  # marks that take what is suggested
+LEFT_OUT = "out"
+
+
+def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
+    """Rank the cells of a run whose label may be wrong, by methods that have not met them.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    names : iterable of str
+        Methods of the run. Of each counts what it says of cells that it has not met: all of
+        judged.csv (setting ``suspects``); else test cells, validation cells if it was not trained
+        on them, and held_out.csv (setting ``calibrate``).
+
+    Returns
+    -------
+    DataFrame
+        Columns rank, file, subject, split, label; suggested: the class that is most probable
+        instead, and its mean probability; score: how probable the methods hold it that the label is
+        wrong, of two like images with two labels beside the other's (0 to 1); against and methods:
+        how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
+        for the user. Cells that are doubted, and pairs of like images with two labels.
+
+    Raises
+    ------
+    InputError
+        If a method has no finished result.
+
+    Examples
+    --------
+    >>> found = find_suspects(run, ["mobilenet"])
+    >>> found[["file", "label", "suggested", "probability"]].head(1).values.tolist()
+    [['5.bmp', 'all', 'hem', 0.9]]
+    """
+    run = Run(run_folder)
+    asked = [name for name in names if name != registry.ENSEMBLE] or [registry.ENSEMBLE]
+    cells = run.manifest().set_index("file", drop=False).rename_axis(None)
+    unmet = {name: _unmet(run.result(name)) for name in asked}
+    found = _doubted(pd.concat(unmet, names=["method"]).reset_index("method"))
+    found = found[found.index.isin(cells.index)].rename_axis(None)
+    pairs = _pairs_with_two_labels(run, cells)
+    found = found.reindex(found.index.union(sorted({file for pair in pairs for file in pair})))
+    found = found.join(cells[["file", "subject", "split", "label"]])
+    found["score"] = (1 - found["label_p"]).fillna(0.5)
+    _settle_pairs(found, pairs)
+    found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]
+    found = found.sort_values(["score", "file"], ascending=[False, True])
+    found["why"] = [_why(row) for row in found.to_dict("records")]
+    found = found.assign(
+        rank=np.arange(1, len(found) + 1), mark="", score=found["score"].round(4),
+        probability=found["suggested_p"].round(4),
+        against=found["against"].fillna(0).astype(int),
+        methods=found["methods"].fillna(0).astype(int),
+    )  # fmt: skip
+    return found.reset_index(drop=True)[list(COLUMNS)]
+
+
+def _unmet(result: Result) -> pd.DataFrame:
+    """Predictions of cells that a method was not trained on."""
+    if not result.predictions_path.is_file():
+        raise InputError(
+            f"{result.folder} holds no finished result of {words.method_title(result.name)}: "
+            f"run notebook {registry.notebook_of(result.name)} first."
+        )
+    record = result.record()
+    refit = bool(record.get("settings", {}).get("refit"))
+    if result.judged_path.is_file():
+        return result.judged()
+    stated = result.predictions()
+    stated = stated[stated["split"].isin(["test"] if refit else ["valid", "test"])]
+    if result.held_out_path.is_file():
+        found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
+        held_out = found.apply(result.held_out())  # as predictions are
+        stated = pd.concat([held_out, stated[~stated["file"].isin(held_out["file"])]])
+    return stated.reset_index(drop=True)
+
+
+def _doubted(stated: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the methods that were asked about a cell, one row per file."""
+    classes = np.array(tables.classes_of(stated), dtype=object)
+    stated = stated.assign(otherwise=tables.predicted_labels(stated) != stated["label"])
+    each = stated.groupby("file")
+    means = each[[f"p_{label}" for label in classes]].mean().to_numpy(float)
+    own = classes == each["label"].first().to_numpy()[:, np.newaxis]
+    best = np.where(own, -1.0, means).argmax(axis=1)
+    said = stated["method"].where(stated["otherwise"]).groupby(stated["file"])
+    return pd.DataFrame(
+        {
+            "label_p": means[own],
+            "suggested": classes[best],
+            "suggested_p": means[np.arange(len(means)), best],
+            "against": each["otherwise"].sum(),
+            "methods": each["otherwise"].size(),
+            "who": said.agg(lambda names: [*names.dropna()]),
+        },
+        index=each.size().index,
+    )
+
+
+def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """Images that look the same under two labels, as the audit has found them."""
+    audit = read_json(run.audit_path) if run.audit_path.is_file() else {}
+    pairs = [(str(first), str(second)) for first, second in audit.get("two_labels", [])]
+    return [pair for pair in pairs if set(pair) <= set(cells.index)]
+
+
+def _settle_pairs(found: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> None:
+    """One of two labels of like images is wrong: which, by how much each is doubted."""
+    found["twin"] = ""
+    odds = logit(found["score"].clip(CERTAIN, 1 - CERTAIN)).to_dict()
+    label, unknown = found["label"].to_dict(), found["suggested"].isna().to_dict()
+    for file, twin in [two for pair in pairs for two in (pair, pair[::-1])]:
+        found.loc[[file], "twin"] = twin
+        beside = float(expit(odds[file] - odds[twin]))
+        found.loc[[file], "score"] = found.loc[[file], "score"].clip(lower=beside)
+        if beside >= 0.5 or unknown[file]:
+            found.loc[[file], "suggested"] = label[twin]
+
+
+def _why(row: Mapping) -> str:
+    """What speaks against a label, in words."""
+    reasons = []
+    if row["twin"]:
+        reasons.append(f"looks like {row['twin']}, which has another label")
+    if isinstance(row["who"], list) and row["who"]:
+        titles = listing(map(registry.title_of, row["who"]), 8)
+        more = f" ({len(row['who'])} of {int(row['methods'])})" if row["methods"] > 1 else ""
+        reasons.append(f"called {row['suggested']} by {titles}{more}")
+    elif not row["twin"]:
+        reasons.append(f"{row['suggested']} is more probable on average")
+    return "; ".join(reasons)
+
+
+def write_suspects(run_folder: str | Path, suspects: pd.DataFrame) -> Path:
+    """Write suspects.csv into a run's folder; marks that somebody has set there are kept.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    suspects : DataFrame
+        From `find_suspects`.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> write_suspects(run, find_suspects(run, ["mobilenet"])).name
+    'suspects.csv'
+    """
+    path = Run(run_folder).suspects_path
+    if path.is_file():
+        earlier = read_marked(path)
+        marks = earlier.set_index(["file", "label"])["mark"]
+        here = pd.MultiIndex.from_frame(suspects[["file", "label"]])
+        lost = marks[(marks != "") & ~marks.index.isin(here)]
+        if len(lost):
+            listed = listing([file for file, _ in lost.index])
+            raise InputError(
+                f"{path} has marks of cells that are no longer suspects ({listed}): move the file "
+                "elsewhere, and use it from there."
+            )
+        suspects = suspects.assign(mark=marks.reindex(here).fillna("").to_numpy())
+    write_csv(path, suspects)
+    return path
+
+
+def read_marked(path: str | Path) -> pd.DataFrame:
+    """A table of suspects that somebody has marked, all as text."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: give a table of suspects.")
+    try:
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding="utf-8-sig"
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path} cannot be read as a table ({error}): save it as CSV.") from error
+    if missing := [name for name in ("file", "label", "suggested", "mark") if name not in table]:
+        raise InputError(f"{path} lacks the column {listing(missing)}: mark rows of suspects.csv.")
+    return table.assign(mark=table["mark"].str.strip())
+
+
+def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a run, with the labels that somebody has corrected.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    marked : DataFrame
+        As suspects.csv, with marks: ``x`` takes what is suggested, the name of a class takes that,
+        ``out`` leaves the cell out, nothing changes nothing.
+
+    Returns
+    -------
+    DataFrame
+        As manifest.csv, with a column ``corrected_from`` that holds the earlier label where it was
+        changed: a table of cells for ``--manifest``.
+
+    Raises
+    ------
+    InputError
+        If a mark means nothing, or a row is not of this run.
+
+    Examples
+    --------
+    >>> marked = find_suspects(run, ["mobilenet"]).assign(mark=["x", "", ""])
+    >>> corrected = correct_table(run, marked)
+    >>> corrected.loc[corrected["corrected_from"] != "", ["file", "label"]].values.tolist()
+    [['5.bmp', 'hem']]
+    """
+    run = Run(run_folder)
+    cells, classes = run.manifest(), run.data()["classes"]
+    marked = marked[marked["mark"] != ""]
+    was = cells.set_index("file")["label"]
+    if len(other := marked["file"][marked["file"].map(was) != marked["label"]]):
+        raise InputError(f"{listing(other)} has another label in {run.manifest_path}: mark anew.")
+    if len(twice := marked["file"][marked["file"].duplicated()]):
+        raise InputError(f"{listing(twice)} is marked twice: keep one row.")
+    wanted = marked["mark"].where(~marked["mark"].str.lower().isin(TAKEN), marked["suggested"])
+    if odd := sorted(set(wanted) - {*classes, LEFT_OUT}):
+        raise InputError(
+            f"The mark {odd[0]!r} means nothing: write x, {LEFT_OUT}, or one of "
+            f"{', '.join(classes)}."
+        )
+    label = cells["file"].map(dict(zip(marked["file"], wanted, strict=True)))
+    label = label.fillna(cells["label"])
+    earlier = cells.get(manifest.CORRECTED_FROM, pd.Series("", index=cells.index))
+    first = earlier.where(earlier != "", cells["label"])  # of a table that was corrected before
+    corrected = cells.assign(label=label)
+    corrected[manifest.CORRECTED_FROM] = first.where(first != label, "")
+    return corrected[label != LEFT_OUT].reset_index(drop=True)
+
+
+def sentence_of_correction(run_folder: str | Path, corrected: pd.DataFrame) -> str:
+    """How many labels were changed, and how many cells left out."""
+    cells = Run(run_folder).manifest().set_index("file")["label"]
+    changed = int((corrected["file"].map(cells) != corrected["label"]).sum())
+    return (
+        f"{counted(changed, 'label')} changed, {counted(len(cells) - len(corrected), 'cell')} left "
+        f"out, {len(corrected):,} cells written"
+    )
+
+
+def cells_of_run(run_folder: str | Path, name: str) -> Cells:
+    """Open the cells of a run again, as one of its methods has seen them.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+    name : str
+        Of a finished method.
+
+    Returns
+    -------
+    Cells
+
+    Raises
+    ------
+    InputError
+        If the images are no longer there.
+
+    Examples
+    --------
+    In the notebook of the comparison::
+
+        cells = evaluation.cells_of_run(settings.run_folder, settings.names[0])
+    """
+    recorded = Run(run_folder).result(name).record()["settings"]
+    known = {key: recorded[key] for key in DataSettings.model_fields if key in recorded}
+    settings = validate(DataSettings, known)
+    with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
+        return loading.prepare(
+            settings.model_copy(update={"run_folder": scratch, "overwrite": False})
+        )
