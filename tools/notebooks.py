@@ -80,11 +80,13 @@ FURTHER = {
         "sensitivity",
         "suspects",
     ),
-    "what the network sees, and the machine": (
+    "how cells are shown": (
         "orientations",
         "variants",
         "tta",
         "batch_norm_momentum",
+    ),
+    "what validation chooses, and the machine": (
         "refit",
         "refit_all",
         "patience",

@@ -32,9 +32,9 @@ class Wanted:
 def predict(model: Path, paths: Sequence[str], wanted: Wanted) -> int:
     """Classify images, write the table, and say what it comes to; returns the exit status."""
     assert wanted.output is not None
+    check_free(wanted.output, overwrite=wanted.overwrite)
     with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
         found = pictures.find(paths, Path(scratch))
-        check_free(wanted.output, overwrite=wanted.overwrite)
         from . import predicting, saved  # pandas takes a second: not for a misspelt name
 
         opened = saved.find(model)
@@ -53,13 +53,15 @@ def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None
     """Write a model in another format, and say how far it differs."""
     from . import saved
 
+    for each in _written(wanted.output) if wanted.output else ():
+        check_free(each, overwrite=wanted.overwrite)
     opened = saved.find(model)
     path = wanted.output or opened.path.parent / f"{opened.record.architecture}{SUFFIXES[kind]}"
     with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
         found = pictures.find(paths, Path(scratch)) if paths else None
         if kind == "saved_model" and path.exists():
             raise InputError(f"{path} exists: remove it, or choose another --output.")
-        for each in (path, path.with_name(f"{path.name}.json")):
+        for each in _written(path):
             check_free(each, overwrite=wanted.overwrite)
 
         from . import exporting
@@ -71,3 +73,8 @@ def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None
         "%s: probabilities of %s differ by %.1e at most. %s",
         path, cells, difference, RESEARCH_ONLY,
     )  # fmt: skip
+
+
+def _written(path: Path) -> tuple[Path, Path]:
+    """An exported model, and what says of it."""
+    return path, path.with_name(f"{path.name}.json")

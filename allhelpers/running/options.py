@@ -24,11 +24,12 @@ NO_OPTIONS = ("run_folder", "overwrite")
 # Commands of rooms that may not be there: name to module.
 ELSEWHERE = {"cells": "allhelpers.segmentation.command"}
 COMMAND_GROUPS = {
-    "Cells": ("cells", "manifest", "audit"),
+    "Cells": ("cells", "manifest", "audit", "relabel"),
     "Train and compare": ("run", "sweep", "summary"),
     "Use a trained model": ("predict", "serve", "export"),
     "Studies": ("collapse", "choices"),
 }
+MOST_LETTERS = 50  # of what may be chosen, beside an option's name
 COLUMN = 10  # where the commands' descriptions begin
 # The setting that opens each group of options in --help.
 HEADINGS = {
@@ -162,11 +163,14 @@ def _options(name: str, field: FieldInfo) -> list[click.Option]:
     former = [old for old, new in RENAMED.items() if new == name]
     flag = field.annotation is bool
     text = f"{field.description}" + ("" if flag else f" (default: {field.default!r})")
+    value = _metavar(field.annotation)
+    if len(value) > MOST_LETTERS:
+        text, value = f"{value.replace('|', ', ')}: {text}", name.upper()
     return [
         click.Option(
             [f"--{each.replace('_', '-')}", each],
             is_flag=flag or None,
-            metavar=None if flag else _metavar(field.annotation),
+            metavar=None if flag else value,
             help=text,
             hidden=each != name,
         )

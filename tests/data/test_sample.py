@@ -69,7 +69,7 @@ def test_drawn_once_and_nothing_else_left(folder):
 
 
 def test_failed_drawing_leaves_no_folder(tmp_path, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError("disk full")
 
     monkeypatch.setattr(synthetic, "draw_cell", fail)

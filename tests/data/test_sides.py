@@ -173,7 +173,7 @@ def test_classes_called_by_numbers_may_be_numbers(own):
 def test_a_side_without_usable_pictures_is_refused(own, folder):
     for path in (folder / "mono").iterdir():
         path.write_bytes(b"BM no picture " + path.name.encode())
-    with pytest.raises(InputError, match="No picture can be used of mono for"):
+    with pytest.raises(InputError, match="no picture of mono can be used"):
         loading.prepare(own(max_rejected=100))
 
 
