@@ -50,8 +50,9 @@ def test_a_record_does_not_say_where_files_are_written(cells, make_settings, tmp
     run = Run(settings.run_folder)
     loading.record_cells(cells, settings)
     trained(run)
+    record = {"settings": settings.model_dump(), "architecture": "toy", "classes": ["all", "hem"]}
     run.result("toy").finish(
-        pd.DataFrame(), {}, {"settings": settings.model_dump(), "architecture": "toy"}
+        pd.DataFrame(), {}, record, save=lambda path: path.write_bytes(b"weights")
     )
     seen = []
     monkeypatch.setattr(loading, "prepare", lambda given: seen.append(given) or cells)

@@ -18,7 +18,10 @@ from allhelpers.running.planning import plan_run
 from allhelpers.runs import Run
 from tests.commands import command, refused
 
-RUN_FIGURES = ("accuracy_with_intervals", "cells_per_side", "cost", "differences", "methods")
+RUN_FIGURES = (
+    *("accuracy_with_intervals", "cells_per_side", "cost", "differences", "methods"),
+    *("size_gap", "suspects"),
+)
 CURVES = ("learning_curves", "ranking_curves", "confusion_matrix", "reliability", "patients")
 GALLERIES = ("patient_strips", "patient_cells", "mistakes", "uncertain")
 FIGURES_KEPT = (*CURVES, *GALLERIES, "grad_cam", "mean_grad_cam", "feature_map")
@@ -39,7 +42,7 @@ def test_run_prints_the_comparison_the_report_and_the_warnings(real_run):
     assert done.out.splitlines()[0] == f"* {RANDOM_NOTE} (MobileNet)"
     assert "Research only, not for diagnosis." in done.out
     assert f"report: {real_run.folder / 'report.html'}" in done.out
-    assert "mobilenet" in done.out
+    assert "MobileNet" in done.out
     assert "1/4 1_data_split" in done.err  # a bar per notebook
 
 
@@ -64,7 +67,7 @@ def test_run_leaves_the_files_of_the_design(run):
     mobilenet = {name for name in left if name.startswith("mobilenet/")}
     svm = {name for name in left if name.startswith("svm/")}
     notebooks = ("1_data_split", "2_mobilenet", "2_classical", "3_comparison")
-    tables = "manifest comparison methods pairs baselines/majority baselines/area"
+    tables = "manifest comparison methods pairs suspects baselines/majority baselines/area"
     assert left - mobilenet - svm == {
         *("settings.yaml", "data.json", "audit.json", "report.html", "files.json"),
         *(f"{name}.csv" for name in tables.split()),
@@ -96,7 +99,7 @@ def test_metrics_can_be_computed_again_from_the_predictions(mobilenet):
 
 
 def test_executed_notebooks_show_figures(run):
-    for name, figures in (("1_data_split", 5), ("2_mobilenet", 13), ("3_comparison", 5)):
+    for name, figures in (("1_data_split", 5), ("2_mobilenet", 13), ("3_comparison", 7)):
         cells = nbformat.read(run.notebook(name), 4).cells
         outputs = [o for cell in cells for o in cell.get("outputs", [])]
         assert sum("image/png" in o.get("data", {}) for o in outputs) == figures
@@ -135,7 +138,7 @@ def test_predict_writes_probabilities_of_a_folder(mobilenet, tmp_path):
     done = command("predict", mobilenet.model_path, images, "--output", tmp_path / "out.csv")
     assert done.status == 0, done.err
     table = pd.read_csv(tmp_path / "out.csv")
-    assert list(table.columns) == ["file", "p_all", "p_hem", "predicted"]
+    assert list(table.columns) == ["file", "p_all", "p_hem", "predicted", "atypical", "note"]
     assert len(table) == 16
     assert (table["p_all"] + table["p_hem"]).round(4).eq(1).all()
     assert "not for diagnosis" in done.out
@@ -155,7 +158,7 @@ def test_folder_that_cannot_be_written_is_one_sentence(mobilenet, tmp_path):
     images = synthetic.draw_sample(tmp_path / "new", 16)
     (tmp_path / "taken").write_text("a file, not a folder")
     done = command("predict", mobilenet.folder, images, "--output", tmp_path / "taken" / "out.csv")
-    refused(done, "taken", "cannot be used")
+    refused(done, "taken", "cannot be written")
 
 
 def test_export_says_how_far_probabilities_differ(mobilenet, tmp_path):

@@ -9,7 +9,7 @@ from allhelpers.data import loading, orientations
 from allhelpers.evaluation.metrics import measure
 from allhelpers.networks.registry import CLASSICAL
 from allhelpers.runs import Result
-from allhelpers.settings import ClassicalSettings
+from allhelpers.settings import ClassicalSettings, DataSettings
 from allhelpers.training import classical
 from allhelpers.training.classical import GROUPS, NAMES
 
@@ -63,7 +63,7 @@ def sample(make_settings):
     """The sample in a split by patient, its features and settings."""
     chosen = make_settings(split="patient", sample_cells=320)
     settings = ClassicalSettings(
-        **{k: v for k, v in chosen.model_dump().items() if k in ClassicalSettings.model_fields}
+        **{k: v for k, v in chosen.model_dump().items() if k in DataSettings.model_fields}
     )
     cells = loading.prepare(settings)
     return cells, classical.handcrafted_features(cells, settings.cache_folder), settings

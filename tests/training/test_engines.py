@@ -144,7 +144,7 @@ def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch):
         def get_property(self, *_):
             return ["FP32"]
 
-    monkeypatch.setattr(engines, "_core", Old)
+    monkeypatch.setattr(engines.processor, "core", Old)
     with pytest.raises(InputError, match="no bfloat16"):
         engines.choose("openvino-bfloat16")
 
