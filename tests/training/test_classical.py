@@ -61,7 +61,7 @@ def test_every_feature_has_a_group():
 @pytest.fixture(scope="module")
 def sample(make_settings):
     """The sample in a split by patient, its features and settings."""
-    chosen = make_settings(split="patient", sample_cells=320)
+    chosen = make_settings(split="paper", sample_cells=320)
     settings = ClassicalSettings(
         **{k: v for k, v in chosen.model_dump().items() if k in DataSettings.model_fields}
     )
