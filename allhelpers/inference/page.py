@@ -9,10 +9,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -290,7 +290,9 @@ class OwnHost:
     def __init__(self, app: Callable, names: Sequence[str] = LOCAL) -> None:
         self.app, self.names = app, names
 
-    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: Callable, send: Callable
+    ) -> None:
         """As any ASGI application."""
         if scope["type"] in ("http", "websocket"):
             asked = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
@@ -308,7 +310,7 @@ def hostname(host: str) -> str | None:
         return None
 
 
-async def _refuse(scope: dict, send: Callable) -> None:
+async def _refuse(scope: MutableMapping[str, Any], send: Callable) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close"})
         return
