@@ -49,6 +49,7 @@ plt.rcParams["text.parse_math"] = False
 class DrawnOnce(FittedFigure):
     """A figure whose picture is drawn once: the notebook shows what was kept for the report."""
 
+    __module__ = Figure.__module__  # by which the page's library knows a figure of matplotlib
     _picture: Image.Image | None = None
 
     def picture(self) -> Image.Image:
