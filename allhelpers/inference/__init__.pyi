@@ -11,6 +11,7 @@ __all__ = [
     "find_pictures",
     "load",
     "mean_predictions",
+    "member_notes",
     "open_members",
     "page_heading",
     "predict",
@@ -22,6 +23,7 @@ __all__ = [
 
 from .answering import keep_ready as keep_ready
 from .ensembles import mean_predictions as mean_predictions
+from .ensembles import member_notes as member_notes
 from .ensembles import open_members as open_members
 from .ensembles import write_ensemble as write_ensemble
 from .exporting import export as export

@@ -57,6 +57,29 @@ def open_members(settings: EnsembleSettings) -> Network:
     return join([saved.load(run.result(name).folder) for name in settings.names])
 
 
+def member_notes(settings: EnsembleSettings) -> list[str]:
+    """What must be said beside every figure of the members, and so of the ensemble.
+
+    Parameters
+    ----------
+    settings : EnsembleSettings
+
+    Returns
+    -------
+    list of str
+        Each once, for instance that a member's weights were random.
+
+    Examples
+    --------
+    Of a finished run::
+
+        member_notes(EnsembleSettings(run_folder="runs/first", members="mobilenet,vgg16"))
+    """
+    run = Run(settings.run_folder)
+    each = [run.result(name).record().get("notes", []) for name in settings.names]
+    return list(dict.fromkeys(note for notes in each for note in notes))
+
+
 def mean_predictions(settings: EnsembleSettings, *, held_out: bool = False) -> pd.DataFrame:
     """Mean of the members' probabilities for the cells that all of them have predicted.
 

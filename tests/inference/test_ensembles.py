@@ -32,7 +32,7 @@ def run_of_two(small_cells, make_settings, tmp_path):
         network.set_temperature(found.temperature)
         predictions = training.predict_cells(network, features, small_cells)
         options = {"manifest_sha256": "", "clock": Clock(), "calibration": found.record()}
-        record = training.describe(network, small_cells, [], **options)
+        record = training.describe(network, small_cells, [f"note of {name}"], **options)
         outcome = {"predictions": predictions, "metrics": {"notes": []}, "record": record}
         result = Run(tmp_path).result(name)
         result.folder.mkdir()
@@ -51,6 +51,7 @@ def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells, tmp_
     inference.write_ensemble(
         network, run_of_two, calibration=found, manifest_sha256="", seconds={}, **outcome
     )
+    assert inference.member_notes(run_of_two) == ["note of toy", "note of mobilenet"]
     loaded = inference.load(tmp_path / "ensemble")
     assert loaded.threshold == found.threshold
     test = small_cells.rows("test")
