@@ -75,7 +75,7 @@ def test_run_leaves_the_files_of_the_design(run):
         *(f"figures/{name}.webp" for name in RUN_FIGURES),
     }
     files = "parameters.json history.csv predictions.csv metrics.json model.keras model_card.md "
-    files += "files.json"
+    files += "files.json familiar.npy"
     assert mobilenet == {
         *(f"mobilenet/{name}" for name in files.split()),
         *(f"mobilenet/figures/{name}.webp" for name in FIGURES_KEPT),
