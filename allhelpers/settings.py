@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -44,6 +44,15 @@ Engine = Literal["auto", "keras", "keras-float16", "openvino", "openvino-bfloat1
 Activation = Literal["relu", "tanh", "elu", "sigmoid", "softplus", "softsign"]
 ACTIVATIONS = get_args(Activation)
 
+Sensitivity = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="share of the positive class's cells that shall be found: sets the threshold; "
+        "0: the most probable class",
+    ),
+]
 
 LEAST_SIZE = 64
 # Beyond these nothing can be computed, or stored; NumPy's seeds end there.
@@ -267,13 +276,7 @@ class TrainingSettings(DataSettings):
         description="correct the probabilities by a temperature, on cells of patients that the "
         "network has not met",
     )
-    sensitivity: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="share of the positive class's cells that shall be found: sets the threshold; "
-        "0: the most probable class",
-    )
+    sensitivity: Sensitivity = 0.0
     suspects: bool = Field(
         False,
         description="let heads on frozen blocks judge every cell that they have not met, to find "
@@ -527,13 +530,7 @@ class EnsembleSettings(DataSettings):
         description="correct the probabilities by a temperature, on cells of patients that the "
         "networks have not met",
     )
-    sensitivity: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="share of the positive class's cells that shall be found: sets the threshold; "
-        "0: the most probable class",
-    )
+    sensitivity: Sensitivity = 0.0
 
     @property
     def names(self) -> list[str]:

@@ -24,20 +24,19 @@ from allhelpers._core.machine import versions
 from allhelpers.data import loading, tables
 from allhelpers.evaluation import baselines
 from allhelpers.evaluation.comparison import metric_columns
+from allhelpers.inference.ensembles import mean_of
 from allhelpers.networks.registry import CLASSICAL, ENSEMBLE
 from allhelpers.running import parameters
-from allhelpers.settings import ClassicalSettings, DataSettings, TrainingSettings
+from allhelpers.running.planning import plan_run
 
 RECIPE = ROOT / "settings" / "recipe.yaml"
 NEEDED = (3, 5, 10, 15, 20, 25)  # patients of each class
 DRAWS, CLAIMED = 400, 40  # draws of patients, and those of which an interval is made
 
 
-def network_predictions(name, values, part_cells):
+def network_predictions(name, plan, part_cells):
     """Calibrated test predictions of one network, trained as the recipe says."""
-    own = parameters.per_architecture(values, name)
-    settings = TrainingSettings(**{k: own[k] for k in own if k in TrainingSettings.model_fields})
-    architecture = networks.get(name)
+    settings, architecture = plan.settings_of(name), networks.get(name)
     source = networks.fetch(architecture, networks.locate(architecture, settings.weights))
     network = networks.build(architecture, settings, source, cells=part_cells)
     features = training.compute_features(network, part_cells)
@@ -47,10 +46,9 @@ def network_predictions(name, values, part_cells):
     return training.predict_cells(network, features, part_cells)
 
 
-def classical_predictions(name, values, part_cells):
+def classical_predictions(name, plan, part_cells):
     """Test predictions of one classical classifier."""
-    names = [k for k in values if k in ClassicalSettings.model_fields]
-    settings = ClassicalSettings(**{k: values[k] for k in names})
+    settings = plan.settings_of(name)
     measured = training.handcrafted_features(part_cells, settings.cache_folder)
     model, _ = training.train_classifier(name, measured, part_cells, settings=settings)
     return training.predict_classifier(model, measured, part_cells, refit=settings.refit)
@@ -58,19 +56,16 @@ def classical_predictions(name, values, part_cells):
 
 def part_predictions(names, values):
     """Test predictions of every method in one part of the cross-validation."""
-    data = {k: v for k, v in values.items() if k in DataSettings.model_fields}
-    cells = loading.prepare(DataSettings(**data))
-    predicted = {}
+    plan = plan_run({**values, "architectures": ",".join(names)})
+    cells, predicted = loading.prepare(plan.data), {}
     for name in names:
         began = time.perf_counter()
         predict = classical_predictions if name in CLASSICAL else network_predictions
-        predicted[name] = predict(name, values, cells)
+        predicted[name] = predict(name, plan, cells)
         print(f"  {name}: {time.perf_counter() - began:.0f} s", flush=True)
     joined = [table for name, table in predicted.items() if name not in CLASSICAL]
     if len(joined) > 1:
-        columns = [f"p_{label}" for label in cells.classes]
-        mean = np.mean([table[columns] for table in joined], axis=0)
-        predicted[ENSEMBLE] = joined[0].assign(**dict(zip(columns, mean.T, strict=True)))
+        predicted[ENSEMBLE] = mean_of(joined)
     rows = cells.rows("test")
     for name, method in baselines.METHODS.items():
         predicted[name] = tables.tabulate(cells, rows, method(cells)[rows])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from ..data import tables
 from ..data.weighting import patient_weights
@@ -52,7 +53,7 @@ class Calibration:
         """Predictions with the probabilities that this temperature gives."""
         scores = _scores(predictions) / self.temperature
         columns = [f"p_{label}" for label in tables.classes_of(predictions)]
-        return predictions.assign(**dict(zip(columns, _softmax(scores).T, strict=True)))
+        return predictions.assign(**dict(zip(columns, softmax(scores, axis=1).T, strict=True)))
 
     def record(self) -> dict[str, Any]:
         """For parameters.json."""
@@ -102,11 +103,6 @@ def _scores(predictions: pd.DataFrame) -> np.ndarray:
     return np.log(np.maximum(tables.stated(predictions), SMALLEST))
 
 
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def _temperature(held_out: pd.DataFrame) -> float:
     """The one under which the true classes are most probable."""
     scores, weights = _scores(held_out), patient_weights(held_out)
@@ -114,7 +110,7 @@ def _temperature(held_out: pd.DataFrame) -> float:
     truth = held_out["label"].map(classes.index).to_numpy(int)
 
     def loss(logarithm: float) -> float:
-        probability = _softmax(scores / np.exp(logarithm))[np.arange(len(truth)), truth]
+        probability = softmax(scores / np.exp(logarithm), axis=1)[np.arange(len(truth)), truth]
         return -float(np.average(np.log(np.maximum(probability, SMALLEST)), weights=weights))
 
     bounds = np.log([LEAST_TEMPERATURE, MOST_TEMPERATURE])

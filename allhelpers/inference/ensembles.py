@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +109,11 @@ def mean_predictions(settings: EnsembleSettings, *, held_out: bool = False) -> p
         each = [result.held_out() for result in results]
     else:
         each = [result.predictions("valid") for result in results]
+    return mean_of(each)
+
+
+def mean_of(each: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Mean of several networks' predictions of the cells that all of them have."""
     keys = ["file", "split"]
     common = each[0][keys]
     for table in each[1:]:

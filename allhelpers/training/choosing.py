@@ -24,18 +24,17 @@ def score(predictions: pd.DataFrame, choose_by: str) -> float:
     """A figure of validation, the higher the better; NaN where a class has no weight."""
     weights = _weights(predictions, choose_by)
     truth, predicted = predictions["label"].to_numpy(), tables.predicted_labels(predictions)
-    classes, probabilities = list(tables.classes_of(predictions)), tables.stated(predictions)
+    classes = tables.classes_of(predictions)
     if any(weights[truth == label].sum() == 0 for label in classes):
         return np.nan
     if choose_by.startswith("weighted_f1"):
         return sk.f1_score(truth, predicted, average="weighted", sample_weight=weights)
-    of_truth = np.array([truth == label for label in classes])
     if choose_by == "loss":
-        stated = np.maximum((probabilities.T * of_truth).sum(axis=0), 1e-7)
+        stated = np.maximum(tables.stated_for_truth(predictions), 1e-7)
         return float(np.average(np.log(stated), weights=weights))
     each = [
-        sk.roc_auc_score(of_truth[k], probabilities[:, k], sample_weight=weights)
-        for k in range(len(tables.scored(tuple(classes))))
+        sk.roc_auc_score(truth == label, predictions[f"p_{label}"], sample_weight=weights)
+        for label in tables.scored(classes)
     ]
     return float(np.mean(each))
 

@@ -140,15 +140,11 @@ def refit_on_all(network: Network, features: Features, cells: Cells) -> None:
     >>> refit_on_all(network, compute_features(network, cells), cells)
     """
     rows = np.flatnonzero(cells.table["split"].to_numpy() != "")
-    kept = [layer.get_weights() for layer in network.tail.layers if _is_temperature(layer)]
-    fresh = _trained_on(network, features, cells, rows)
-    network.tail.set_weights(fresh.tail.get_weights())
-    for layer, weights in zip(filter(_is_temperature, network.tail.layers), kept, strict=True):
-        layer.set_weights(weights)
-
-
-def _is_temperature(layer: object) -> bool:
-    return getattr(layer, "name", "") == building.TEMPERATURE
+    fresh = _trained_on(network, features, cells, rows).tail
+    if network.settings.calibrate:
+        decided = network.tail.get_layer(building.TEMPERATURE).get_weights()
+        fresh.get_layer(building.TEMPERATURE).set_weights(decided)
+    network.tail.set_weights(fresh.get_weights())
 
 
 def _parts(cells: Cells, rows: np.ndarray, seed: int) -> np.ndarray | None:
