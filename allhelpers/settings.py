@@ -248,6 +248,9 @@ class TrainingSettings(DataSettings):
     balance_by: Literal["draw", "loss"] = Field(
         "draw", description="how a balance is reached: cells drawn more often, or weighing more"
     )
+    size_matching: float = Field(
+        1.0, ge=0, le=1, description="how far a balance of size goes: 1 wholly, 0 not at all"
+    )
     depths: str = Field(
         "", description="blocks whose pooled features the head sees, separated by commas"
     )

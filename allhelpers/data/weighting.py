@@ -104,7 +104,9 @@ def strata_of(nuisance: np.ndarray, bins: int = BINS) -> np.ndarray:
     return np.digitize(values, borders)
 
 
-def cell_weights(table: pd.DataFrame, balance: str) -> np.ndarray | None:
+def cell_weights(
+    table: pd.DataFrame, balance: str, *, size_matching: float = 1.0
+) -> np.ndarray | None:
     """Weights of training cells in the loss.
 
     Parameters
@@ -112,6 +114,9 @@ def cell_weights(table: pd.DataFrame, balance: str) -> np.ndarray | None:
     table : DataFrame
         Training cells: file, subject, label and, for size, area.
     balance : {"none", "class", "patient", "size", "patient+size"}
+    size_matching : float from 0 to 1
+        Weight of the matched sizes in the geometric mean with what the balance is without them.
+        Between 0 and 1 cells whose size is rare in the other class still count a little.
 
     Returns
     -------
@@ -129,10 +134,11 @@ def cell_weights(table: pd.DataFrame, balance: str) -> np.ndarray | None:
         return None
     if balance == "class":
         return _with_mean_one(1 / table.groupby("label")["file"].transform("size").to_numpy(float))
-    patients = patient_weights(table) if "patient" in balance else None
+    base = patient_weights(table) if "patient" in balance else np.ones(len(table))
     if "size" not in balance:
-        return patients
-    return matched_weights(table["area"].to_numpy(float), labels, base=patients)
+        return base
+    matched = matched_weights(table["area"].to_numpy(float), labels, base=base)
+    return _with_mean_one(base ** (1 - size_matching) * matched**size_matching)
 
 
 def _with_mean_one(weights: np.ndarray) -> np.ndarray:

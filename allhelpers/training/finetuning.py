@@ -173,7 +173,7 @@ def loss_weights(cells: Cells, settings: TrainingSettings) -> np.ndarray | None:
     rows = _rows(cells, settings)[0]
     table = cells.table.iloc[rows].assign(area=cells.areas[rows])
     weights = np.zeros(len(cells.table))
-    balanced = cell_weights(table, settings.balance)
+    balanced = cell_weights(table, settings.balance, size_matching=settings.size_matching)
     weights[rows] = 1 if balanced is None else balanced
     return weights
 

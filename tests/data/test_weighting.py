@@ -58,6 +58,16 @@ def test_weights_have_mean_one(cells, balance):
     assert weights is None if balance == "none" else weights.mean() == pytest.approx(1)
 
 
+def test_a_half_matched_size_lies_between_patients_and_sizes(cells):
+    """What area alone can tell falls with the share of the matching."""
+    patients, both = cell_weights(cells, "patient"), cell_weights(cells, "patient+size")
+    shares = [cell_weights(cells, "patient+size", size_matching=share) for share in (0, 0.5, 1)]
+    assert np.allclose(shares[0], patients)
+    assert np.allclose(shares[2], both)
+    told = [abs(roc_auc_score(cells.label, cells.area, sample_weight=w) - 0.5) for w in shares]
+    assert told[0] > told[1] > told[2]
+
+
 def test_nuisances_are_those_of_the_cell_alone():
     image = np.zeros((100, 100, 3), np.uint8)
     image[40:60, 40:60] = (200, 100, 150)
