@@ -29,7 +29,7 @@ from .own_cells import patients_unknown
 from .shortcuts import find_shortcuts, sentence_of_files, sentence_of_shortcuts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .loading import Cells
 
@@ -39,6 +39,8 @@ HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 # Among 4,586 real cells at 160 pixels 142 pairs of one patient are so close, and none of two.
 MOST_BITS = 4
 MOST_GREY_VALUES = 3.0
+THUMBNAIL = 32  # tiles of a side, by which most candidates are told apart without their pixels
+HALF_PRECISION = 0.13  # what rounding to half precision can add to a difference of values
 COUNTER = re.compile(r"[^\W\d]*[\W_]*\d{1,3}")  # 1, 07, PT3, patient 12: numbers, not names
 NOBODY = {"nan", "none", "null", "na", "n/a", "<na>", "unknown", "unbekannt", "?", "-", "0.0"}
 FEW_TESTED = 3  # patients of a class in the test: with fewer one patient decides
@@ -261,20 +263,19 @@ def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
 
     ``chunk`` rows are compared with all others at a time.
     """
-    hashes, digests = perceptual_hashes(cells.pixels), cells.table["sha256"].to_numpy()
+    pixels, digests = cells.pixels, cells.table["sha256"].to_numpy()
+    hashes, small = perceptual_hashes(pixels), _thumbnails(pixels)
     pairs: dict[tuple[int, int], tuple[int, float, int]] = {}
     for start in range(0, hashes.shape[1], chunk):
         for turn in range(ORIENTATIONS):
             some = hashes[turn, start : start + chunk, np.newaxis]
             bits = np.bitwise_count(some ^ hashes[0, start:])
-            for k, j in np.argwhere(bits <= MOST_BITS):
-                first, second = int(start + k), int(start + j)
-                if first >= second or digests[first] == digests[second]:
-                    continue
-                turned = orient(cells.pixels[first : first + 1], turn)[0]
-                apart = _grey_values_apart(turned, cells.pixels[second])
-                if apart <= min(MOST_GREY_VALUES, pairs.get((first, second), (0, np.inf, 0))[1]):
-                    pairs[first, second] = (int(bits[k, j]), round(apart, 2), turn)
+            first, second = np.argwhere(bits <= MOST_BITS).T
+            unlike = (first < second) & (digests[start + first] != digests[start + second])
+            for k, j in _perhaps_near(small, start + first[unlike], start + second[unlike], turn):
+                apart = _grey_values_apart(orient(pixels[k : k + 1], turn)[0], pixels[j])
+                if apart <= min(MOST_GREY_VALUES, pairs.get((k, j), (0, np.inf, 0))[1]):
+                    pairs[k, j] = (int(bits[k - start, j - start]), round(apart, 2), turn)
     found = sorted(pairs)
     measured = np.array([pairs[pair] for pair in found], float).reshape(-1, 3)
     return _pairs(cells.table, found).assign(
@@ -284,9 +285,39 @@ def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
     )
 
 
+def _thumbnails(pixels: np.ndarray) -> np.ndarray:
+    """Mean colour and share of the cell in each tile, shape (images, tiles, tiles, 4)."""
+    side = min(THUMBNAIL, pixels.shape[1])
+    small = np.empty((len(pixels), side, side, 4), np.float16)
+    for row, image in enumerate(pixels):
+        cell = np.full(image.shape[:2], 255, np.uint8) * _of_cell(image)
+        seen = np.dstack([image, cell]).astype(np.float32)
+        small[row] = cv2.resize(seen, (side, side), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _perhaps_near(
+    small: np.ndarray, first: np.ndarray, second: np.ndarray, turn: int, *, chunk: int = 1024
+) -> Iterator[tuple[int, int]]:
+    """Pairs whose thumbnails allow that they are near: tiles' means differ less than pixels do."""
+    for start in range(0, len(first), chunk):
+        some, others = first[start : start + chunk], second[start : start + chunk]
+        turned, seen = (np.asarray(one, np.float32) for one in (small[some], small[others]))
+        turned = orient(turned, turn)
+        apart = np.abs(turned[..., :3] - seen[..., :3]).mean(axis=(1, 2, 3))
+        most_cell = np.minimum(255, turned[..., 3] + seen[..., 3]).mean(axis=(1, 2)) / 255
+        allowed = apart - HALF_PRECISION <= MOST_GREY_VALUES * most_cell
+        yield from zip(some[allowed].tolist(), others[allowed].tolist(), strict=True)
+
+
+def _of_cell(image: np.ndarray) -> np.ndarray:
+    """Pixels that are not black."""
+    return (image[..., 0] | image[..., 1] | image[..., 2]) > 0
+
+
 def _grey_values_apart(first: np.ndarray, second: np.ndarray) -> float:
-    cell = (first | second).any(axis=-1)
-    return float(np.abs(first[cell].astype(int) - second[cell]).mean()) if cell.any() else 0.0
+    cell = int(np.count_nonzero(_of_cell(first | second)))
+    return cv2.norm(first, second, cv2.NORM_L1) / (3 * cell) if cell else 0.0
 
 
 def area_auroc(areas: pd.DataFrame, positive: str) -> float:

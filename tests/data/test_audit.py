@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -82,6 +83,25 @@ def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_count
     }
     assert near.set_index("file_1")["orientation"].to_dict() == {"1.bmp": 0, "2.bmp": 0, "3.bmp": 2}
     assert near.set_index("file_1").loc["2.bmp", "grey_values"] == 0
+
+
+def test_thumbnails_pass_over_no_near_image(cells):
+    """They only spare the comparison of pixels: whatever that would have taken is found."""
+    random, seen = np.random.default_rng(3), np.array(cells.pixels[0])
+    noise = random.normal(0, 1, (12, *seen.shape)) * np.linspace(0, 9, 12)[:, None, None, None]
+    pixels = np.where(seen > 0, np.clip(seen + noise, 1, 255), 0).astype(np.uint8)
+    table = pd.concat([cells.table.iloc[[0]]] * 12, ignore_index=True)
+    table = table.assign(sha256=list("abcdefghijkl"), file=[f"{k:02}.bmp" for k in range(12)])
+    near = auditing.near_duplicates(Cells(table, pixels, [], "noise", ("all", "hem")))
+    hashes = auditing.perceptual_hashes(pixels)[0]
+    expected = {
+        (f"{k:02}.bmp", f"{j:02}.bmp")
+        for k, j in combinations(range(12), 2)
+        if np.bitwise_count(hashes[k] ^ hashes[j]) <= auditing.MOST_BITS
+        and np.abs(pixels[k].astype(int) - pixels[j])[seen > 0].mean() <= 3
+    }
+    assert 0 < len(expected) < 66
+    assert set(zip(near["file_1"], near["file_2"], strict=True)) == expected
 
 
 def test_audit_of_the_sample(cells):
