@@ -198,7 +198,8 @@ class Result(_Folder):
         "judged.csv",
         "familiar.npy",
         "tried.csv",
-        "new_pictures.csv",
+        "new_images.csv",
+        "new_pictures.csv",  # old name
         "checkpoint.npz",
         "model_card.md",
         "figures/*.webp",
@@ -665,7 +666,7 @@ class Run(_Folder):
         return path.is_file() and sha256(path) == digest
 
     def inputs(self) -> str | None:
-        """What identified pictures and table when the cells were read; ``None``: not known."""
+        """What identified images and table when the cells were read; ``None``: not known."""
         return (self._list() or {}).get("inputs")
 
 

@@ -57,7 +57,7 @@ Sensitivity = Annotated[
 LEAST_SIZE = 64
 # Beyond these nothing can be computed, or stored; NumPy's seeds end there.
 MOST_SEED, MOST_EPOCHS, MOST_CELLS = 2**32 - 1, 100_000, 100_000
-MOST_PIXELS, MOST_UNITS, MOST_PICTURES = 65_536, 16_384, 10**9
+MOST_PIXELS, MOST_UNITS, MOST_IMAGES = 65_536, 16_384, 10**9
 
 SAMPLE, SAMPLE_PART = "sample", "cell|size|brightness|file"
 
@@ -99,7 +99,7 @@ class DataSettings(BaseModel):
     )
     layout: str = Field(
         "",
-        description="what the folders above a picture are, such as */class/patient (of class, "
+        description="what the folders above an image are, such as */class/patient (of class, "
         "patient, side and *); empty: found out",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
@@ -110,13 +110,13 @@ class DataSettings(BaseModel):
     )
     split: str = Field("paper", description=HELP)
     allow_subset: bool = Field(
-        False, description="go on where only a part of the manifest's pictures is there"
+        False, description="go on where only a part of the manifest's images is there"
     )
     max_rejected: int = Field(
         0,
         ge=0,
-        le=MOST_PICTURES,
-        description="how many pictures that cannot be used may be left out",
+        le=MOST_IMAGES,
+        description="how many images that cannot be used may be left out",
     )
     sample_cells: int = Field(
         320, ge=160, le=MOST_CELLS, description="how many synthetic cells the sample draws"
@@ -135,12 +135,12 @@ class DataSettings(BaseModel):
         False, description="replace what an earlier run with other settings has left there"
     )
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
-    picture_size: int = Field(
-        IMAGE_SIZE, ge=0, description="height and width that every picture must have; 0: any"
+    image_size: int = Field(
+        IMAGE_SIZE, ge=0, description="height and width that every image must have; 0: any"
     )
     crop: int | Literal["cell"] = Field(
         0,
-        description="side of the central square that is kept, in pixels; 0: the whole picture; "
+        description="side of the central square that is kept, in pixels; 0: the whole image; "
         "cell: the cell's own box, stretched to one size",
     )
     input_size: int = Field(
@@ -362,18 +362,18 @@ class OwnCellsSettings(TrainingSettings):
         "folders", description="folders: a folder per class; or a CSV file of file, label, patient"
     )
     split: str = Field("patient", description=HELP)
-    picture_size: int = Field(
-        0, ge=0, description="height and width that every picture must have; 0: any"
+    image_size: int = Field(
+        0, ge=0, description="height and width that every image must have; 0: any"
     )
     run_folder: str = Field(
         "runs/own_cells", description="where results go; in Colab drive/NAME is on Google Drive"
     )
     architecture: str = Field("mobilenet", description="which network is trained")
-    new_pictures: str = Field(
-        "", description="a folder of new pictures to classify; empty: some test cells"
+    new_images: str = Field(
+        "", description="a folder of new images to classify; empty: some test cells"
     )
     open_page: bool = Field(
-        False, description="open a page on which pictures can be dropped (needs gradio)"
+        False, description="open a page on which images can be dropped (needs gradio)"
     )
 
     @field_validator("architecture")
@@ -389,21 +389,21 @@ class OwnCellsSettings(TrainingSettings):
         return TrainingSettings(**{**values, "input_size": size})
 
 
-class NewPicturesSettings(BaseModel):
-    """A model that is trained, and new pictures for it."""
+class NewImagesSettings(BaseModel):
+    """A model that is trained, and new images for it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     model: str = Field(
         "runs/sample/mobilenet", description="folder with model.keras and parameters.json"
     )
-    new_pictures: str = Field(
-        SAMPLE, description="sample (drawn cells), a folder of pictures, or one picture"
+    new_images: str = Field(
+        SAMPLE, description="sample (drawn cells), a folder of images, or one image"
     )
     run_folder: str = Field(
-        "runs/new_pictures", description="where results go; in Colab drive/NAME is on Google Drive"
+        "runs/new_images", description="where results go; in Colab drive/NAME is on Google Drive"
     )
-    shown: PositiveInt = Field(8, description="pictures that are shown with their evidence")
+    shown: PositiveInt = Field(8, description="images that are shown with their evidence")
 
 
 class CollapseSettings(DataSettings):
@@ -413,7 +413,7 @@ class CollapseSettings(DataSettings):
         "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
     )
     pool: int = Field(
-        2000, ge=160, le=MOST_PICTURES, description="cells in the study, half of each class"
+        2000, ge=160, le=MOST_IMAGES, description="cells in the study, half of each class"
     )
     seeds: str = Field(
         "1,2,3,4,5",

@@ -66,7 +66,7 @@ def test_every_stage_has_its_notebooks():
         "1_data_split",
         "3_comparison",
         "5_your_own_cells",
-        "6_new_pictures",
+        "6_new_images",
         *studies,
         *map(registry.notebook_of, NAMES),
     }

@@ -17,6 +17,8 @@ RENAMED = {
     "features": "feature_dtype",
     "hidden": "hidden_units",
     "norm_momentum": "batch_norm_momentum",
+    "picture_size": "image_size",
+    "new_pictures": "new_images",
 }
 
 
@@ -24,10 +26,11 @@ def renamed(values: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]
     """Settings under today's names; where both names are there, the later one was meant."""
     for name in () if quiet else values:
         if name in RENAMED:
-            _warn(name)
+            warn(name, RENAMED[name])
     return {RENAMED.get(name, name): value for name, value in values.items()}
 
 
 @functools.cache  # once, however many files and notebooks say it
-def _warn(name: str) -> None:
-    logger.warning("The setting %s is called %s now: write %s.", name, RENAMED[name], RENAMED[name])
+def warn(name: str, now: str) -> None:
+    """Say what a setting or an option is called today."""
+    logger.warning("The setting %s is called %s now: write %s.", name, now, now)

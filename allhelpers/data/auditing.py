@@ -70,7 +70,7 @@ class Audit:
 
     Examples
     --------
-    >>> audit(cells).sides[["side_1", "side_2", "pictures"]].values.tolist()
+    >>> audit(cells).sides[["side_1", "side_2", "images"]].values.tolist()
     [['train', 'valid', 0], ['train', 'test', 0], ['valid', 'test', 0]]
     """
 
@@ -225,7 +225,7 @@ def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
                 "side_1": side_1,
                 "side_2": side_2,
                 **known,
-                "pictures": len(set(first["sha256"]) & set(second["sha256"])),
+                "images": len(set(first["sha256"]) & set(second["sha256"])),
                 "cells_2": int(second["subject"].isin(patients).sum()),
             }
         )
@@ -307,7 +307,7 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
     leak = "the official folds leak, and " if two_folds else ""
     lesson = f": {leak}a patient's name does not make a patient" if two_names else ""
     together = (
-        " Patients who share a picture are kept together in every split by patient: "
+        " Patients who share an image are kept together in every split by patient: "
         f"{_patients_with_one_image(manifest)}."
         if two_names
         else ""
@@ -349,17 +349,17 @@ def _sentence_of_sides(sides: pd.DataFrame, known: bool) -> str:
             f"training and the test side, with {shared['cells_2']} of the test cells: a network "
             "can score by recognising them, so expect lower figures on new patients."
         )
-    if shared["pictures"]:
+    if shared["images"]:
         return (
-            f"{counted(shared['pictures'], 'picture')} {_stand(shared['pictures'])} on both the "
+            f"{counted(shared['images'], 'image')} {_stand(shared['images'])} on both the "
             "training and the test side: what is tested there has been learnt by heart."
         )
     if not known:
         return (
-            "No picture (identical file) stands on both the training and the test side; whether "
+            "No image (identical file) stands on both the training and the test side; whether "
             "cells of one patient do is not known, as no patients are given."
         )
-    return "No patient and no picture stands on both the training and the test side."
+    return "No patient and no image stands on both the training and the test side."
 
 
 def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
@@ -411,7 +411,7 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
     if areas is None:
         return ""
     if areas["area"].nunique() == 1:
-        return "All pictures are filled to their borders: the area of the cell tells nothing."
+        return "All images are filled to their borders: the area of the cell tells nothing."
     means = areas.groupby("label")["area"].mean()
     larger = str(means.idxmax())
     titles = {label: manifests.class_title(label, short=True) for label in means.index}

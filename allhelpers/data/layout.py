@@ -36,7 +36,7 @@ _SIDES = {
     "test": "test|testing",
 }
 _GROUPS = re.compile(r"(fold|cv|batch|split|part|chunk|set|subset|dataset|shard)[ _.-]*(\d+|[a-z])")
-# Words between the class and the picture that tell nothing.
+# Words between the class and the image that tell nothing.
 _WRAPPERS = re.compile(
     r"(single[ _-]?)?(cells?|crops?|cropped|data|dataset|folder|images?|imgs?|patch(es)?|pictures?|"
     r"cell[ _-]?images|png|jpe?g|bmp|tiff?|raw|new)"
@@ -57,7 +57,7 @@ _PATIENT = re.compile(
     re.IGNORECASE,
 )
 _CLASS = re.compile(r"(class|type|grade|stage|label|category|cd)[ _.-]*\w{1,3}", re.IGNORECASE)
-# Where or when pictures were taken: more than one patient may be there, and one at several.
+# Where or when images were taken: more than one patient may be there, and one at several.
 _PLACE = re.compile(
     r"(slide|smear|image|img|field|fov|roi|scan|site|cent(er|re)|hospital|clinic|lab|microscope|"
     r"scanner|stain|series|day|week|month|run|session|plate|well)[ _.-]*([a-z]|\d+)",
@@ -139,7 +139,7 @@ def summarise(roles: Sequence[str], levels: Sequence[Sequence[str]], above: int)
             counts = sorted(Counter(levels[level]).items())
             names = listing((f"{name} ({count:,})" for name, count in counts), 8)
         rows.append((role, place, names))
-    return pd.DataFrame(rows, columns=["what", "read from", "names (pictures)"])
+    return pd.DataFrame(rows, columns=["what", "read from", "names (images)"])
 
 
 def in_words(reading: Reading) -> str:
@@ -168,7 +168,7 @@ def _as_said(
     if wrong:
         raise InputError(
             f"{listing(wrong, 3)} in {where} does not lie as layout = {layout!r} says: move such "
-            "pictures, or write one part for each folder that they lie in."
+            "images, or write one part for each folder that they lie in."
         )
     return depth, roles
 
@@ -265,7 +265,7 @@ def _tell_apart(levels: Sequence[Sequence[str]], where: object) -> list[str]:
         return [
             CLASS if k == words[0] else PATIENT if k == best[0] else ANY for k in range(len(grades))
         ]
-    raise _two_readings(levels[0], levels[1], where, "which lies deeper than class/patient/picture")
+    raise _two_readings(levels[0], levels[1], where, "which lies deeper than class/patient/image")
 
 
 def _tell_two(
@@ -303,7 +303,7 @@ def _check_versions(levels: Sequence[Sequence[str]], where: object) -> None:
         names = sorted(set(level))
         if len(names) > 1 and all(_VERSIONS.fullmatch(name.lower()) for name in names):
             raise InputError(
-                f"{listing(names)} in {where} are versions of pictures and not classes, and one "
+                f"{listing(names)} in {where} are versions of images and not classes, and one "
                 "cell may lie in several: give the folder of one, or "
                 f"{SAY.format(example='*/class')}."
             )
@@ -318,7 +318,7 @@ def _check_mixed(levels: Sequence[Sequence[str]], where: object) -> None:
             others = [name for name in names if name not in odd]
             raise InputError(
                 f"{listing(odd)} in {where} is no class by its name (a side of a split, or any "
-                f"pictures), but {listing(others, 3)} beside it may be: take the one or the "
+                f"images), but {listing(others, 3)} beside it may be: take the one or the "
                 f"other away, or {SAY.format(example='class')}."
             )
 
@@ -363,13 +363,13 @@ def _refuse_depth(names: Sequence[str], inner: Sequence[Sequence[str]], where: o
         "lies in no patient's folder, but others" if max(depths) == 2 else "lies at another depth"
     )
     raise InputError(
-        f"{listing(odd, 3)} {lack} than {PurePosixPath(example)} in {where}: give each picture the "
+        f"{listing(odd, 3)} {lack} than {PurePosixPath(example)} in {where}: give each image the "
         "same folders, or give a CSV of file, label and patient."
     )
 
 
 def _check_twins(names: Sequence[str], where: object) -> None:
-    """Refuse two files of one name, such as a picture and its mask."""
+    """Refuse two files of one name, such as an image and its mask."""
     stems = [os.path.splitext(name)[0] for name in names]
     known = dict(zip(stems, names, strict=True))
     if len(known) < len(names):
@@ -377,5 +377,5 @@ def _check_twins(names: Sequence[str], where: object) -> None:
         one, other = next((kept, name) for kept, name in pairs if kept != name)
         raise InputError(
             f"{other} and {one} in {where} share a name ({len(names) - len(known):,} such files): "
-            "one may be the other's mask or copy; keep one of each, or list the pictures in a CSV."
+            "one may be the other's mask or copy; keep one of each, or list the images in a CSV."
         )

@@ -16,7 +16,7 @@ from . import decoding, matching, own_cells, plausibility, sides, sources, split
 from . import manifest as manifests
 from .images import areas
 from .manifest import SPLITS
-from .own_cells import PATIENTS_UNKNOWN
+from .own_cells import UNKNOWN_NOTE
 from .sides import AS_IS, COLUMN
 from .splitting import DEFAULT_SEED
 from .synthetic import SYNTHETIC_NOTE
@@ -170,13 +170,13 @@ def prepare(settings: DataSettings) -> Cells:
 
 
 def _check_nothing_lost(chosen: pd.DataFrame, usable: pd.DataFrame, settings: DataSettings) -> None:
-    """Refuse to go on without a whole class of a side, however many pictures may be left out."""
+    """Refuse to go on without a whole class of a side, however many images may be left out."""
     before, after = (set(zip(t["split"], t["label"], strict=True)) for t in (chosen, usable))
     if lost := sorted(before - after):
         which = listing(f"{label} for {side}" for side, label in lost)
         raise InputError(
-            f"No picture can be used of {which}, so that nothing could be learnt or measured "
-            f"there: mend the pictures listed in {Run(settings.run_folder).rejected_path}, or "
+            f"No image can be used of {which}, so that nothing could be learnt or measured "
+            f"there: mend the images listed in {Run(settings.run_folder).rejected_path}, or "
             "leave the class out (--classes)."
         )
 
@@ -228,7 +228,7 @@ def choose_cells(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Keep the rows that the split uses, and draw it where the manifest does not hold it."""
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
-    notes += [PATIENTS_UNKNOWN] if own_cells.patients_unknown(table) else []
+    notes += [UNKNOWN_NOTE] if own_cells.patients_unknown(table) else []
     whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
     if whole and not settings.classes:
         split = splitting.stored(table, settings.split)
@@ -268,7 +268,7 @@ def _report_missing(missing: pd.DataFrame, needed: int, settings: DataSettings) 
         return
     remedy = ", or allow a subset (--allow-subset)." if some_are_there else OWN_CELLS_HELP
     raise InputError(
-        f"{len(missing):,} of the {needed:,} pictures that the split needs are not in "
+        f"{len(missing):,} of the {needed:,} images that the split needs are not in "
         f"{settings.images} ({listing(missing['file'].map(manifests.base_name), 3)}; all in "
         f"{path}{_ending(missing['file'])}): complete them{remedy}"
     )
@@ -284,7 +284,7 @@ def _subset_note(there: pd.Series, split: pd.Series, settings: DataSettings) -> 
     counts = split.value_counts()
     sizes = " / ".join(f"{counts.get(name, 0):,}" for name in SPLITS)
     return (
-        f"subset: {there.sum():,} of the manifest's {len(there):,} pictures are there, and the "
+        f"subset: {there.sum():,} of the manifest's {len(there):,} images are there, and the "
         f"rule of the {settings.split} split was drawn on them ({sizes} cells for training, "
         "validation and test)"
     )

@@ -111,7 +111,7 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
             f"its columns must include {', '.join(COLUMNS)}."
         )
     if table.empty:
-        raise InputError(f"{where} lists no cells: add one row per picture.")
+        raise InputError(f"{where} lists no cells: add one row per image.")
     _check_values(table, where)
     names = table["file"].map(_unique_name)
     twice = names[names.duplicated()]
@@ -185,11 +185,11 @@ def from_folder(
     folder = Path(folder)
     found = walking.walk(folder)
     rows = [
-        _training_row(path, folder) for path in found.pictures if OFFICIAL_NAME.fullmatch(path.name)
+        _training_row(path, folder) for path in found.images if OFFICIAL_NAME.fullmatch(path.name)
     ]
     tables = [name for name in found.passed_over if base_name(name) == PRELIMINARY_TABLE]
     for table in sorted(tables):
-        rows += _preliminary_rows(folder / table, found.pictures, folder)
+        rows += _preliminary_rows(folder / table, found.images, folder)
     if not rows:
         raise InputError(
             f"There are no official files (UID_*.bmp) under {folder}: "
@@ -208,7 +208,7 @@ def _digests(files: list[Path]) -> list[str]:
 def left_out(folder: str | Path, table: pd.DataFrame) -> pd.DataFrame:
     """Images under a folder that its manifest does not list, and what is no image for a run."""
     found, listed = walking.walk(Path(folder)), set(table["file"])
-    files = [walking.spelled(path.relative_to(folder)) for path in found.pictures]
+    files = [walking.spelled(path.relative_to(folder)) for path in found.images]
     reason = (
         f"neither an official name (UID_*_all.bmp, UID_*_hem.bmp) nor a row of {PRELIMINARY_TABLE}"
     )
@@ -235,18 +235,18 @@ def _training_row(path: Path, folder: Path) -> tuple[Path, dict[str, str]]:
 
 
 def _preliminary_rows(
-    table: Path, pictures: list[Path], folder: Path
+    table: Path, files: list[Path], folder: Path
 ) -> Iterator[tuple[Path, dict[str, str]]]:
     """Rows of the preliminary test: files are called 1.bmp; patient and label are in the table.
 
-    Its pictures lie beside the table or in the folder that is called like it: other tests have
+    Its images lie beside the table or in the folder that is called like it: other tests have
     files of the same names.
     """
     rows, columns = read_table(table), ["Patient_ID", "new_names", "labels"]
     if not set(columns) <= set(rows):
         raise InputError(f"{table} lacks one of {listing(columns)}: download it again.")
     images, own = defaultdict(list), table.stem.removesuffix("_labels")
-    for path in pictures:
+    for path in files:
         if path.parent == table.parent or own in path.relative_to(folder).parts:
             images[path.name].append(path)
     for official, file, code in rows[columns].itertuples(index=False):

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from .sources import Source
 
 FOLDERS = "folders"  # settings.manifest, for labels from folders
-PATIENTS_UNKNOWN = (
-    "patients unknown: each picture counts as a patient of its own, so that a patient can stand on "
-    "several sides of the split and intervals are too narrow"
+PATIENTS_UNKNOWN = "patients unknown"  # how the note begins, whatever version has written it
+UNKNOWN_NOTE = (
+    f"{PATIENTS_UNKNOWN}: each image counts as a patient of its own, so that a patient can stand "
+    "on several sides of the split and intervals are too narrow"
 )
 MOST_ASTRAY = 0.25  # share of official files in a folder of the other class that is a slip
 
@@ -60,7 +61,7 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
         without = table["file"][table["subject"] == ""]
         raise InputError(
             f"{listing(without, 3)} lies in no patient's folder, but others in {source.given} have "
-            "a patient: give each picture one, or none."
+            "a patient: give each image one, or none."
         )
     if any(official):
         reading = replace(reading, summary=_summary_of_names(table, reading.summary))
@@ -121,12 +122,12 @@ def _check_linked(source: Source) -> None:
         if twin != member:
             raise InputError(
                 f"{source.name(member)} and {source.name(twin)} in {source.given} are one file, "
-                "by a link: give the folder of the one or of the other, or a CSV of the pictures."
+                "by a link: give the folder of the one or of the other, or a CSV of the images."
             )
 
 
 def _check_empty(reading: layout.Reading, source: Source) -> None:
-    """Refuse a class whose pictures cannot be read."""
+    """Refuse a class whose images cannot be read."""
     level = reading.class_level
     if level is None:
         return
@@ -137,8 +138,8 @@ def _check_empty(reading: layout.Reading, source: Source) -> None:
         lost = len(folders) > level and tuple(folders[:level]) in above
         if lost and rule in (walking.EMPTY, *walking.MISSED) and folders[level] not in there:
             raise InputError(
-                f"The folder {'/'.join(folders[: level + 1])} in {source.given} holds no picture "
-                f"that can be read ({walking.kinds([name])}: {rule}): convert its pictures, or "
+                f"The folder {'/'.join(folders[: level + 1])} in {source.given} holds no image "
+                f"that can be read ({walking.kinds([name])}: {rule}): convert its images, or "
                 "take the folder away."
             )
 

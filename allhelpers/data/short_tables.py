@@ -114,7 +114,7 @@ def _next(lines: Lines, path: Path) -> list[str]:
                 return line
     except csv.Error as error:
         raise _unreadable(path, error) from error
-    raise InputError(f"The table {path} is empty: {WANTED}, and there is a line for each picture.")
+    raise InputError(f"The table {path} is empty: {WANTED}, and there is a line for each image.")
 
 
 def _unreadable(path: Path, error: csv.Error) -> InputError:

@@ -70,9 +70,9 @@ def check_sides(table: pd.DataFrame, split: pd.Series, title: str, *, stored: bo
 
 
 def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) -> None:
-    """No patient and no picture may stand on two sides."""
+    """No patient and no image may stand on two sides."""
     used = split != ""
-    for column, what in (("subject", "patient"), ("sha256", "identical picture")):
+    for column, what in (("subject", "patient"), ("sha256", "identical image")):
         sides = split[used].groupby(table.loc[used, column]).nunique()
         leaking = sides.index[sides > 1]
         if len(leaking):

@@ -128,7 +128,7 @@ def _check_folds(table: pd.DataFrame, folds: int) -> None:
         if patients < max(folds, LEAST_PATIENTS):
             raise InputError(
                 f"{folds} folds need {max(folds, LEAST_PATIENTS)} patients or more (after joining "
-                f"those who share a picture) of class {label}, but there are {patients}: "
+                f"those who share an image) of class {label}, but there are {patients}: "
                 f"{'choose fewer folds' if patients >= LEAST_PATIENTS else 'add patients'}"
                 f"{_without_small(table, max(folds, LEAST_PATIENTS))}."
             )
@@ -212,12 +212,12 @@ def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> p
 def _check_patients(table: pd.DataFrame, groups: pd.Series, *, least: int) -> None:
     """Each side needs a patient of each class."""
     known = unit_of(table) == "patient"
-    who = "pictures" if not known else "patients (after joining those who share a picture)"
+    who = "images" if not known else "patients (after joining those who share an image)"
     for label, patients in groups.groupby(table["label"]).nunique().items():
         if patients < least:
             left = "" if least == LEAST_PATIENTS else " beside those of the test"
             cells = table["label"].value_counts()
-            paper = ", or choose --split paper (by picture)" if _fits_paper(cells) else ""
+            paper = ", or choose --split paper (by image)" if _fits_paper(cells) else ""
             raise InputError(
                 f"The split by patient needs at least {least} {who} of class {label}{left}, but "
                 f"there are {patients}: add {who.split(' ')[0]}{_without_small(table, least)}"
@@ -265,7 +265,7 @@ def stored(table: pd.DataFrame, rule: str) -> pd.Series:
 RULES = {"paper": paper_split, "patient": patient_split}
 
 HELP = (
-    "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), "
+    "paper (by image), patient, patient:2/5 (part 2 of 5 is the test), "
     "fold_0:2/5 (the same in one fold), fold_0:fold_1 (train:test), or column (the table's own)"
 )
 

@@ -69,8 +69,8 @@ def predicted_columns(probabilities: np.ndarray, threshold: float | None = None)
 
 
 def unit_of(table: pd.DataFrame) -> str:
-    """What a row's subject is called: a patient where patients are known, else a picture."""
-    return "picture" if bool((table["subject"] == table["file"]).all()) else "patient"
+    """What a row's subject is called: a patient where patients are known, else an image."""
+    return "image" if bool((table["subject"] == table["file"]).all()) else "patient"
 
 
 def patients_of(predictions: pd.DataFrame) -> pd.Series:

@@ -125,12 +125,13 @@ def sentence_of_patients(metrics: dict, split: str = "test") -> str:
     'The bootstrap resamples the patients of the test (30 ALL, 25 HEM).'
     """
     counts = metrics[split]["patients"]
-    unit = "pictures" if PATIENTS_UNKNOWN in metrics.get("notes", ()) else "patients"
+    unknown = any(note.startswith(PATIENTS_UNKNOWN) for note in metrics.get("notes", ()))
+    unit = "images" if unknown else "patients"
     text = ", ".join(
         f"{count} {manifests.class_title(label, short=True)}" for label, count in counts.items()
     )
     sentence = f"The bootstrap resamples the {unit} of the test ({text})"
-    if unit == "pictures":
+    if unit == "images":
         return f"{sentence}: patients are unknown, so that the true uncertainty is larger."
     if min(counts.values()) >= FEW_PATIENTS:
         return f"{sentence}."

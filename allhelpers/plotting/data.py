@@ -115,7 +115,7 @@ def areas(table: pd.DataFrame, note: str = "") -> Figure:
     for label, colour in base.class_colours(table["label"]).items():
         values = table.loc[table["label"] == label, "area"]
         ax.hist(values, bins, color=colour, alpha=0.6, label=class_title(label))
-    ax.set_xlabel("area of the cell (pixels of the decoded picture that are not black)")
+    ax.set_xlabel("area of the cell (pixels of the decoded image that are not black)")
     ax.set_ylabel("cells")
     ax.legend(fontsize=8)
     figure.suptitle(note, fontsize=10)

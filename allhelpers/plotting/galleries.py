@@ -160,8 +160,8 @@ def _gallery(
     """Cells in the order given, each under its caption."""
     rows = max(1, -(-len(shown) // COLUMNS))
     figure, axes = base.new_gallery(0.45 + 1.72 * rows, COLUMNS, rows)
-    pictures, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
-    for ax, pixels, text in zip(axes.flat, pictures, captions, strict=False):
+    images, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
+    for ax, pixels, text in zip(axes.flat, images, captions, strict=False):
         base.show_image(ax, pixels, text)
     if shown.empty:
         axes.flat[0].text(0, 0.5, otherwise, fontsize=10)
@@ -239,8 +239,8 @@ def patient_cells(
     figure, axes = base.new_gallery(0.5 + 1.05 * len(strips), STRIP, len(strips))
     shown = [s.sort_values("probability").iloc[_spread(len(s), STRIP)] for s in strips]
     rows = [_rows_of(cells, each) for each in shown]
-    pictures, note = base.for_display([cells.pixels[row] for each in rows for row in each])
-    remaining = iter(pictures)
+    images, note = base.for_display([cells.pixels[row] for each in rows for row in each])
+    remaining = iter(images)
     for line, strip, each in zip(axes, strips, shown, strict=True):
         for ax, p in zip(line, each["probability"], strict=False):
             base.show_image(ax, next(remaining), f"p = {p:.2f}")
@@ -318,8 +318,8 @@ def grad_cam(
 def _brightened(cells: Cells, rows: Sequence[np.ndarray]) -> tuple[dict[int, np.ndarray], str]:
     """Cells brightened together, by their row; whole, as the evidence beside them is."""
     every = [row for each in rows for row in each]
-    pictures, note = base.for_display([cells.pixels[row] for row in every], crop=False)
-    return dict(zip(every, pictures, strict=True)), note
+    images, note = base.for_display([cells.pixels[row] for row in every], crop=False)
+    return dict(zip(every, images, strict=True)), note
 
 
 def mean_grad_cam(cells: Cells, evidence: Mapping[str, Evidence], *, title: str = "") -> Figure:
@@ -395,5 +395,5 @@ def near_pairs(cells: Cells, near: pd.DataFrame, most: int = 6) -> Figure:
         base.show_image(ax, pixels, file.rsplit("/", 1)[-1].removesuffix(".bmp"))
     figure.suptitle(note.removeprefix(", "), fontsize=8)
     if near.empty:
-        axes.flat[0].text(0, 0.5, "no two pictures look the same", fontsize=10)
+        axes.flat[0].text(0, 0.5, "no two images look the same", fontsize=10)
     return figure

@@ -48,7 +48,7 @@ def new_cells(explanation: Explanation, known: ReferenceCells | None = None) -> 
     plt.close(figure)
     heights = [HEAD, *[TOP + (LOW if neighbours else 0)] * shown]
     head, *parts = figure.subfigures(1 + shown, 1, squeeze=False, height_ratios=heights)[:, 0]
-    words = "New picture, evidence for its predicted class (yellow: strongest)"
+    words = "New image, evidence for its predicted class (yellow: strongest)"
     words += ", below: the most similar training cells" if neighbours else ""
     head.text(0.5, 0.5, textwrap.fill(words, 52), fontsize=FONT + 1, ha="center", va="center")
     for number, part in enumerate(parts):

@@ -88,7 +88,7 @@ WITHOUT_PATIENTS = {
 }
 
 SPLITS = {
-    "paper": "The paper's split, by picture: test cells come from patients who also train.",
+    "paper": "The paper's split, by image: test cells come from patients who also train.",
     "patient": "By patient: no patient stands on two sides.",
 }
 GIVEN = "As the table of cells says: no patient stands on two sides."
@@ -237,7 +237,7 @@ def _fitting(captions: Mapping[str, str], known: bool) -> dict[str, str]:
     """The figures that say something, and captions without patients where these are unknown."""
     if known:
         return dict(captions)
-    plain = {n: text.replace("patients", "pictures") for n, text in captions.items()}
+    plain = {n: text.replace("patients", "images") for n, text in captions.items()}
     kept = {name: text for name, text in plain.items() if name not in BY_PATIENT}
     return {name: WITHOUT_PATIENTS.get(name, text) for name, text in kept.items()}
 
@@ -255,7 +255,7 @@ def _section(result: Result, known: bool) -> dict[str, Any]:
         "seconds": record["seconds"],
         "device": record["device"],
         "versions": record["versions"],
-        "metrics": tabling.metrics(test, "patients" if known else "pictures"),
+        "metrics": tabling.metrics(test, "patients" if known else "images"),
         # with two classes the metrics say the same
         "classes": tabling.classes(test) if len(test["classes"]) > 2 else None,
         "patients_in_words": words.sentence_of_patients(metrics),

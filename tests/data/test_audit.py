@@ -42,7 +42,7 @@ def test_sentences_state_the_leak_and_its_consequence(official):
     assert "the official folds leak" in leaky.sentences[0]
     assert "20 with 21" in leaky.sentences[0]
     assert "expect lower figures on new patients" in leaky.sentences[1]
-    assert "No patient and no picture stands on both" in honest.sentences[1]
+    assert "No patient and no image stands on both" in honest.sentences[1]
     test, train = (official[split == side] for side in ("test", "train"))
     row = leaky.sides.set_index(["side_1", "side_2"]).loc[("train", "test")]
     assert row["cells_2"] == test["subject"].isin(train["subject"]).sum() > 50
@@ -71,7 +71,7 @@ def with_copies(cells):
     return Cells(table, pixels, [], "copies", ("all", "hem"))
 
 
-def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_counted_again(
+def test_images_that_look_the_same_are_found_and_identical_files_are_not_counted_again(
     with_copies,
 ):
     near = auditing.near_duplicates(with_copies, chunk=3)
@@ -112,8 +112,8 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
     [
         ({"sha256": ["x"] * 4, "label": ["all", "hem"] * 2}, "4 identical pairs carry two labels"),
         ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients stand on the training and"),
-        ({"sha256": list("xyxz")}, "1 picture stands on both the training and the test side"),
-        ({}, "No patient and no picture stands on both"),
+        ({"sha256": list("xyxz")}, "1 image stands on both the training and the test side"),
+        ({}, "No patient and no image stands on both"),
     ],
 )
 def test_each_finding_has_its_sentence(changes, sentence):
@@ -129,10 +129,10 @@ def test_cells_that_fill_their_images_have_no_area_to_tell(cells):
     assert any("filled to their borders" in text for text in auditing.audit(filled).sentences)
 
 
-def test_audit_command_needs_no_pictures(tmp_path, monkeypatch, capsys):
+def test_audit_command_needs_no_images(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["audit", "--split", "patient", "--output", "found"]) == 0
     told = capsys.readouterr().out
     assert "byte-identical" in told
-    assert "No patient and no picture stands on both" in told
+    assert "No patient and no image stands on both" in told
     assert len(pd.read_csv(tmp_path / "found" / "identical.csv")) >= 104

@@ -88,14 +88,14 @@ def test_each_level_is_read_as_what_it_is(kind):
 
 
 REFUSED = {
-    "versions of cells": (tree(["Original", "Segmented"], CLASSES), "versions of pictures"),
+    "versions of cells": (tree(["Original", "Segmented"], CLASSES), "versions of images"),
     "versions by other names": (
         [*tree(["Original"], CLASSES), *tree(["Augmented"], CLASSES, stem="a{}")],
-        "versions of pictures",
+        "versions of images",
     ),
-    "pictures by classes": (["train/a/1.png", "train/b/1.png", "test/images/1.png"], "no class"),
-    "labels as pictures": (["images/1.png", "labels/1.png"], "no class"),
-    "versions in the class": (tree(CLASSES, ["raw", "segmented"]), "versions of pictures"),
+    "images by classes": (["train/a/1.png", "train/b/1.png", "test/images/1.png"], "no class"),
+    "labels as images": (["images/1.png", "labels/1.png"], "no class"),
+    "versions in the class": (tree(CLASSES, ["raw", "segmented"]), "versions of images"),
     "sites": (tree(["Bonn", "Paris"], CLASSES), "--layout"),
     "slides first": (tree(["slide1", "slide2"], CLASSES), "--layout"),
     "classes and subclasses": (["a/x/1.png", "a/y/1.png", "b/z/1.png", "b/w/1.png"], "--layout"),
@@ -109,7 +109,7 @@ REFUSED = {
     "patients alone": (tree(PATIENTS), "look like patients"),
     "an unlabelled side": ([*tree(["train"], CLASSES), "test/1.png"], "depth|no patient's folder"),
     "one folder": (tree(["blast"]), "make one folder per class"),
-    "mask beside the picture": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
+    "mask beside the image": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
 }  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def test_a_layout_that_says_nothing_is_refused(said):
         (["masks/1.png", "masks/2.png"], []),
     ],
 )
-def test_masks_are_told_from_pictures(names, masked):
+def test_masks_are_told_from_images(names, masked):
     assert walking.masks(names) == masked
 
 

@@ -137,7 +137,7 @@ def test_folder_without_official_files_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["final_test", "test", "A_test", "copy/C-NMC_test_final_phase"])
-def test_labels_of_the_preliminary_test_are_for_its_own_pictures(official_folder, other):
+def test_labels_of_the_preliminary_test_are_for_its_own_images(official_folder, other):
     for number in "12":
         path = official_folder / other / f"{number}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def test_labels_of_the_preliminary_test_are_for_its_own_pictures(official_folder
     assert left_out["file"].tolist() == [f"{other}/{k}.bmp" for k in "12"]
 
 
-def test_preliminary_pictures_beside_the_table_are_found_and_twice_is_refused(official_folder):
+def test_preliminary_images_beside_the_table_are_found_and_twice_is_refused(official_folder):
     own = official_folder / "C-NMC_test_prelim_phase_data"
     for number in "12":
         (official_folder / f"{number}.bmp").write_bytes((own / f"{number}.bmp").read_bytes())

@@ -10,7 +10,7 @@ import pytest
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json
 from allhelpers.data import decoding, loading, matching, sources, synthetic
-from allhelpers.data.own_cells import PATIENTS_UNKNOWN
+from allhelpers.data.own_cells import UNKNOWN_NOTE
 from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.inference import exporting, predicting, saved
 from allhelpers.running import planning
@@ -29,9 +29,9 @@ def draw(folder, patients=4, cells=3, side=300):
             place = folder / label / f"{label[0]}{patient}"
             place.mkdir(parents=True)
             for cell in range(cells):
-                picture = synthetic.draw_cell(drawn_as, patient, cell, seed=number)
-                picture = picture[..., [0, 2, 1]] if label == "monocyte" else picture
-                cv2.imwrite(str(place / f"{cell}.png"), cv2.resize(picture, (side, side)))
+                image = synthetic.draw_cell(drawn_as, patient, cell, seed=number)
+                image = image[..., [0, 2, 1]] if label == "monocyte" else image
+                cv2.imwrite(str(place / f"{cell}.png"), cv2.resize(image, (side, side)))
     return folder
 
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def settings(make_settings, folder, tmp_path):
     def make(**changes):
-        own = {"images": str(folder), "manifest": "folders", "picture_size": 0, "split": "patient"}
+        own = {"images": str(folder), "manifest": "folders", "image_size": 0, "split": "patient"}
         return make_settings(
             **{
                 **own,
@@ -62,7 +62,7 @@ def write(path, *rows):
 
 
 def place(folder, *names):
-    """Small pictures, all different."""
+    """Small images, all different."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def test_zip_of_a_folder_gives_the_same_cells(settings, folder, tmp_path):
     with zipfile.ZipFile(archive, "w") as stream:
         for path in sorted(folder.rglob("*.png")):
             stream.write(path, f"some/where/{path.relative_to(folder).as_posix()}")
-        stream.writestr("__MACOSX/some/where/blast/._0.png", b"not a picture")
+        stream.writestr("__MACOSX/some/where/blast/._0.png", b"not an image")
     unpacked, packed = loading.prepare(settings()), loading.prepare(settings(images=str(archive)))
     np.testing.assert_array_equal(packed.pixels[np.argsort(packed.table["file"])], unpacked.pixels)
     assert packed.table[["label", "subject", "split"]].equals(
@@ -123,11 +123,11 @@ def test_unknown_patients_are_said_in_every_output(settings, tmp_path):
     images = tmp_path / "images"
     place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(10)))
     cells = loading.prepare(settings(images=str(images)))
-    assert PATIENTS_UNKNOWN in cells.notes
+    assert UNKNOWN_NOTE in cells.notes
     assert cells.table["subject"].is_unique
 
 
-def test_pictures_are_hashed_once(settings, monkeypatch):
+def test_images_are_hashed_once(settings, monkeypatch):
     loading.prepare(settings())
     reads = []
     monkeypatch.setattr(Folder, "_load", lambda *arguments: reads.append(arguments))
@@ -136,7 +136,7 @@ def test_pictures_are_hashed_once(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_pictures_are_read_once(settings, folder, tmp_path, packed, monkeypatch):
+def test_images_are_read_once(settings, folder, tmp_path, packed, monkeypatch):
     """SHA-256 and pixels come from the same read."""
     images = folder
     if packed:
@@ -151,7 +151,7 @@ def test_pictures_are_read_once(settings, folder, tmp_path, packed, monkeypatch)
     assert len(read) == len(set(read)) == len(cells.table)
 
 
-def test_changed_picture_is_seen(settings, tmp_path):
+def test_changed_image_is_seen(settings, tmp_path):
     images = tmp_path / "images"
     source = place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(3)))
     before = matching.read_manifest(settings(images=str(images)), source)
@@ -160,12 +160,12 @@ def test_changed_picture_is_seen(settings, tmp_path):
     assert list(before.index[before["sha256"] != after["sha256"]]) == [1]
 
 
-def test_larger_pictures_are_kept_whole(settings, tmp_path):
+def test_larger_images_are_kept_whole(settings, tmp_path):
     images = tmp_path / "images"
     place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(10)))
-    picture = np.full((600, 600, 3), 30, np.uint8)
-    picture[:20] = 250  # a centre of 450 pixels would lose it
-    cv2.imwrite(str(images / "a/0.png"), picture)
+    image = np.full((600, 600, 3), 30, np.uint8)
+    image[:20] = 250  # a centre of 450 pixels would lose it
+    cv2.imwrite(str(images / "a/0.png"), image)
     cells = loading.prepare(settings(images=str(images)))
     assert cells.pixels[0][:5].min() == 250
 
@@ -177,7 +177,7 @@ def test_larger_pictures_are_kept_whole(settings, tmp_path):
         (["blast/1.png", "well/2.png", "3.png"], "3.png lies in no class folder"),
         (["train/blast/1.png", "test/blast/2.png"], "test, train, which are sides of a split"),
         (["a/p1/1.png", "a/p2/1.png", "b/1.png"], "b/1.png lies in no patient's folder"),
-        (["a/p1/x/1.png", "b/p2/x/1.png"], "lies deeper than class/patient/picture"),
+        (["a/p1/x/1.png", "b/p2/x/1.png"], "lies deeper than class/patient/image"),
         (["A/1.png", "a/2.png", "b/1.png"], "differ only by their spelling"),
     ],
 )
@@ -202,7 +202,7 @@ def test_tables_that_cannot_be_used_are_refused_in_one_sentence(settings, tmp_pa
         return str(error.value)
 
     assert "1.png can be any of" in refusal("file,label", "1.png,a", "2.png,b")
-    assert "1 of the 9 pictures" in refusal(
+    assert "1 of the 9 images" in refusal(
         "file,label", "3.png,b", *(f"{name},{name[0]}" for name in there)
     )
     assert "no column label" in refusal("picture,number", "x/1.png,a")
@@ -220,7 +220,7 @@ def test_three_classes_go_through_all_stages(folder, tmp_path):
     values = {
         "images": str(folder),
         "manifest": "folders",
-        "picture_size": 0,
+        "image_size": 0,
         "split": "patient",
         "positive": "monocyte",
         "architectures": "mobilenet,svm",

@@ -8,7 +8,7 @@ import pytest
 from allhelpers._core.errors import InputError
 from allhelpers.data import auditing, loading, plausibility, sides, splitting
 from allhelpers.data.manifest import COLUMNS
-from allhelpers.data.own_cells import PATIENTS_UNKNOWN
+from allhelpers.data.own_cells import UNKNOWN_NOTE
 
 WORDS = {"train": ["train", "Training", "TRAIN set"], "valid": ["val", "Validation", "dev"]}
 WORDS["test"] = ["test", "Testing", "hold-out"]
@@ -137,7 +137,7 @@ def own(make_settings, tmp_path):
                 "images": str(tmp_path / "mine"),
                 "manifest": "folders",
                 "split": "patient",
-                "picture_size": 0,
+                "image_size": 0,
                 "input_size": 64,
                 "cache_folder": str(tmp_path / "cache"),
                 "run_folder": str(tmp_path),
@@ -170,17 +170,17 @@ def test_classes_called_by_numbers_may_be_numbers(own):
     assert own(positive=1, classes=0).positive == "1"
 
 
-def test_a_side_without_usable_pictures_is_refused(own, folder):
+def test_a_side_without_usable_images_is_refused(own, folder):
     for path in (folder / "mono").iterdir():
-        path.write_bytes(b"BM no picture " + path.name.encode())
-    with pytest.raises(InputError, match="no picture of mono can be used"):
+        path.write_bytes(b"BM no image " + path.name.encode())
+    with pytest.raises(InputError, match="no image of mono can be used"):
         loading.prepare(own(max_rejected=100))
 
 
 def test_unknown_patients_are_counted_nowhere(own, folder):
     made = loading.prepare(own())
     found = auditing.audit(made)
-    assert PATIENTS_UNKNOWN in made.notes
+    assert UNKNOWN_NOTE in made.notes
     assert "patients" not in found.counts
     assert "patients" not in found.sides
     assert "patients" not in splitting.describe_splits(made.table)
@@ -254,7 +254,7 @@ def test_a_test_of_few_patients_recommends_cross_validation_that_works():
         (100, 200, 5, "far from square"),
     ],
 )
-def test_pictures_that_look_like_no_cell_are_named(height, width, sharpness, words):
+def test_images_that_look_like_no_cell_are_named(height, width, sharpness, words):
     usual = {"height": 120, "width": 120, "sharpness": 9}
     odd = {"height": height, "width": width, "sharpness": sharpness}
     notes = plausibility.doubts(["good.png", "odd.png"], pd.DataFrame([usual, odd]))

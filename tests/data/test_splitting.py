@@ -24,7 +24,7 @@ def cells(per_subject, hashes=None):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def test_patients_are_grouped_whatever_the_number_of_pictures():
+def test_patients_are_grouped_whatever_the_number_of_images():
     """127 and 32,767 are the largest integers of one byte and of two."""
     for count in (120, 126, 128):
         groups = splitting.patient_groups(cells({"1": count - 60, "2": 30, "H1": 30}))
@@ -62,7 +62,7 @@ def test_too_few_cells_for_the_papers_split():
         splitting.paper_split(cells({"1": 100, "H1": 70}))
 
 
-def test_no_patient_and_no_picture_stands_on_two_sides(official):
+def test_no_patient_and_no_image_stands_on_two_sides(official):
     split = splitting.patient_split(official)
     for column in ("subject", "sha256"):
         assert split.groupby(official[column]).nunique().max() == 1
@@ -91,14 +91,14 @@ def test_every_side_has_healthy_patients_enough_to_choose_by(official, rule):
     assert patients.min() >= 4
 
 
-def test_patients_who_share_a_picture_are_one_group(official):
+def test_patients_who_share_a_image_are_one_group(official):
     groups = splitting.patient_groups(official).groupby(official["subject"]).first()
     for together in (("20", "21"), ("51", "75", "78"), ("H2", "H4", "H5", "H6"), ("H10", "h3")):
         assert groups[list(together)].nunique() == 1
     assert groups["20"] != groups["51"]
 
 
-def test_chain_of_shared_pictures_stays_together():
+def test_chain_of_shared_images_stays_together():
     shared = {
         "UID_1_0_1_all.bmp": "x",
         "UID_2_0_1_all.bmp": "x",
@@ -159,11 +159,11 @@ def test_official_folds_train_on_one_and_test_on_the_other(official):
     assert official["fold"][split == "test"].eq("fold_1").all()
     assert official["fold"][split.isin(["train", "valid"])].eq("fold_0").all()
     assert (split == "test").sum() == (official["fold"] == "fold_1").sum()
-    assert split[official["fold"] == "fold_0"].ne("").all()  # these two folds share no picture
+    assert split[official["fold"] == "fold_0"].ne("").all()  # these two folds share no image
 
 
 def test_official_folds_leak_and_leaking_patients_are_left_out(official):
-    """Patients 20 and 21 share 71 pictures, across fold_0 and fold_2."""
+    """Patients 20 and 21 share 71 images, across fold_0 and fold_2."""
     folds = official.groupby("subject")["fold"].agg(set)
     first, second = folds["20"].pop(), folds["21"].pop()
     assert first != second
@@ -173,7 +173,7 @@ def test_official_folds_leak_and_leaking_patients_are_left_out(official):
 
 
 @pytest.mark.parametrize(
-    "name", ["picture", "patient:0/5", "patient:6/5", "fold_0:fold_0", "fold_0:", ""]
+    "name", ["image", "patient:0/5", "patient:6/5", "fold_0:fold_0", "fold_0:", ""]
 )
 def test_unknown_split_is_refused(name):
     with pytest.raises(InputError, match="is not a rule: choose paper"):

@@ -29,7 +29,10 @@ def said(cells, notes=(), methods=1):
     [
         ("drawn by a program", {"notes": [SYNTHETIC_NOTE]}),
         ("weights were random", {"notes": [RANDOM_NOTE]}),
-        ("not known which pictures", {"notes": [PATIENTS_UNKNOWN]}),
+        (
+            "not known which images",
+            {"notes": [f"{PATIENTS_UNKNOWN}: each picture counts"]},
+        ),  # old name
         ("patients who also train", {"cells": manifest(shared=True)}),
         ("has 9 patients of a class", {"cells": manifest(patients=9)}),
         ("intervals over patients say nothing", {"cells": manifest(patients=1)}),

@@ -120,7 +120,7 @@ def nothing_else_was_written(folder, *expected):
     return {path.name for path in folder.iterdir()} <= {"run", "cache", *expected}
 
 
-def test_damaged_pictures(small, tmp_path, inputs, monkeypatch):
+def test_damaged_images(small, tmp_path, inputs, monkeypatch):
     """Half of them are what the manifest lists, so that the decoder has to deal with them."""
     monkeypatch.chdir(tmp_path)
     folder, table = small
@@ -134,9 +134,9 @@ def test_damaged_pictures(small, tmp_path, inputs, monkeypatch):
         for number, file in enumerate(table["file"]):
             content = (folder / file).read_bytes()
             if number == damaged:
-                picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
                 content = damage(
-                    cv2.imencode(draw.choice([".bmp", ".png", ".jpg"]), picture)[1].tobytes(), draw
+                    cv2.imencode(draw.choice([".bmp", ".png", ".jpg"]), image)[1].tobytes(), draw
                 )
             (images / manifests.base_name(file)).write_bytes(content)
         if seed % 2:
@@ -243,8 +243,8 @@ cells_of_patients = st.lists(
 @given(
     cells_of_patients, st.integers(0, 5), st.sampled_from(["patient", "patient:1/3", "patient:3/3"])
 )
-def test_split_by_patient_never_divides_patients_or_identical_pictures(cells, seed, split):
-    """Whatever the patients and whichever share a picture: it is drawn so, or refused."""
+def test_split_by_patient_never_divides_patients_or_identical_images(cells, seed, split):
+    """Whatever the patients and whichever share an image: it is drawn so, or refused."""
     table = pd.DataFrame(cells, columns=["subject", "label", "content"]).astype({"subject": str})
     table["sha256"] = table.pop("content").astype(str)
     table["file"] = [f"{number}.bmp" for number in range(len(table))]

@@ -145,7 +145,7 @@ def test_run_that_stopped_before_its_cells_were_known_can_be_given_other_setting
     wrong = {**TOY, "images": str(tmp_path / "nothing")}
     (tmp_path / "nothing").mkdir()
     for split in ("paper", "patient"):
-        with pytest.raises(InputError, match="There is no picture"):
+        with pytest.raises(InputError, match="There is no image"):
             plan_run({**wrong, "split": split}).run(tmp_path / "run")
 
 

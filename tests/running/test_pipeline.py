@@ -167,7 +167,7 @@ def test_export_says_how_far_probabilities_differ(mobilenet, tmp_path):
     done = command(
         "export",
         mobilenet.folder,
-        "--pictures",
+        "--images",
         *files,
         "--format",
         "litert",

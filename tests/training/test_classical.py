@@ -15,13 +15,13 @@ from allhelpers.training.classical import GROUPS, NAMES
 
 
 def disc(radius, colour=(120, 60, 140), centre=(112, 112)):
-    picture = np.zeros((224, 224, 3), np.uint8)
-    cv2.circle(picture, centre, radius, colour, -1)
-    return picture
+    image = np.zeros((224, 224, 3), np.uint8)
+    cv2.circle(image, centre, radius, colour, -1)
+    return image
 
 
-def measured_of(picture):
-    return dict(zip(NAMES, classical.measure(picture), strict=True))
+def measured_of(image):
+    return dict(zip(NAMES, classical.measure(image), strict=True))
 
 
 def test_features_of_a_disc_are_those_of_a_disc():

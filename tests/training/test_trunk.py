@@ -12,10 +12,10 @@ from tests.helpers import few, network_of
 
 
 def test_orientations_are_the_eight_symmetries_of_a_square():
-    picture = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
-    seen = {orientations.orient(picture, k).tobytes() for k in range(ORIENTATIONS)}
+    image = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
+    seen = {orientations.orient(image, k).tobytes() for k in range(ORIENTATIONS)}
     assert len(seen) == 8
-    np.testing.assert_array_equal(orientations.orient(picture, 0), picture)
+    np.testing.assert_array_equal(orientations.orient(image, 0), image)
 
 
 def test_each_orientation_has_its_own_features(small_cells, make_settings, tmp_path):
