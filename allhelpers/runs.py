@@ -54,7 +54,7 @@ from ._core.files import (
     write_json,
     write_text,
 )
-from ._core.renaming import renamed
+from ._core.renaming import SPLITS, renamed, renamed_table
 from ._core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -162,7 +162,13 @@ class _Folder:
 def _as_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False)
+    return renamed_table(pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False))
+
+
+def _as_text(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return renamed_table(pd.read_csv(path, dtype=str, keep_default_na=False))
 
 
 def _as_record(path: Path) -> dict:
@@ -249,7 +255,8 @@ class Result(_Folder):
 
     def metrics(self) -> dict:
         """What metrics.json holds, by split."""
-        return self._read(self.metrics_path, _as_record)
+        metrics = self._read(self.metrics_path, _as_record)
+        return {SPLITS.get(name, name): value for name, value in metrics.items()}
 
     def history(self) -> pd.DataFrame:
         """One row per epoch."""
@@ -264,9 +271,7 @@ class Result(_Folder):
 
     def held_out(self) -> pd.DataFrame:
         """Predictions of training cells by heads that have not met their patients."""
-        import pandas as pd
-
-        return pd.read_csv(self.held_out_path, dtype=AS_TEXT, keep_default_na=False)
+        return _as_table(self.held_out_path)
 
     def judged(self) -> pd.DataFrame:
         """Of every cell, by heads that have not met it; for suspect labels."""
@@ -381,7 +386,7 @@ class Run(_Folder):
     Examples
     --------
     >>> Run(run).manifest()["split"].value_counts().to_dict()
-    {'test': 10, 'valid': 2}
+    {'test': 10, 'val': 2}
     """
 
     OWN = (
@@ -449,12 +454,7 @@ class Run(_Folder):
 
     def manifest(self) -> pd.DataFrame:
         """The cells of this run, with their splits."""
-        import pandas as pd
-
-        def read(path: Path) -> pd.DataFrame:
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-        return self._read(self.manifest_path, read)
+        return self._read(self.manifest_path, _as_text)
 
     def data(self) -> dict:
         """Where the cells came from, and what must be said about them."""

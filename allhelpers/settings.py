@@ -100,7 +100,7 @@ class DataSettings(BaseModel):
     layout: str = Field(
         "",
         description="what the folders above an image are, such as */class/patient (of class, "
-        "patient, side and *); empty: found out",
+        "patient, split and *); empty: found out",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
     classes: str = Field(

@@ -34,7 +34,7 @@ PAGES = {
 }
 # Figures of the cross-validation by patient, in this order
 CROSSED = ("weighted_f1", "auroc", "auroc_by_patient", "auroc_equal_size")
-FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
+FINAL = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
 TESTED = ["test_correct", "test_accuracy", "low", "high"]
 
 

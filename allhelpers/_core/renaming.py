@@ -1,4 +1,4 @@
-"""Settings that had other names once; files, notebooks and commands with the old ones go on
+"""What had other names once: files, notebooks, commands and run folders with the old ones go on
 working.
 """
 
@@ -7,7 +7,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +23,15 @@ RENAMED = {
     "picture_size": "image_size",
     "new_pictures": "new_images",
 }
+# In the tables of a run's folder: columns, and what the column split holds.
+COLUMNS = {
+    "side": "given_split",
+    "valid_accuracy": "val_accuracy",
+    "valid_loss": "val_loss",
+}
+SPLITS = {"valid": "val"}
+FIGURES_RENAMED = {"cells_per_side": "cells_per_split"}
+LAYOUT = {"side": "split"}
 
 
 def renamed(values: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
@@ -28,6 +40,30 @@ def renamed(values: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]
         if name in RENAMED:
             warn(name, RENAMED[name])
     return {RENAMED.get(name, name): value for name, value in values.items()}
+
+
+def renamed_table(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of a run's folder under today's names."""
+    names = {name: now for name, now in COLUMNS.items() if name in table}
+    table = table.rename(columns=names)
+    values = SPLITS if "split" in table and table["split"].isin(SPLITS).any() else {}
+    if values:
+        table["split"] = table["split"].replace(values)
+    for name, now in (names | values).items():
+        _warn_of_table(name, now)
+    return table
+
+
+def former_table(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as the earlier versions wrote it."""
+    table = table.rename(columns={now: name for name, now in COLUMNS.items()})
+    former = {now: name for name, now in SPLITS.items()}
+    return table.assign(split=table["split"].replace(former))
+
+
+@functools.cache
+def _warn_of_table(name: str, now: str) -> None:
+    logger.warning("A run of an earlier version: %s in its tables is read as %s.", name, now)
 
 
 @functools.cache  # once, however many files and notebooks say it

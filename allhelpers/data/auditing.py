@@ -1,6 +1,6 @@
 """The audit: what in the data could make a network look better than it is.
 
-Leaks (identical or nearly identical images, patients on both sides of a split) and shortcuts (the
+Leaks (identical or nearly identical images, patients in two splits) and shortcuts (the
 size of the cell) are found before any network is trained. Identical images are found from the
 manifest alone; near-duplicates and areas need the images.
 """
@@ -57,8 +57,8 @@ class Audit:
         Pairs of byte-identical files.
     folds : DataFrame
         For every two official folds: identical pairs, and patients involved.
-    sides : DataFrame
-        For every two sides of the split: patients and images in common.
+    splits : DataFrame
+        For every two splits: patients and images in common.
     areas : DataFrame or None
         Area of each cell with its label, where the images are there.
     shortcuts : DataFrame or None
@@ -70,14 +70,14 @@ class Audit:
 
     Examples
     --------
-    >>> audit(cells).sides[["side_1", "side_2", "images"]].values.tolist()
-    [['train', 'valid', 0], ['train', 'test', 0], ['valid', 'test', 0]]
+    >>> audit(cells).splits[["split_1", "split_2", "images"]].values.tolist()
+    [['train', 'val', 0], ['train', 'test', 0], ['val', 'test', 0]]
     """
 
     counts: pd.DataFrame
     identical: pd.DataFrame
     folds: pd.DataFrame
-    sides: pd.DataFrame
+    splits: pd.DataFrame
     areas: pd.DataFrame | None = None
     near: pd.DataFrame | None = None
     shortcuts: pd.DataFrame | None = None
@@ -130,12 +130,12 @@ def _audit(
     near: pd.DataFrame | None = None,
     shortcuts: pd.DataFrame | None = None,
 ) -> Audit:
-    identical, sides = identical_files(manifest), common_to_sides(used)
+    identical, splits = identical_files(manifest), common_to_splits(used)
     known = not patients_unknown(manifest)
     sentences = [
         _sentence_of_identical(identical, manifest, known),
         _sentence_of_labels(identical),
-        _sentence_of_sides(sides, known),
+        _sentence_of_splits(splits, known),
         _sentence_of_nobody(manifest) if known else "",
         _sentence_of_numbers(manifest) if known else "",
         _sentence_of_few(manifest, used) if known else "",
@@ -145,7 +145,7 @@ def _audit(
     ]
     sentences = [sentence for sentence in sentences if sentence]
     counts, folds = count(manifest), across_folds(identical)
-    return Audit(counts, identical, folds, sides, areas, near, shortcuts, sentences)
+    return Audit(counts, identical, folds, splits, areas, near, shortcuts, sentences)
 
 
 def record_audit(found: Audit, run_folder: str | Path) -> None:
@@ -213,17 +213,17 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["fold_1", "fold_2", "pairs", "under_two_names", "patients"])
 
 
-def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
-    """Patients and images that stand on two sides of the split, if there is one."""
+def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
+    """Patients and images that are in two splits, if there is one."""
     rows, unknown = [], patients_unknown(table)
-    for side_1, side_2 in combinations(SPLITS, 2) if "split" in table else ():
-        first, second = (table[table["split"] == side] for side in (side_1, side_2))
+    for split_1, split_2 in combinations(SPLITS, 2) if "split" in table else ():
+        first, second = (table[table["split"] == split] for split in (split_1, split_2))
         patients = set(first["subject"]) & set(second["subject"])
         known = {} if unknown else {"patients": len(patients)}
         rows.append(
             {
-                "side_1": side_1,
-                "side_2": side_2,
+                "split_1": split_1,
+                "split_2": split_2,
                 **known,
                 "images": len(set(first["sha256"]) & set(second["sha256"])),
                 "cells_2": int(second["subject"].isin(patients).sum()),
@@ -302,7 +302,7 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
     two_names = int((identical["subject_1"] != identical["subject_2"]).sum())
     if not known:
         twins = identical["file_1"] + " and " + identical["file_2"]
-        return f"{pairs} byte-identical: {listing(twins)}. They are kept on one side by patient."
+        return f"{pairs} byte-identical: {listing(twins)}. By patient they are kept in one split."
     across = f" and {two_folds} across two official folds" if manifest["fold"].any() else ""
     leak = "the official folds leak, and " if two_folds else ""
     lesson = f": {leak}a patient's name does not make a patient" if two_names else ""
@@ -316,10 +316,6 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
         f"{pairs} byte-identical, {two_names} of them under two patient names{across}{lesson}."
         f"{together}"
     )
-
-
-def _stand(number: int) -> str:
-    return "stands" if number == 1 else "stand"
 
 
 def _are(number: int) -> str:
@@ -339,27 +335,27 @@ def _sentence_of_labels(identical: pd.DataFrame) -> str:
     return f"{contradictions} identical pairs carry two labels: one of each pair is wrong."
 
 
-def _sentence_of_sides(sides: pd.DataFrame, known: bool) -> str:
-    if sides.empty:
+def _sentence_of_splits(splits: pd.DataFrame, known: bool) -> str:
+    if splits.empty:
         return ""
-    shared = sides[(sides["side_1"] == "train") & (sides["side_2"] == "test")].iloc[0]
+    shared = splits[(splits["split_1"] == "train") & (splits["split_2"] == "test")].iloc[0]
     if known and shared["patients"]:
         return (
-            f"{counted(shared['patients'], 'patient')} {_stand(shared['patients'])} on the "
-            f"training and the test side, with {shared['cells_2']} of the test cells: a network "
+            f"{counted(shared['patients'], 'patient')} {_are(shared['patients'])} in the "
+            f"training and the test split, with {shared['cells_2']} of the test cells: a network "
             "can score by recognising them, so expect lower figures on new patients."
         )
     if shared["images"]:
         return (
-            f"{counted(shared['images'], 'image')} {_stand(shared['images'])} on both the "
-            "training and the test side: what is tested there has been learnt by heart."
+            f"{counted(shared['images'], 'image')} {_are(shared['images'])} in both the "
+            "training and the test split: what is tested there has been learnt by heart."
         )
     if not known:
         return (
-            "No image (identical file) stands on both the training and the test side; whether "
+            "No image (identical file) is in both the training and the test split; whether "
             "cells of one patient do is not known, as no patients are given."
         )
-    return "No patient and no image stands on both the training and the test side."
+    return "No patient and no image is in both the training and the test split."
 
 
 def _sentence_of_numbers(manifest: pd.DataFrame) -> str:

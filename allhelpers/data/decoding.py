@@ -154,7 +154,7 @@ def pixels_key(sha256: Iterable[str], settings: DataSettings) -> str:
         "size": settings.size,
         "crop": settings.crop,
         "interpolation": "area",
-        "image_size": settings.image_size,
+        "picture_size": settings.image_size,  # old name: pixels that are kept are found again
         "cells": list(sha256),
     }
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()

@@ -30,7 +30,7 @@ SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
 COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
 PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "val", "test")
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
 # Official names: UID_<subject>_<image>_<cell>_<label>.bmp; copies may have another suffix.

@@ -29,7 +29,7 @@ FOLDERS = "folders"  # settings.manifest, for labels from folders
 PATIENTS_UNKNOWN = "patients unknown"  # how the note begins, whatever version has written it
 UNKNOWN_NOTE = (
     f"{PATIENTS_UNKNOWN}: each image counts as a patient of its own, so that a patient can stand "
-    "on several sides of the split and intervals are too narrow"
+    "in several splits and intervals are too narrow"
 )
 MOST_ASTRAY = 0.25  # share of official files in a folder of the other class that is a slip
 
@@ -159,8 +159,8 @@ def complete(
     """
     if "subject" not in table:
         table = table.rename(columns={"patient": "subject"})
-    table = table.rename(columns={"split": "side"})
-    table = spelling.tidied(table, [n for n in ("label", "subject", "side") if n in table])
+    table = table.rename(columns={"split": "given_split"})
+    table = spelling.tidied(table, [n for n in ("label", "subject", "given_split") if n in table])
     official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["subject"]
     subject = official if official.notna().all() else table["file"]
     unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": subject}

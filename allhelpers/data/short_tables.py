@@ -28,14 +28,14 @@ MEANINGS = {
     "subject": "subject subjects subjectid patient patients patientid patientno patientnr "
     "patientnumber patientname patientcode pid case caseid casenumber donor donorid person "
     "personid individual",
-    "side": "split side sides set subset partition phase usage traintest",
+    "given_split": "split givensplit side sides set subset partition phase usage traintest",
     "part": "part",
     "fold": "fold folds foldid",
     "sha256": "sha256 sha256sum sha",
 }
 BY_NAME = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
 ASKED_ABOUT = [name for name, meaning in BY_NAME.items() if meaning not in ("part", "fold")]
-TITLES = {"subject": "patient", "side": "split"}  # what a user calls them
+TITLES = {"subject": "patient", "given_split": "split"}  # what a user calls them
 ALIKE = 0.79  # share of letters in common from which a name looks like another
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 WANTED = "its first line must name the columns file, label and, where known, patient"
@@ -189,12 +189,12 @@ def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
 
 
 def _tidy_values(table: pd.DataFrame) -> pd.DataFrame:
-    """Names as they are meant; a column of patients or sides that is empty is none."""
+    """Names as they are meant; a column of patients or splits that is empty is none."""
     table = table.assign(file=table["file"].map(spelling.tidy_path))
     if "sha256" in table:
         table = table.assign(sha256=table["sha256"].str.strip().str.lower())
     else:
-        may_lack = [name for name in ("subject", "side", "fold", "part") if name in table]
+        may_lack = [name for name in ("subject", "given_split", "fold", "part") if name in table]
         table = table.drop(columns=[c for c in may_lack if not table[c].str.strip().any()])
-    named = ("label", "subject", "side", "fold", "part")
+    named = ("label", "subject", "given_split", "fold", "part")
     return spelling.tidied(table, [name for name in named if name in table])

@@ -65,7 +65,7 @@ def beside_paper(comparison: pd.DataFrame) -> pd.DataFrame:
     >>> beside_paper(compare(run, ["mobilenet"]))["right"].to_dict()
     {('mobilenet', 'paper'): '64 of 70', ('mobilenet', 'this run'): '7 of 10'}
     """
-    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
+    columns = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
     columns += ["test_accuracy", "low", "high", "right"]
     sources = {"paper": paper_rows(comparison), "this run": comparison}
     known = {source: table for source, table in sources.items() if len(table)}

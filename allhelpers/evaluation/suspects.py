@@ -103,7 +103,7 @@ def _unmet(result: Result) -> pd.DataFrame:
     if result.judged_path.is_file():
         return result.judged()
     stated = result.predictions()
-    stated = stated[stated["split"].isin(["test"] if refit else ["valid", "test"])]
+    stated = stated[stated["split"].isin(["test"] if refit else ["val", "test"])]
     if result.held_out_path.is_file():
         found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
         held_out = found.apply(result.held_out())  # as predictions are

@@ -187,7 +187,7 @@ def encoded(figure: Figure) -> bytes:
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> encoded(plotting.cells_per_side(table))[8:12]
+    >>> encoded(plotting.cells_per_split(table))[8:12]
     b'WEBP'
     """
 
@@ -234,8 +234,8 @@ def keep(
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> _ = keep(lambda: plotting.cells_per_side(table), "first", "cells_per_side")
-    >>> Path("first/figures/cells_per_side.webp").is_file()
+    >>> _ = keep(lambda: plotting.cells_per_split(table), "first", "cells_per_split")
+    >>> Path("first/figures/cells_per_split.webp").is_file()
     True
     """
     path = Result(folder).figure_path(name)
@@ -266,7 +266,7 @@ def show(draw: Callable[[], Figure]) -> Figure | None:
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> figure = show(lambda: plotting.cells_per_side(table))
+    >>> figure = show(lambda: plotting.cells_per_split(table))
     """
     return _spared(draw, picture_of, "a figure")
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from ..data.loading import Cells
 
-SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
+SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
 
 
-def cells_per_side(table: pd.DataFrame) -> Figure:
-    """Cells and patients of each class on each side of the split.
+def cells_per_split(table: pd.DataFrame) -> Figure:
+    """Cells and patients of each class in each split.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
 
     Examples
     --------
-    >>> figure = cells_per_side(table)
+    >>> figure = cells_per_split(table)
     """
     figure, (axes,) = base.new_figure(3.0, columns=2, squeeze=False)
     colours = {
@@ -54,7 +54,7 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
         sns.barplot(bars, y="split", x=unit, hue="label", ax=ax, **style)
         for container in ax.containers:
             ax.bar_label(container, padding=2, fontsize=8)
-        ax.set(title=f"{unit.capitalize()} on each side of the split", ylabel="")
+        ax.set(title=f"{unit.capitalize()} in each split", ylabel="")
         ax.set_xlabel(f"number of {unit}")
         ax.margins(x=0.15)
         ax.get_legend().remove()

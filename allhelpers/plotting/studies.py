@@ -93,7 +93,7 @@ def choices(table: pd.DataFrame, curves: pd.DataFrame, choice: str, *, note: str
     figure, (left, right) = base.new_figure(3.6, columns=2)
     names = list(dict.fromkeys(table[choice]))
     palette = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
-    shared = {"data": table, "y": "valid_f1", "hue": choice, "palette": palette, "legend": False}
+    shared = {"data": table, "y": "val_f1", "hue": choice, "palette": palette, "legend": False}
     if table["learning_rate"].nunique() > 1:
         sns.lineplot(x="learning_rate", marker="o", errorbar="sd", ax=left, **shared)
         left.set(xscale="log", xlabel="step size")
@@ -103,7 +103,7 @@ def choices(table: pd.DataFrame, curves: pd.DataFrame, choice: str, *, note: str
         sns.stripplot(x=choice, ax=left, **shared)
         left.set_xlabel("")
     left.set(ylabel="weighted F1, validation")
-    means = table.groupby([choice, "learning_rate"])["valid_f1"].mean()
+    means = table.groupby([choice, "learning_rate"])["val_f1"].mean()
     best = {name: means[name].idxmax() for name in names}
     shown = curves[curves["learning_rate"] == curves[choice].map(best)]
     sns.lineplot(shown, x="epoch", y="loss", hue=choice, palette=palette, errorbar="sd", ax=right)

@@ -19,6 +19,7 @@ from PIL import Image
 from .. import RESEARCH_ONLY
 from .._core.errors import InputError, counted
 from .._core.files import read_json, write_text
+from .._core.renaming import FIGURES_RENAMED, renamed_table
 from ..data import manifest as manifests
 from ..data import splitting, tables
 from ..evaluation import gathering, published, words
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 # Figures of the whole run, from notebooks 1 and 3, and how each is read.
 RUN_FIGURES = {
-    "cells_per_side": "Cells and patients per class on each side of the split. The figures rest on "
+    "cells_per_split": "Cells and patients per class in each split. The figures rest on "
     "the patients of the test, however many cells they gave.",
     "accuracy_with_intervals": "Share of test cells that each network gets right, with its 95 % "
     "interval over cells (Wilson). Where intervals overlap, other cells could turn the order "
@@ -82,16 +83,16 @@ FIGURES = {
 # Where patients are unknown: figures that show nothing, and other captions.
 BY_PATIENT = ("patients", "patient_strips", "patient_cells")
 WITHOUT_PATIENTS = {
-    "cells_per_side": "Cells per class on each side of the split.",
+    "cells_per_split": "Cells per class in each split.",
     "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by "
     "class. Distances between groups mean nothing.",
 }
 
 SPLITS = {
     "paper": "The paper's split, by image: test cells come from patients who also train.",
-    "patient": "By patient: no patient stands on two sides.",
+    "patient": "By patient: no patient is in two splits.",
 }
-GIVEN = "As the table of cells says: no patient stands on two sides."
+GIVEN = "As the table of cells says: no patient is in two splits."
 CROSSED = "By patient: trained on patients of one part of the data, tested on patients of another."
 
 COMMAND = "python -m allhelpers run --settings settings.yaml --output NEW_FOLDER"
@@ -157,20 +158,20 @@ def _cells(run: Run) -> dict[str, Any]:
         "test_cells": len(test),
         "patients_known": tables.unit_of(cells) == "patient",
         "test_patients": test["subject"].nunique(),
-        "counts": tabling.sides(cells, tables.unit_of(cells) == "patient"),
+        "counts": tabling.splits(cells, tables.unit_of(cells) == "patient"),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),
     }
 
 
 def _split_in_words(split: str, cells: pd.DataFrame) -> str:
-    """How the split was drawn, and whether patients stand on two sides of it, as counted."""
+    """How the split was drawn, and whether patients are in two splits of it, as counted."""
     if tables.unit_of(cells) != "patient":
-        return "Patients are unknown, so that a patient can stand on several sides."
+        return "Patients are unknown, so that a patient can be in several splits."
     if split == "paper":
         return SPLITS[split]
     if shared := len(splitting.shared_patients(cells)):
-        return f"{counted(shared, 'patient')} on two sides: expect lower figures on new patients."
+        return f"{counted(shared, 'patient')} in two splits: expect lower figures on new patients."
     return SPLITS.get(split, GIVEN if split.startswith("column") else CROSSED)
 
 
@@ -199,7 +200,7 @@ def _table(run: Run, name: str) -> pd.DataFrame:
     path = run.table_path(name)
     if not path.is_file():
         raise InputError(f"{path} does not exist: run notebook 3_comparison first.")
-    return pd.read_csv(path)
+    return renamed_table(pd.read_csv(path))
 
 
 def _again(run: Run, names: Sequence[str]) -> dict[str, Any]:
@@ -267,8 +268,11 @@ def _section(result: Result, known: bool) -> dict[str, Any]:
 def _figures(folder: Path, captions: Mapping[str, str], whose: str) -> dict[str, dict[str, Any]]:
     """The figures that notebooks have kept, with their captions, by name."""
     figures = {}
+    former = {now: name for name, now in FIGURES_RENAMED.items()}
     for name, caption in captions.items():
         path = folder / f"{name}.webp"
+        if not path.is_file():
+            path = folder / f"{former.get(name, name)}.webp"
         if path.is_file():
             content = path.read_bytes()
             width, height = Image.open(io.BytesIO(content)).size

@@ -23,7 +23,7 @@ SHOWN = {
     "auroc_equal_size": "AUROC, cells of equal size",
     "auroc_by_patient": "AUROC, patients weigh the same",
 }
-SIDES = {"train": "training", "valid": "validation", "test": "test"}
+SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 NO_INTERVAL = "no interval"
 
 
@@ -107,8 +107,8 @@ def beside_paper(compared: pd.DataFrame) -> Table:
     """Accuracy and loss of each method, the paper's first where it compares."""
     rows = []
     for row in published.beside_paper(compared).reset_index().to_dict("records"):
-        figures = [_plain(row[f"{side}_accuracy"]) for side in ("train", "valid")]
-        losses = [_plain(row[f"{side}_loss"]) for side in ("train", "valid")]
+        figures = [_plain(row[f"{split}_accuracy"]) for split in ("train", "val")]
+        losses = [_plain(row[f"{split}_loss"]) for split in ("train", "val")]
         test = Cell(f"{row['test_accuracy']:.1%}", _interval(row["low"], row["high"], ".1%"))
         name = words.method_title(row["architecture"])
         rows.append([name, row["source"], *figures, *losses, row["right"], test])
@@ -121,15 +121,15 @@ def _plain(value: Any) -> str:
     return "" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
-def sides(cells: pd.DataFrame, known: bool) -> Table:
-    """Cells and patients on each side of the split."""
+def splits(cells: pd.DataFrame, known: bool) -> Table:
+    """Cells and patients in each split."""
     rows = [
-        [SIDES[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
+        [SPLIT_TITLES[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
         + [f"{row['patients']:,}"] * known
         for row in splitting.describe_splits(cells).to_dict("records")
     ]
-    columns = ["side", "class", "cells", *["patients"] * known]
-    return _table("Cells on each side of the split", columns, rows)
+    columns = ["split", "class", "cells", *["patients"] * known]
+    return _table("Cells in each split", columns, rows)
 
 
 def metrics(measured: Mapping[str, Any], unit: str) -> Table:

@@ -413,7 +413,7 @@ def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> N
 @_option("--output", PATH, "FOLDER", "write the tables as CSV files into a folder")
 @click.option("--overwrite", is_flag=True, help="replace tables that lie there")
 def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
-    """Look for leaks and shortcuts: identical images and patients on both sides of a split.
+    """Look for leaks and shortcuts: identical images and patients in two splits.
 
     From the manifest alone; with --images also images that look the same, and the area of the
     cells.
@@ -434,11 +434,11 @@ def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
     else:
         table = manifests.read(settings.manifest or manifests.PROJECT_MANIFEST)
         table, notes = manifests.keep_classes(table, settings.classes)
-        sides = splitting.draw(table, settings.split, settings.seed)
-        report = auditing.audit_manifest(table.assign(split=sides))
+        drawn = splitting.draw(table, settings.split, settings.seed)
+        report = auditing.audit_manifest(table.assign(split=drawn))
     for sentence in [*report.sentences, *notes]:
         print(f"* {sentence}")
-    for name in ("folds", "sides", "counts") if len(report.folds) else ("sides", "counts"):
+    for name in ("folds", "splits", "counts") if len(report.folds) else ("splits", "counts"):
         print(f"\n{name}\n{getattr(report, name).to_string(index=False)}")
     if output:
         tables = {output / f"{name}.csv": rows for name, rows in report.tables().items()}

@@ -41,7 +41,7 @@ def compare_optimisers(features: np.ndarray, cells: Cells, settings: ChoicesSett
     -------
     runs : DataFrame
         One row per training: optimiser, learning_rate, seed, final loss, lowest val_loss, weighted
-        F1 of validation (valid_f1) and test (test_f1).
+        F1 of validation (val_f1) and test (test_f1).
     curves : DataFrame
         One row per training and epoch: optimiser, learning_rate, seed, epoch, loss, val_loss.
 
@@ -110,7 +110,7 @@ def _train_all(
         predictions = finetuning.predict_cells(network, features, cells)
         scores = {split: _weighted_f1(group) for split, group in predictions.groupby("split")}
         last = {"loss": history["loss"].iloc[-1], "val_loss": history["val_loss"].min()}
-        scores = {"valid_f1": scores.get("valid", np.nan), "test_f1": scores["test"]}
+        scores = {"val_f1": scores.get("val", np.nan), "test_f1": scores["test"]}
         runs.append({**point, **last, **scores})
         curves.append(history[["epoch", "loss", "val_loss"]].assign(**point))
     return pd.DataFrame(runs), pd.concat(curves, ignore_index=True)
@@ -133,24 +133,24 @@ def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
     -------
     DataFrame
         One row per choice, the best by validation first: learning_rate, mean and standard deviation
-        over the seeds of loss, val_loss, valid_f1 and test_f1.
+        over the seeds of loss, val_loss, val_f1 and test_f1.
 
     Examples
     --------
     >>> rates = [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]
     >>> runs = {"optimiser": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": rates}
-    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "valid_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
+    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "val_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
     >>> summary = summarise(pd.DataFrame({**runs, "test_f1": 0.7}), "optimiser")
-    >>> summary[["optimiser", "learning_rate", "valid_f1_mean"]].values.tolist()
+    >>> summary[["optimiser", "learning_rate", "val_f1_mean"]].values.tolist()
     [['adam', 0.001, 0.8], ['sgd', 0.1, 0.75]]
     """
-    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "valid_f1", "test_f1"]
-    means = runs.groupby(key, sort=False)["valid_f1"].mean().reset_index()
-    best = means.loc[means.groupby(choice, sort=False)["valid_f1"].idxmax(), key]
+    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "val_f1", "test_f1"]
+    means = runs.groupby(key, sort=False)["val_f1"].mean().reset_index()
+    best = means.loc[means.groupby(choice, sort=False)["val_f1"].idxmax(), key]
     table = runs.merge(best).groupby(key, sort=False)[columns].agg(["mean", "std"])
     table = table.rename(columns={"std": "sd"}, level=1)
     table.columns = table.columns.map("_".join)
-    return table.reset_index().sort_values("valid_f1_mean", ascending=False, ignore_index=True)
+    return table.reset_index().sort_values("val_f1_mean", ascending=False, ignore_index=True)
 
 
 def literature(summary: pd.DataFrame) -> str:

@@ -339,7 +339,7 @@ def _correct(truth: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
 
 def _rows(cells: Cells, settings: TrainingSettings) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of the cells that are trained on, and of those that only validate."""
-    train_rows, val_rows = cells.rows("train"), cells.rows("valid")
+    train_rows, val_rows = cells.rows("train"), cells.rows("val")
     if settings.refit:
         return np.sort(np.concatenate([train_rows, val_rows])), val_rows[:0]
     return train_rows, val_rows
@@ -368,9 +368,9 @@ def predict_cells(network: Network, features: Features, cells: Cells) -> pd.Data
     >>> from allhelpers.training import compute_features
     >>> features = compute_features(network, cells)
     >>> predict_cells(network, features, cells).groupby("split").size().to_dict()
-    {'test': 70, 'valid': 70}
+    {'test': 70, 'val': 70}
     """
-    splits = ("test",) if network.settings.refit else ("valid", "test")
+    splits = ("test",) if network.settings.refit else ("val", "test")
     rows = np.concatenate([cells.rows(split) for split in splits])
     return tables.tabulate(cells, rows, probabilities(network, features, rows))
 

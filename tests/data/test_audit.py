@@ -42,9 +42,9 @@ def test_sentences_state_the_leak_and_its_consequence(official):
     assert "the official folds leak" in leaky.sentences[0]
     assert "20 with 21" in leaky.sentences[0]
     assert "expect lower figures on new patients" in leaky.sentences[1]
-    assert "No patient and no image stands on both" in honest.sentences[1]
-    test, train = (official[split == side] for side in ("test", "train"))
-    row = leaky.sides.set_index(["side_1", "side_2"]).loc[("train", "test")]
+    assert "No patient and no image is in both" in honest.sentences[1]
+    test, train = (official[split == name] for name in ("test", "train"))
+    row = leaky.splits.set_index(["split_1", "split_2"]).loc[("train", "test")]
     assert row["cells_2"] == test["subject"].isin(train["subject"]).sum() > 50
 
 
@@ -91,7 +91,7 @@ def test_audit_of_the_sample(cells):
         "counts",
         "identical",
         "folds",
-        "sides",
+        "splits",
         "areas",
         "near",
         "shortcuts",
@@ -111,15 +111,15 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
     ("changes", "sentence"),
     [
         ({"sha256": ["x"] * 4, "label": ["all", "hem"] * 2}, "4 identical pairs carry two labels"),
-        ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients stand on the training and"),
-        ({"sha256": list("xyxz")}, "1 image stands on both the training and the test side"),
-        ({}, "No patient and no image stands on both"),
+        ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients are in the training and"),
+        ({"sha256": list("xyxz")}, "1 image is in both the training and the test split"),
+        ({}, "No patient and no image is in both"),
     ],
 )
 def test_each_finding_has_its_sentence(changes, sentence):
     rows = {"file": list("1234"), "subject": list("abcd"), "sha256": list("pqrs"), "label": "all"}
-    sides = ["train", "train", "test", "test"]
-    table = pd.DataFrame({**rows, "part": "training", "fold": "", "split": sides, **changes})
+    splits = ["train", "train", "test", "test"]
+    table = pd.DataFrame({**rows, "part": "training", "fold": "", "split": splits, **changes})
     assert any(sentence in found for found in auditing.audit_manifest(table).sentences)
 
 
@@ -134,5 +134,5 @@ def test_audit_command_needs_no_images(tmp_path, monkeypatch, capsys):
     assert cli.main(["audit", "--split", "patient", "--output", "found"]) == 0
     told = capsys.readouterr().out
     assert "byte-identical" in told
-    assert "No patient and no image stands on both" in told
+    assert "No patient and no image is in both" in told
     assert len(pd.read_csv(tmp_path / "found" / "identical.csv")) >= 104

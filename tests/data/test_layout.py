@@ -31,7 +31,7 @@ def disjoint(classes, patients, *, upside_down=False):
 
 
 PATIENTS = [f"P{k:02d}" for k in range(6)]
-SIDES = ["Train_data", "Test_data"]
+SPLITS = ["Train_data", "Test_data"]
 
 # Trees, and which level is what, counted from 0.
 READ = {
@@ -49,16 +49,16 @@ READ = {
         {"label": 1, "subject": 0},
     ),
     "one patient": (tree(["patient_1"], CLASSES), {"label": 1, "subject": 0}),
-    "side, class": (tree(SIDES, CLASSES), {"label": 1, "split": 0}),
+    "split, class": (tree(SPLITS, CLASSES), {"label": 1, "split": 0}),
     "training_set": (tree(["training_set", "test_set"], CLASSES), {"label": 1, "split": 0}),
     "Test-A": (tree(["TRAIN", "Test-A", "val2"], CLASSES), {"label": 1, "split": 0}),
-    "wrapped": (tree(["Data"], SIDES, CLASSES), {"label": 2, "split": 1}),
-    "class, side": (tree(CLASSES, ["train", "test"]), {"label": 0, "split": 1}),
-    "side, class, patient": (
+    "wrapped": (tree(["Data"], SPLITS, CLASSES), {"label": 2, "split": 1}),
+    "class, split": (tree(CLASSES, ["train", "test"]), {"label": 0, "split": 1}),
+    "split, class, patient": (
         tree(["train", "test"], CLASSES, PATIENTS),
         {"label": 1, "subject": 2, "split": 0},
     ),
-    "side, patient, class": (
+    "split, patient, class": (
         tree(["train", "test"], PATIENTS, CLASSES),
         {"label": 2, "subject": 1, "split": 0},
     ),
@@ -79,7 +79,7 @@ def test_each_level_is_read_as_what_it_is(kind):
     names, levels = READ[kind]
     table = layout.read(names).table
     words = {"Train_data": "train", "Test_data": "test", "training_set": "train"}
-    words |= {"test_set": "test", "TRAIN": "train", "Test-A": "test", "val2": "valid"}
+    words |= {"test_set": "test", "TRAIN": "train", "Test-A": "test", "val2": "val"}
     assert set(table) == {"file", *levels}
     for column, level in levels.items():
         truth = [name.split("/")[level] for name in names]
@@ -102,12 +102,12 @@ REFUSED = {
     "numbers above numbers": (tree(["1", "2"], ["1", "2"]), "--layout"),
     "ids above words, once each": (["h1/blast/1.png", "h2/healthy/1.png"], "--layout"),
     "numbers under one class": (tree(["blast"], ["1", "2"]), "--layout"),
-    "sides alone": (tree(SIDES), "sides of a split and not classes"),
-    "one class on two sides": (tree(SIDES, ["blast"]), "sides of a split and not classes"),
-    "a side among classes": (tree(["blast", "healthy", "test"]), "side of a split|no class"),
+    "splits alone": (tree(SPLITS), "splits and not classes"),
+    "one class in two splits": (tree(SPLITS, ["blast"]), "splits and not classes"),
+    "a split among classes": (tree(["blast", "healthy", "test"]), "a split|no class"),
     "folds alone": (tree(["fold_0", "fold_1"]), "parts or versions"),
     "patients alone": (tree(PATIENTS), "look like patients"),
-    "an unlabelled side": ([*tree(["train"], CLASSES), "test/1.png"], "depth|no patient's folder"),
+    "an unlabelled split": ([*tree(["train"], CLASSES), "test/1.png"], "depth|no patient's folder"),
     "one folder": (tree(["blast"]), "make one folder per class"),
     "mask beside the image": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
 }  # fmt: skip
@@ -126,16 +126,16 @@ def test_the_user_can_say_it():
     assert table["label"].tolist() == [name.split("/")[1] for name in names]
     assert table["subject"].tolist() == [name.split("/")[2] for name in names]
     below = layout.read(
-        [f"some/where/{name}" for name in names], "side/class/*".replace("side", "*")
+        [f"some/where/{name}" for name in names], "split/class/*".replace("split", "*")
     )
     assert below.table["label"].tolist() == table["label"].tolist()
     with pytest.raises(InputError, match="does not lie as layout"):
         layout.read([*names, "Bonn/1.png"], "*/class/patient")
-    with pytest.raises(InputError, match="call it train, valid or test"):
-        layout.read(names, "side/class/patient")
+    with pytest.raises(InputError, match="call it train, val or test"):
+        layout.read(names, "split/class/patient")
 
 
-@pytest.mark.parametrize("said", ["patient", "class/class", "class/slide", "*/side/side/class"])
+@pytest.mark.parametrize("said", ["patient", "class/class", "class/slide", "*/split/split/class"])
 def test_a_layout_that_says_nothing_is_refused(said):
     with pytest.raises(InputError, match="layout"):
         layout.check(said)
@@ -162,7 +162,7 @@ WRAPPERS = st.sampled_from([[], ["Data"], ["my cells", "export"]])
 
 @st.composite
 def trees(draw):
-    """A random nesting of class, patient and side, and the truth about it."""
+    """A random nesting of class, patient and split, and the truth about it."""
     classes = draw(st.lists(WORDS, min_size=2, max_size=4, unique=True))
     spelling, number = draw(IDS), draw(st.integers(2, 6))
     order = draw(st.permutations("cps"))[: draw(st.integers(1, 3))]

@@ -174,7 +174,7 @@ def test_allowed_subset_is_drawn_anew_and_said(settings, copied):
         path.unlink()
     cells = loading.prepare(settings.model_copy(update={"allow_subset": True}))
     assert "156 of the manifest's 160 images" in cells.notes[0]
-    assert cells.table["split"].value_counts()[["valid", "test"]].tolist() == [70, 70]
+    assert cells.table["split"].value_counts()[["val", "test"]].tolist() == [70, 70]
 
 
 def test_all_official_training_files_need_no_subset():
@@ -183,7 +183,7 @@ def test_all_official_training_files_need_no_subset():
     there = table["part"] == "training"
     settings = loading_settings(split="paper")
     chosen, notes = loading.choose_cells(table, there, settings)
-    assert chosen["split"].value_counts().to_dict() == {"train": 6036, "valid": 70, "test": 70}
+    assert chosen["split"].value_counts().to_dict() == {"train": 6036, "val": 70, "test": 70}
     assert notes == []
 
 
@@ -335,7 +335,7 @@ def test_real_official_files(tmp_path, make_settings):
     cells = loading.prepare(settings)
     folds = len(list((SHARED / "cnmc").glob("fold_*")))  # 40 images of each class in each
     assert cells.table["split"].value_counts().to_dict() == {
-        "valid": 70,
+        "val": 70,
         "test": 70,
         "train": folds * 80 - 140,
     }

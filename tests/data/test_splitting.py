@@ -35,13 +35,13 @@ def test_papers_split_has_the_papers_numbers(official):
     split = splitting.paper_split(official)
     counts = split.groupby([split, official["label"]]).size().unstack()
     assert counts.loc["train"].tolist() == [3018, 3018]
-    assert counts.loc["valid"].tolist() == counts.loc["test"].tolist() == [35, 35]
+    assert counts.loc["val"].tolist() == counts.loc["test"].tolist() == [35, 35]
 
 
 def test_papers_split_of_a_part_keeps_70_and_70_and_balance():
     table = cells({"1": 200, "H1": 150})
     split = splitting.paper_split(table)
-    assert split.value_counts().to_dict() == {"train": 160, "valid": 70, "test": 70, "": 50}
+    assert split.value_counts().to_dict() == {"train": 160, "val": 70, "test": 70, "": 50}
     assert (split[table["label"] == "hem"] != "").all()
 
 
@@ -62,7 +62,7 @@ def test_too_few_cells_for_the_papers_split():
         splitting.paper_split(cells({"1": 100, "H1": 70}))
 
 
-def test_no_patient_and_no_image_stands_on_two_sides(official):
+def test_no_patient_and_no_image_is_in_two_splits(official):
     split = splitting.patient_split(official)
     for column in ("subject", "sha256"):
         assert split.groupby(official[column]).nunique().max() == 1
@@ -80,7 +80,7 @@ def test_without_preliminary_cells_the_test_is_drawn_by_patient(official):
     for label in OFFICIAL_CLASSES:
         share = split[training["label"] == label].value_counts(normalize=True)
         assert 0.15 < share["test"] < 0.25
-        assert 0.10 < share["valid"] < 0.20
+        assert 0.10 < share["val"] < 0.20
 
 
 @pytest.mark.parametrize("rule", ["patient", "patient:1/5", "patient:4/5"])
@@ -117,7 +117,7 @@ def test_too_few_patients():
 
 def test_leak_is_found_and_named():
     table = cells({"1": 2})
-    with pytest.raises(InputError, match=r"1 patient on two sides \(1\)"):
+    with pytest.raises(InputError, match=r"1 patient in two splits \(1\)"):
         splitting.check_patient_split(table, pd.Series(["train", "test"]))
 
 
@@ -157,7 +157,7 @@ def test_settings_can_be_chosen_inside_one_official_fold(official):
 def test_official_folds_train_on_one_and_test_on_the_other(official):
     split = splitting.draw(official, "fold_0:fold_1")
     assert official["fold"][split == "test"].eq("fold_1").all()
-    assert official["fold"][split.isin(["train", "valid"])].eq("fold_0").all()
+    assert official["fold"][split.isin(["train", "val"])].eq("fold_0").all()
     assert (split == "test").sum() == (official["fold"] == "fold_1").sum()
     assert split[official["fold"] == "fold_0"].ne("").all()  # these two folds share no image
 

@@ -25,7 +25,7 @@ def test_comparison_is_read_from_the_files_of_the_run(run_folder):
         2,
         3.0,
     )
-    assert row["valid_accuracy"] == 0.7
+    assert row["val_accuracy"] == 0.7
     assert (
         "7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)"
         in words.sentence_of_result(row)
@@ -183,7 +183,7 @@ def test_baselines_of_the_sample(cells, tmp_path):
     baselines.write_baselines(cells, tmp_path)
     for name, expected in (("majority", 0.5), ("area", 0.8)):
         table = pd.read_csv(tmp_path / "baselines" / f"{name}.csv", dtype={"subject": str})
-        assert table["split"].value_counts().to_dict() == {"valid": 70, "test": 70}
+        assert table["split"].value_counts().to_dict() == {"val": 70, "test": 70}
         auroc = metrics.measure(table, 0)["auroc"]["value"]
         assert auroc == pytest.approx(expected, abs=0.1)
 

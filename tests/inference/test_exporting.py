@@ -28,7 +28,7 @@ NAMES = ["toy", *(pytest.param(name, marks=pytest.mark.slow) for name in PAPERS_
 
 @pytest.fixture
 def small(cells):
-    return few(cells, count=8, valid=2)
+    return few(cells, count=8, val=2)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_other_images_than_the_training_had_are_refused(real_run, result, tmp_pa
     other = Run(tmp_path / "run")
     shutil.copytree(result.folder, other.result("mobilenet").folder)
     manifest = Run(real_run.folder).manifest_path.read_text()
-    other.manifest_path.write_text(manifest.replace("train", "valid", 1))
+    other.manifest_path.write_text(manifest.replace("train", "val", 1))
     with pytest.raises(InputError, match="holds other cells than"):
         similar.cells_of(other.result("mobilenet").folder)
 

@@ -31,7 +31,7 @@ def figures(cells, tmp_path_factory):
     mixed = with_p_all(test, np.linspace(0, 1, len(test)))
     predictions = gathering.predictions_of(run_folder, ["mobilenet"])
     return {
-        "cells_per_side": plotting.cells_per_side(cells.table),
+        "cells_per_split": plotting.cells_per_split(cells.table),
         "cell_gallery": plotting.cell_gallery(cells),
         "learning_curves": plotting.learning_curves(history, "MobileNet"),
         "confusion_matrix": plotting.confusion_matrix(test, "MobileNet"),

@@ -29,7 +29,7 @@ def draws(table):
     yield lambda: plotting.reliability(test, "x")
     yield lambda: plotting.patients(test, "x")
     yield lambda: plotting.patient_strips(test, "x")
-    yield lambda: plotting.cells_per_side(table)
+    yield lambda: plotting.cells_per_split(table)
     yield lambda: plotting.cells_per_patient(table)
     yield lambda: plotting.areas(table.assign(area=range(len(table))))
     yield lambda: plotting.feature_map(np.random.rand(len(test), 2), test)

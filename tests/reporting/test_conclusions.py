@@ -31,8 +31,8 @@ def said(cells, notes=(), methods=1):
         ("weights were random", {"notes": [RANDOM_NOTE]}),
         (
             "not known which images",
-            {"notes": [f"{PATIENTS_UNKNOWN}: each picture counts"]},
-        ),  # old name
+            {"notes": [f"{PATIENTS_UNKNOWN}: each picture counts"]},  # old name
+        ),
         ("patients who also train", {"cells": manifest(shared=True)}),
         ("has 9 patients of a class", {"cells": manifest(patients=9)}),
         ("intervals over patients say nothing", {"cells": manifest(patients=1)}),

@@ -151,7 +151,7 @@ def test_manifest_command_makes_the_manifest_of_a_folder(official, here):
     assert done.status == 0, done.err
     table = manifests.read(here / "m.csv")
     assert len(table) == 160
-    assert table["paper_split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 20}
+    assert table["paper_split"].value_counts().to_dict() == {"val": 70, "test": 70, "train": 20}
     assert not (here / "rejected.csv").exists()
 
 

@@ -250,14 +250,14 @@ def test_split_by_patient_never_divides_patients_or_identical_images(cells, seed
     table["file"] = [f"{number}.bmp" for number in range(len(table))]
     table = table.assign(part="training", fold="fold_0")
     try:
-        sides = splitting.draw(table, split, seed)
+        drawn = splitting.draw(table, split, seed)
     except InputError:
         return
-    used = table.assign(side=sides)[sides != ""]
-    assert used.groupby("subject")["side"].nunique().max() == 1
-    assert used.groupby("sha256")["side"].nunique().max() == 1
+    used = table.assign(split=drawn)[drawn != ""]
+    assert used.groupby("subject")["split"].nunique().max() == 1
+    assert used.groupby("sha256")["split"].nunique().max() == 1
     shuffled = table.sample(frac=1, random_state=seed)
-    assert splitting.draw(shuffled, split, seed).sort_index().equals(sides)
+    assert splitting.draw(shuffled, split, seed).sort_index().equals(drawn)
 
 
 texts = st.text(

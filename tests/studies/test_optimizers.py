@@ -36,7 +36,7 @@ def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
     summary = optimizers.summarise(studied[0], "optimiser")
     assert set(summary["optimiser"]) == set(OPTIMISERS)
     assert (summary["learning_rate"] == 0.1).all()  # 1e-5 leaves the head where it began
-    assert summary["valid_f1_mean"].is_monotonic_decreasing
+    assert summary["val_f1_mean"].is_monotonic_decreasing
     assert summary["test_f1_mean"].min() > 0.65
 
 

@@ -54,10 +54,10 @@ def test_training_and_validation_far_apart_is_flagged(some, predictions):
 
 
 def test_side_without_a_class_is_flagged(some, predictions):
-    lost = (some.table["split"] == "valid") & (some.table["label"] == "hem")
+    lost = (some.table["split"] == "val") & (some.table["label"] == "hem")
     only = SimpleNamespace(table=some.table[~lost], classes=some.classes)
     assert any(
-        "valid cells hold no HEM (normal)" in sentence for sentence in found(only, predictions)
+        "val cells hold no HEM (normal)" in sentence for sentence in found(only, predictions)
     )
 
 

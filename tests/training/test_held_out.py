@@ -31,9 +31,9 @@ def build(small_cells, make_settings):
 def test_every_known_cell_is_judged_by_a_head_without_its_patient(build, small_cells):
     network, features = build()
     held_out = crossfitting.held_out_predictions(network, features, small_cells)
-    sides = small_cells.table["split"]
+    splits = small_cells.table["split"]
     assert sorted(held_out["file"]) == sorted(
-        small_cells.table["file"][sides.isin(["train", "valid"])]
+        small_cells.table["file"][splits.isin(["train", "val"])]
     )
     own = finetuning.probabilities(network, features, small_cells.rows("train"))
     others = held_out.set_index("file")["p_all"]
@@ -44,7 +44,7 @@ def test_every_known_cell_is_judged_by_a_head_without_its_patient(build, small_c
 def test_unfrozen_networks_are_calibrated_on_validation(build, small_cells):
     network, features = build(unfreeze="default")
     held_out = crossfitting.held_out_predictions(network, features, small_cells)
-    assert set(held_out["split"]) == {"valid"}
+    assert set(held_out["split"]) == {"val"}
 
 
 def test_the_temperature_is_in_the_model_and_setting_it_twice_changes_nothing(build, small_cells):
