@@ -38,15 +38,15 @@ def scored(classes: tuple[str, ...]) -> tuple[str, ...]:
     return classes[:1] if len(classes) == 2 else classes
 
 
-def stated(predictions: pd.DataFrame) -> np.ndarray:
+def y_prob(predictions: pd.DataFrame) -> np.ndarray:
     """Probabilities as an array of shape (cells, classes)."""
     return predictions[[f"p_{label}" for label in classes_of(predictions)]].to_numpy(float)
 
 
-def stated_for_truth(predictions: pd.DataFrame) -> np.ndarray:
+def prob_true_class(predictions: pd.DataFrame) -> np.ndarray:
     """Probability of the true class of each cell."""
     columns = predictions["label"].map(list(classes_of(predictions)).index).to_numpy(int)
-    return stated(predictions)[np.arange(len(predictions)), columns]
+    return y_prob(predictions)[np.arange(len(predictions)), columns]
 
 
 def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) -> pd.Series:
@@ -56,7 +56,7 @@ def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) 
     of the others.
     """
     classes = np.array(classes_of(predictions), dtype=object)
-    columns = predicted_columns(stated(predictions), threshold)
+    columns = predicted_columns(y_prob(predictions), threshold)
     return pd.Series(classes[columns], index=predictions.index, dtype=object)
 
 

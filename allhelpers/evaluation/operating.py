@@ -100,7 +100,7 @@ def calibrate(
 
 
 def _scores(predictions: pd.DataFrame) -> np.ndarray:
-    return np.log(np.maximum(tables.stated(predictions), SMALLEST))
+    return np.log(np.maximum(tables.y_prob(predictions), SMALLEST))
 
 
 def _temperature(held_out: pd.DataFrame) -> float:

@@ -102,24 +102,28 @@ def _unmet(result: Result) -> pd.DataFrame:
     refit = bool(record.get("settings", {}).get("refit"))
     if result.judged_path.is_file():
         return result.judged()
-    stated = result.predictions()
-    stated = stated[stated["split"].isin(["test"] if refit else ["val", "test"])]
+    predictions = result.predictions()
+    predictions = predictions[predictions["split"].isin(["test"] if refit else ["val", "test"])]
     if result.held_out_path.is_file():
         found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
         held_out = found.apply(result.held_out())  # as predictions are
-        stated = pd.concat([held_out, stated[~stated["file"].isin(held_out["file"])]])
-    return stated.reset_index(drop=True)
+        predictions = pd.concat(
+            [held_out, predictions[~predictions["file"].isin(held_out["file"])]]
+        )
+    return predictions.reset_index(drop=True)
 
 
-def _doubted(stated: pd.DataFrame) -> pd.DataFrame:
+def _doubted(predictions: pd.DataFrame) -> pd.DataFrame:
     """Mean over the methods that were asked about a cell, one row per file."""
-    classes = np.array(tables.classes_of(stated), dtype=object)
-    stated = stated.assign(otherwise=tables.predicted_labels(stated) != stated["label"])
-    each = stated.groupby("file")
+    classes = np.array(tables.classes_of(predictions), dtype=object)
+    predictions = predictions.assign(
+        otherwise=tables.predicted_labels(predictions) != predictions["label"]
+    )
+    each = predictions.groupby("file")
     means = each[[f"p_{label}" for label in classes]].mean().to_numpy(float)
     own = classes == each["label"].first().to_numpy()[:, np.newaxis]
     best = np.where(own, -1.0, means).argmax(axis=1)
-    said = stated["method"].where(stated["otherwise"]).groupby(stated["file"])
+    said = predictions["method"].where(predictions["otherwise"]).groupby(predictions["file"])
     return pd.DataFrame(
         {
             "label_p": means[own],

@@ -81,11 +81,11 @@ def mistakes(cells: Cells, predictions: pd.DataFrame, *, most: int = 12, title: 
     --------
     >>> from allhelpers.data import tables
     >>> every = np.arange(len(cells.table))
-    >>> stated = np.tile([0.9, 0.1], (len(every), 1))
-    >>> figure = mistakes(cells, tables.tabulate(cells, every, stated))
+    >>> y_prob = np.tile([0.9, 0.1], (len(every), 1))
+    >>> figure = mistakes(cells, tables.tabulate(cells, every, y_prob))
     """
     wrong = predictions[predictions["label"] != tables.predicted_labels(predictions)]
-    order = np.argsort(-tables.stated(wrong).max(axis=1), kind="stable")[:most]
+    order = np.argsort(-tables.y_prob(wrong).max(axis=1), kind="stable")[:most]
     shown = wrong.iloc[order]
     return _gallery(cells, shown, _captions(shown), title=title, otherwise="no cell is wrong")
 
@@ -112,10 +112,10 @@ def uncertain(
     --------
     >>> from allhelpers.data import tables
     >>> every = np.arange(len(cells.table))
-    >>> stated = np.random.dirichlet([1, 1], len(every))
-    >>> figure = uncertain(cells, tables.tabulate(cells, every, stated))
+    >>> y_prob = np.random.dirichlet([1, 1], len(every))
+    >>> figure = uncertain(cells, tables.tabulate(cells, every, y_prob))
     """
-    best = np.sort(tables.stated(predictions), axis=1)
+    best = np.sort(tables.y_prob(predictions), axis=1)
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]
     shown = predictions.iloc[order]
     return _gallery(cells, shown, _captions(shown), title=title, otherwise="there are no cells")
@@ -191,7 +191,7 @@ def _captions(predictions: pd.DataFrame) -> list[str]:
     return [
         f"{_joined(f'true {class_title(label, short=True)}', whose)}\np({other}) = {p:.2f}"
         for label, whose, other, p in zip(
-            *columns, tables.stated(predictions).max(axis=1), strict=True
+            *columns, tables.y_prob(predictions).max(axis=1), strict=True
         )
     ]
 
@@ -223,12 +223,12 @@ def patient_cells(
     --------
     >>> from allhelpers.data import tables
     >>> every = np.arange(len(cells.table))
-    >>> stated = np.random.dirichlet([1, 1], len(every))
-    >>> figure = patient_cells(cells, tables.tabulate(cells, every, stated))
+    >>> y_prob = np.random.dirichlet([1, 1], len(every))
+    >>> figure = patient_cells(cells, tables.tabulate(cells, every, y_prob))
     """
     table = predictions.assign(
         subject=tables.patients_of(predictions),
-        probability=tables.stated_for_truth(predictions),
+        probability=tables.prob_true_class(predictions),
         correct=predictions["label"] == tables.predicted_labels(predictions),
     )
     strips = [

@@ -189,7 +189,7 @@ def reliability(predictions: pd.DataFrame, title: str = "") -> Figure:
     )
     colours = _scored(predictions)
     names = [class_title(label, short=True) for label in colours]
-    above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as stated")
+    above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as predicted")
     for name, (label, colour) in zip(names, colours.items(), strict=True):
         bins = metrics.calibration(predictions, label)
         above.plot(bins["predicted"], bins["observed"], "o-", color=colour, label=name)
@@ -201,7 +201,7 @@ def reliability(predictions: pd.DataFrame, title: str = "") -> Figure:
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     values = [predictions[f"p_{label}"] for label in colours]
     below.hist(values, bins=edges, color=list(colours.values()))
-    below.set(xlabel=f"stated probability of {name}", ylabel="cells")
+    below.set(xlabel=f"predicted probability of {name}", ylabel="cells")
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -262,7 +262,7 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
     table = predictions.assign(
         correct=predictions["label"] == tables.predicted_labels(predictions),
         subject=tables.patients_of(predictions),
-        probability=tables.stated_for_truth(predictions),
+        probability=tables.prob_true_class(predictions),
     )
     groups = {str(label): _worst(group) for label, group in table.groupby("label")}
     most, unit = max(len(order) for _, order in groups.values()), tables.unit_of(predictions)
@@ -279,7 +279,7 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
         ax.set_yticks(range(len(order)), names, fontsize=6 if most > 12 else 8)
         count = table.loc[table["label"] == label, "subject"].nunique()
         part = f", the worst {len(order)} of {count} {unit}s" if count > len(order) else ""
-        ax.set(title=class_title(label) + part, xlabel="probability stated for the true class")
+        ax.set(title=class_title(label) + part, xlabel="predicted probability of the true class")
         ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.5, -0.5))
         ax.grid(alpha=0.3)
     axes[0, 0].set_ylabel(f"{unit} (cells)")

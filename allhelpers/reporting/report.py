@@ -59,7 +59,7 @@ FIGURES = {
     "shares are of the row.",
     "ranking_curves": "ROC and precision-recall curve, over all thresholds: how well the "
     "probabilities rank the cells, whatever threshold is chosen.",
-    "reliability": "Stated probability against the share of cells that have the class. Points "
+    "reliability": "Predicted probability against the share of cells that have the class. Points "
     "below the line: the network is surer than it should be.",
     "patients": "Share of each test patient’s cells that is right; a larger dot has more cells. "
     "Patients far below the mean are those whom an average hides.",

@@ -118,7 +118,7 @@ def judge_labels(network: Network, features: Features, cells: Cells) -> pd.DataF
     for strength in STRENGTHS:
         head = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
         each.append(cross_val_predict(head, seen, labels, cv=folds, method="predict_proba"))
-    best = min(each, key=lambda stated: log_loss(labels, stated, labels=known))
+    best = min(each, key=lambda y_prob: log_loss(labels, y_prob, labels=known))
     order = [list(known).index(label) for label in cells.classes]
     return tables.tabulate(cells, rows, best[:, order])
 
