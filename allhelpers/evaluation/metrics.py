@@ -158,17 +158,17 @@ def at_threshold(
     """Sensitivity and specificity of the positive class at a threshold, with both intervals."""
     positive = tables.classes_of(predictions)[0]
     truth = (predictions["label"] == positive).to_numpy()
-    called = (tables.predicted_labels(predictions, threshold) == positive).to_numpy()
+    predicted = (tables.predicted_labels(predictions, threshold) == positive).to_numpy()
     patients = resampling.Patients(predictions)
     drawn = patients.draws(resamples)
     entries: dict = {"threshold": threshold}
-    for name, group, right in (
-        ("sensitivity", truth, truth & called),
-        ("specificity", ~truth, ~truth & ~called),
+    for name, group, correct in (
+        ("sensitivity", truth, truth & predicted),
+        ("specificity", ~truth, ~truth & ~predicted),
     ):
-        entry = proportion(right.sum(), group.sum())
+        entry = proportion(correct.sum(), group.sum())
         with np.errstate(invalid="ignore"):
-            shares = drawn @ patients.sums(right) / (drawn @ patients.sums(group))
+            shares = drawn @ patients.sums(correct) / (drawn @ patients.sums(group))
         if group.any() and patients.per_class.min() > 1:
             low, high = np.quantile(shares, LIMITS)
             entry |= {"patients_low": float(low), "patients_high": float(high)}

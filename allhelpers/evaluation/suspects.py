@@ -165,7 +165,7 @@ def _why(row: Mapping) -> str:
     if isinstance(row["who"], list) and row["who"]:
         titles = listing(map(registry.title_of, row["who"]), 8)
         more = f" ({len(row['who'])} of {int(row['methods'])})" if row["methods"] > 1 else ""
-        reasons.append(f"called {row['suggested']} by {titles}{more}")
+        reasons.append(f"predicted {row['suggested']} by {titles}{more}")
     elif not row["twin"]:
         reasons.append(f"{row['suggested']} is more probable on average")
     return "; ".join(reasons)

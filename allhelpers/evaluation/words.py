@@ -157,11 +157,11 @@ def sentence_of_result(row: Mapping) -> str:
     --------
     >>> from allhelpers.evaluation import compare
     >>> sentence_of_result(compare(run, ["mobilenet"]).iloc[0])
-    'MobileNet: 7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)'
+    'MobileNet: 7 of 10 test cells correct, 70.0% (95 % interval 39.7% to 89.2%)'
     """
     return (
         f"{method_title(row['architecture'])}: {row['test_correct']} of {row['test_cells']} test "
-        f"cells right, {row['test_accuracy']:.1%} "
+        f"cells correct, {row['test_accuracy']:.1%} "
         f"(95 % interval {row['low']:.1%} to {row['high']:.1%})"
     )
 
@@ -220,7 +220,7 @@ def sentence_of_calibration(record: Mapping, measured: Mapping) -> str:
         _with_interval(point[name]) for name in ("sensitivity", "specificity")
     )
     return (
-        f"{text} For a wanted sensitivity of {decided['wanted']:.2f} a cell is called positive "
+        f"{text} For a wanted sensitivity of {decided['wanted']:.2f} a cell is predicted positive "
         f"from {point['threshold']:.2f} on; on the test that gives sensitivity {sensitivity} and "
         f"specificity {specificity}."
     )
@@ -255,7 +255,7 @@ def sentence_of_pair(row: Mapping) -> str:
     of_patients = f" of {counted(row['patients'], 'patient')}" if known else ""
     return (
         f"{verdict} on these {counted(row['cells'], 'cell')}{of_patients} ({row['only_first']} "
-        f"cells only the first gets right, {row['only_second']} only the second, "
+        f"cells only the first predicts correctly, {row['only_second']} only the second, "
         f"{_p(row['mcnemar_p'])}; difference of weighted F1 over resampled {what} "
         f"{row_in_words(row, 'weighted_f1', '+.3f')}, "
         f"{_p(row['weighted_f1_p'])})"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHAPES = "osD^vP*X"
 LEGEND = 66  # letters side by side under a map
 MOST_STRIPS = 40  # patients of a class
-STRIP_MARKS = {True: (BLUE, "o", "cell called right"), False: (ORANGE, "x", "called wrong")}
+STRIP_MARKS = {True: (BLUE, "o", "predicted correctly"), False: (ORANGE, "x", "predicted wrongly")}
 FEATURE_GROUPS = {"shape and size": GREEN, "colour": ORANGE, "texture": BLUE}
 
 
@@ -53,7 +53,7 @@ def learning_curves(history: pd.DataFrame, title: str = "", patience: int = 0) -
     epoch = checkpoints.chosen_epoch(history, patience)
     kept = f"kept: epoch {epoch}, {'lowest validation loss' if patience else 'the last'}"
     style = {"marker": "o" if len(history) < 20 else None, "markersize": 3}
-    units = {"accuracy": "share of cells right", "loss": "cross-entropy (nats)"}
+    units = {"accuracy": "share of cells correct", "loss": "cross-entropy (nats)"}
     for ax, (measure, unit) in zip(axes, units.items(), strict=True):
         train, validation = history[measure], history[f"val_{measure}"]
         ax.plot(history["epoch"], train, color=BLUE, label="training", **style)
@@ -141,9 +141,9 @@ def ranking_curves(predictions: pd.DataFrame, title: str = "") -> Figure:
     left.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
     name = "the class" if several else class_title(next(iter(colours)), short=True)
     left.set(title="ROC", ylabel=f"sensitivity ({name} cells found)")
-    left.set_xlabel(f"1 - specificity (other cells called {name})")
+    left.set_xlabel(f"1 - specificity (other cells predicted {name})")
     right.set(title="precision-recall", xlabel="recall = sensitivity")
-    right.set_ylabel(f"precision ({name} among cells called so)")
+    right.set_ylabel(f"precision ({name} among cells predicted so)")
     for ax, place in ((left, "lower right"), (right, "lower left")):
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         ax.grid(alpha=0.3)
@@ -237,7 +237,7 @@ def patients(predictions: pd.DataFrame, title: str = "") -> Figure:
         ax.set(title=class_title(label), xlabel=tables.unit_of(predictions))
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, loc="lower right")
-    axes[0].set(ylabel="share of cells right", ylim=(-0.05, 1.1))
+    axes[0].set(ylabel="share of cells correct", ylim=(-0.05, 1.1))
     figure.suptitle(title, fontsize=10)
     return figure
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 RUN_FIGURES = {
     "cells_per_split": "Cells and patients per class in each split. The figures rest on "
     "the patients of the test, however many cells they gave.",
-    "accuracy_with_intervals": "Share of test cells that each network gets right, with its 95 % "
-    "interval over cells (Wilson). Where intervals overlap, other cells could turn the order "
+    "accuracy_with_intervals": "Share of test cells that each network predicts correctly, with "
+    "its 95 % interval over cells (Wilson). Where intervals overlap, other cells could turn the order "
     "round.",
     "methods": "AUROC and weighted F1 with intervals over resampled patients. A network whose "
     "interval reaches the cell area’s has not shown that it sees more than size.",
@@ -55,13 +55,13 @@ RUN_FIGURES = {
 FIGURES = {
     "learning_curves": "Loss and accuracy per epoch; the mark is the epoch that was kept. Training "
     "far ahead of validation: learnt by heart. Validation still improving: more epochs may help.",
-    "confusion_matrix": "Test cells: rows are the true class, columns what they were called, "
+    "confusion_matrix": "Test cells: rows are the true class, columns the predicted one, "
     "shares are of the row.",
     "ranking_curves": "ROC and precision-recall curve, over all thresholds: how well the "
     "probabilities rank the cells, whatever threshold is chosen.",
     "reliability": "Predicted probability against the share of cells that have the class. Points "
     "below the line: the network is surer than it should be.",
-    "patients": "Share of each test patient’s cells that is right; a larger dot has more cells. "
+    "patients": "Share of each test patient’s cells that is correct; a larger dot has more cells. "
     "Patients far below the mean are those whom an average hides.",
     "patient_strips": "One line per patient, one mark per cell: how probable the true class was. A "
     "patient whose cells are all low is not recognised, however good the average.",

@@ -178,7 +178,7 @@ def _comparison_row(row: Mapping[Any, Any]) -> dict[str, str]:
     auroc, equal = ("" if math.isnan(value) else f"{value:.3f}" for value in figures.values())
     return {
         "method": words.method_title(row["architecture"]),
-        "right": f"{row['test_correct']}/{row['test_cells']}",
+        "correct": f"{row['test_correct']}/{row['test_cells']}",
         "accuracy (95 %)": accuracy,
         "AUROC": auroc,
         "equal size": equal,

@@ -27,7 +27,7 @@ def test_comparison_is_read_from_the_files_of_the_run(run_folder):
     )
     assert row["val_accuracy"] == 0.7
     assert (
-        "7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)"
+        "7 of 10 test cells correct, 70.0% (95 % interval 39.7% to 89.2%)"
         in words.sentence_of_result(row)
     )
 
@@ -106,7 +106,7 @@ def test_a_clear_difference_is_found_and_named(three):
     text = words.sentence_of_pair(row)
     assert text.startswith("ResNet50 is better than MobileNet")
     # The evidence speaks of the same first method: it is ahead, with an interval above 0.
-    assert f"{row['only_second']} cells only the first gets right" in text
+    assert f"{row['only_second']} cells only the first predicts correctly" in text
     assert f"weighted F1 over resampled patients +{-row['weighted_f1']:.3f} (+" in text
 
 

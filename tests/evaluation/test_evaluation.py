@@ -20,7 +20,7 @@ def test_metrics_count_what_they_say(predictions):
     assert test["confusion_matrix"]["counts"] == [[5, 1], [2, 2]]
 
 
-def test_probability_of_one_half_is_called_all(predictions):
+def test_probability_of_one_half_is_predicted_all(predictions):
     assert tables.predicted_labels(predictions)[4] == "all"
 
 

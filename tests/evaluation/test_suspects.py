@@ -115,7 +115,7 @@ def test_methods_are_counted_and_a_trained_cell_says_nothing(tmp_path, predictio
     write_json(Run(tmp_path).result("vgg16").record_path, {**record, "settings": {"refit": True}})
     found = evaluation.find_suspects(tmp_path, ["mobilenet", "vgg16"]).set_index("file")
     assert found.loc["5.bmp", ["against", "methods"]].tolist() == [2, 2]
-    assert found.loc["5.bmp", "why"] == "called hem by MobileNet, VGG16 (2 of 2)"
+    assert found.loc["5.bmp", "why"] == "predicted hem by MobileNet, VGG16 (2 of 2)"
     assert "v" not in found.index  # of validation, on which VGG16 was trained
 
 

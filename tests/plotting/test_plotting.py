@@ -65,7 +65,7 @@ def test_axes_say_what_they_show(figures):
     assert "95 % Wilson interval" in texts(figures["accuracy"])
     assert "1 - specificity" in texts(figures["ranking_curves"])
     assert "predicted probability of ALL" in texts(figures["reliability"])
-    assert "share of cells right" in texts(figures["patients"])
+    assert "share of cells correct" in texts(figures["patients"])
     assert "weighted F1, 95 % interval by resampling" in texts(figures["methods"])
     assert "MobileNet less cell area alone" in texts(figures["differences"])
 

@@ -100,7 +100,7 @@ def test_tables_have_headers_with_scope_and_names_in_words(page):
     heads = re.findall(r'<th scope="col">(.*?)</th>', page)
     assert "95 % over patients" in heads
     assert [name for name in heads if "_" in name] == []
-    assert all(f'data-name="{name}"' in page for name in ("cells right", "training loss"))
+    assert all(f'data-name="{name}"' in page for name in ("cells correct", "training loss"))
 
 
 def test_report_reads_on_a_phone_in_the_dark_and_on_paper(page):

@@ -99,9 +99,9 @@ def test_half_precision_covers_a_cut_through_two_layers(eleven, make_settings):
 
 @needs_shared
 @needs_openvino
-def test_engine_does_not_change_who_is_called_leukaemic(make_settings, tmp_path):
-    """ImageNet's features of the sample, a head trained on each: the same calls, nearly the same
-    probabilities."""
+def test_engine_does_not_change_who_is_predicted_leukaemic(make_settings, tmp_path):
+    """ImageNet's features of the sample, a head trained on each: the same predictions, nearly the
+    same probabilities."""
     p_all, keeping = {}, {"cache_folder": str(tmp_path), "input_size": 112}
     cells = loading.prepare(make_settings(**keeping))
     for engine in ("keras", "openvino"):

@@ -79,8 +79,8 @@ def test_the_threshold_finds_the_wanted_share_with_patients_weighing_the_same():
     table = table.assign(p_hem=1 - table["p_all"])
     two_of_three = evaluation.calibrate(table, sensitivity=0.6)  # of patients, not 10 of 12 cells
     assert two_of_three.threshold == 0.6
-    called = tables.predicted_labels(table, two_of_three.threshold)
-    assert (called == "all").sum() == 11
+    predicted = tables.predicted_labels(table, two_of_three.threshold)
+    assert (predicted == "all").sum() == 11
 
 
 def test_operating_point_is_measured_on_the_test_with_intervals(predictions):
