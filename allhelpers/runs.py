@@ -54,7 +54,7 @@ from ._core.files import (
     write_json,
     write_text,
 )
-from ._core.renaming import SPLITS, renamed, renamed_table
+from ._core.renaming import COLUMNS, SPLITS, renamed, renamed_table
 from ._core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ LEFT_BY_A_STOP = {
     "files.json",
 }
 # Ids and labels are text, whatever they look like: a patient called 007 or NA keeps the name.
-AS_TEXT = {"file": str, "subject": str, "label": str, "split": str, "sha256": str}
+AS_TEXT = {"file": str, "patient": str, "label": str, "split": str, "sha256": str}
+AS_TEXT |= {name: str for name in COLUMNS if COLUMNS[name] in AS_TEXT}
 
 SETTINGS = "settings"  # in the list of a run: what came before its notebooks
 
@@ -265,7 +266,7 @@ class Result(_Folder):
     def predictions(self, split: str | None = None) -> pd.DataFrame:
         """Predictions of one split, or of all."""
         table = self._read(self.predictions_path, _as_table)
-        if not {"file", "subject", "split", "label"} <= set(table):
+        if not {"file", "patient", "split", "label"} <= set(table):
             raise InputError(f"{self.predictions_path} lacks columns: {AGAIN}.")
         return table if split is None else table[table["split"] == split]
 
@@ -276,7 +277,7 @@ class Result(_Folder):
     def judged(self) -> pd.DataFrame:
         """Of every cell, by heads that have not met it; for suspect labels."""
         table = self._read(self.judged_path, _as_table)
-        if not set(AS_TEXT) - {"sha256"} <= set(table):
+        if not {"file", "patient", "split", "label"} <= set(table):
             raise InputError(f"{self.judged_path} lacks columns: {AGAIN}.")
         return table
 

@@ -45,7 +45,7 @@ def ten_cells():
     test = pd.DataFrame(
         {
             "file": [f"{k}.bmp" for k in range(10)],
-            "subject": patients,
+            "patient": patients,
             "split": "test",
             "label": labels,
         }
@@ -53,7 +53,7 @@ def ten_cells():
     val = pd.DataFrame(
         {
             "file": ["v", "w"],
-            "subject": "5",
+            "patient": "5",
             "split": "val",
             "label": ["all", "hem"],
             "p_all": [1, 0],
@@ -70,7 +70,7 @@ def with_p_all(table, p_all=None):
 
 def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     """Leave a finished run of one architecture, as the notebooks do."""
-    cells = predictions[["file", "subject", "split", "label"]].assign(
+    cells = predictions[["file", "patient", "split", "label"]].assign(
         fold="", part="training", sha256="x"
     )
     write_csv(folder / "manifest.csv", cells)

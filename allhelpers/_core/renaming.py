@@ -25,6 +25,7 @@ RENAMED = {
 }
 # In the tables of a run's folder: columns, and what the column split holds.
 COLUMNS = {
+    "subject": "patient",
     "side": "given_split",
     "valid_accuracy": "val_accuracy",
     "valid_loss": "val_loss",

@@ -110,7 +110,7 @@ def audit(cells: Cells) -> Audit:
     >>> audit(cells).sentences[0]
     'No two files are byte-identical.'
     """
-    areas = cells.table[["file", "subject", "label"]].assign(area=cells.areas)
+    areas = cells.table[["file", "patient", "label"]].assign(area=cells.areas)
     found = find_shortcuts(cells)
     report = _audit(cells.manifest, cells.table, areas, near_duplicates(cells), found)
     if files := sentence_of_files(cells):
@@ -173,7 +173,7 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
     groups = ["part", "fold", "label"]
     if patients_unknown(table):
         return table.groupby(groups).size().rename("cells").reset_index()
-    per_patient = table.groupby([*groups, "subject"]).size().rename("cells").reset_index()
+    per_patient = table.groupby([*groups, "patient"]).size().rename("cells").reset_index()
     per_group = per_patient.groupby(groups)["cells"]
     return per_group.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
 
@@ -187,7 +187,7 @@ def identical_files(table: pd.DataFrame) -> pd.DataFrame:
 
 def _pairs(table: pd.DataFrame, pairs: Sequence[tuple]) -> pd.DataFrame:
     """File, patient, fold and label of both rows of each pair."""
-    columns = ["file", "subject", "fold", "label"]
+    columns = ["file", "patient", "fold", "label"]
     first, second = (
         table.loc[[pair[k] for pair in pairs], columns].reset_index(drop=True) for k in (0, 1)
     )
@@ -198,14 +198,14 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
     """Count identical pairs within and across the official folds."""
     folds = np.sort(identical[["fold_1", "fold_2"]].to_numpy(str), axis=1).reshape(-1, 2)
     table = identical.assign(fold_1=folds[:, 0], fold_2=folds[:, 1])
-    table = table.assign(two=table["subject_1"] != table["subject_2"])
+    table = table.assign(two=table["patient_1"] != table["patient_2"])
     rows = [
         {
             "fold_1": fold_1,
             "fold_2": fold_2,
             "pairs": len(rows),
             "under_two_names": int(rows["two"].sum()),
-            "patients": ", ".join(sorted({*rows["subject_1"], *rows["subject_2"]})),
+            "patients": ", ".join(sorted({*rows["patient_1"], *rows["patient_2"]})),
         }
         for (fold_1, fold_2), rows in table.groupby(["fold_1", "fold_2"])
         if fold_1 or fold_2  # own cells have none
@@ -218,7 +218,7 @@ def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
     rows, unknown = [], patients_unknown(table)
     for split_1, split_2 in combinations(SPLITS, 2) if "split" in table else ():
         first, second = (table[table["split"] == split] for split in (split_1, split_2))
-        patients = set(first["subject"]) & set(second["subject"])
+        patients = set(first["patient"]) & set(second["patient"])
         known = {} if unknown else {"patients": len(patients)}
         rows.append(
             {
@@ -226,7 +226,7 @@ def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
                 "split_2": split_2,
                 **known,
                 "images": len(set(first["sha256"]) & set(second["sha256"])),
-                "cells_2": int(second["subject"].isin(patients).sum()),
+                "cells_2": int(second["patient"].isin(patients).sum()),
             }
         )
     return pd.DataFrame(rows)
@@ -299,7 +299,7 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
         return "No two files are byte-identical."
     pairs = counted(len(identical), "pair") + " of files " + _are(len(identical))
     two_folds = int((identical["fold_1"] != identical["fold_2"]).sum())
-    two_names = int((identical["subject_1"] != identical["subject_2"]).sum())
+    two_names = int((identical["patient_1"] != identical["patient_2"]).sum())
     if not known:
         twins = identical["file_1"] + " and " + identical["file_2"]
         return f"{pairs} byte-identical: {listing(twins)}. By patient they are kept in one split."
@@ -323,7 +323,7 @@ def _are(number: int) -> str:
 
 
 def _patients_with_one_image(manifest: pd.DataFrame) -> str:
-    groups = manifest["subject"].groupby(splitting.patient_groups(manifest)).unique()
+    groups = manifest["patient"].groupby(splitting.patient_groups(manifest)).unique()
     joined = [" with ".join(sorted(patients)) for patients in groups if len(patients) > 1]
     return listing(joined, len(joined)) or "none"
 
@@ -360,7 +360,7 @@ def _sentence_of_splits(splits: pd.DataFrame, known: bool) -> str:
 
 def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
     """Ask about patients who may be counted anew in each class: 1 to 6 here, 1 to 6 there."""
-    names = manifest.groupby("label")["subject"].agg(set)
+    names = manifest.groupby("label")["patient"].agg(set)
     shared = {a for one, two in combinations(names, 2) for a in one & two if COUNTER.fullmatch(a)}
     if len(shared) < 2 or len(shared) < min(map(len, names)) / 2:
         return ""
@@ -374,7 +374,7 @@ def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
 
 def _sentence_of_nobody(manifest: pd.DataFrame) -> str:
     """Ask about patients whose name means that there is none: all their cells count as one's."""
-    cells = manifest["subject"].value_counts()
+    cells = manifest["patient"].value_counts()
     nobody = [name for name in cells.index if name.casefold() in NOBODY and cells[name] > 1]
     if not nobody:
         return ""
@@ -389,7 +389,7 @@ def _sentence_of_few(manifest: pd.DataFrame, used: pd.DataFrame) -> str:
     """Where a test has few patients: how to test on all of them."""
     if "split" not in used:
         return ""
-    tested = used[used["split"] == "test"].groupby("label")["subject"].nunique()
+    tested = used[used["split"] == "test"].groupby("label")["patient"].nunique()
     groups = splitting.patient_groups(manifest)
     there = groups[manifest["part"] == "training"].groupby(manifest["label"]).nunique()
     folds = min(int(there.min()), MOST_FOLDS) if len(there) else 0
@@ -422,7 +422,7 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
 def _sentence_of_near(near: pd.DataFrame | None, known: bool) -> str:
     if near is None:
         return ""
-    two_names = int((near["subject_1"] != near["subject_2"]).sum())
+    two_names = int((near["patient_1"] != near["patient_2"]).sum())
     turned = int((near["orientation"] > 0).sum())
     look = "pair looks" if len(near) == 1 else "pairs look"
     sentence = f"{len(near):,} further {look} the same without being the same file"

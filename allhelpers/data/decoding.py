@@ -46,7 +46,7 @@ def decode_usable(
     if not reasons:
         listed.unlink(missing_ok=True)
         return table, pixels, decoding.key, []
-    rejected = table.iloc[list(reasons)][["file", "split", "label", "subject"]]
+    rejected = table.iloc[list(reasons)][["file", "split", "label", "patient"]]
     write_csv(listed, rejected.assign(reason=list(reasons.values())))
     if len(reasons) > settings.max_rejected or len(reasons) == len(table):
         some = len(reasons) < len(table)

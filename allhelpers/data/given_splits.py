@@ -74,7 +74,7 @@ def check_splits(
 def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) -> None:
     """No patient and no image may be in two splits."""
     used = split != ""
-    for column, what in (("subject", "patient"), ("sha256", "identical image")):
+    for column, what in (("patient", "patient"), ("sha256", "identical image")):
         number = split[used].groupby(table.loc[used, column]).nunique()
         leaking = number.index[number > 1]
         if len(leaking):
@@ -89,4 +89,4 @@ def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) 
 def leaking_patients(table: pd.DataFrame, split: pd.Series) -> int:
     """How many patients are in two splits."""
     used = split != ""
-    return int((split[used].groupby(table.loc[used, "subject"]).nunique() > 1).sum())
+    return int((split[used].groupby(table.loc[used, "patient"]).nunique() > 1).sum())

@@ -74,7 +74,7 @@ class Reading:
     Attributes
     ----------
     table : DataFrame
-        One row per file: file, label, and perhaps subject, fold and split.
+        One row per file: file, label, and perhaps patient, fold and split.
     summary : DataFrame
         One row each for class, patient and split: where it was found, and its names.
     class_level : int, optional
@@ -121,7 +121,7 @@ def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
     named = dict(zip(roles, levels, strict=False))
     table = pd.DataFrame({"file": names, "label": named[CLASS]})
     if PATIENT in named:
-        table["subject"] = named[PATIENT]
+        table["patient"] = named[PATIENT]
     folds = [level for level in levels if all(re.fullmatch(r"fold_\d+", name) for name in level)]
     if folds:
         table["fold"] = folds[0]

@@ -28,15 +28,15 @@ MOST_LETTERS = 50  # of the name of a class
 TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
 SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
-COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
+COLUMNS = ("file", "part", "fold", "label", "patient", "sha256")
 PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
 SPLITS = ("train", "val", "test")
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
-# Official names: UID_<subject>_<image>_<cell>_<label>.bmp; copies may have another suffix.
-# IGNORECASE keeps subject h3.
+# Official names: UID_<patient>_<image>_<cell>_<label>.bmp; copies may have another suffix.
+# IGNORECASE keeps patient h3.
 OFFICIAL_NAME = re.compile(
-    r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.[a-z]+", re.IGNORECASE
+    r"UID_(?P<patient>H?\d+)_\d+_\d+_(?P<label>all|hem)\.[a-z]+", re.IGNORECASE
 )
 # Says what a label was before somebody has corrected it; empty elsewhere.
 CORRECTED_FROM = "corrected_from"
@@ -124,7 +124,7 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
 
 def _check_values(table: pd.DataFrame, where: str | Path) -> None:
     """Refuse what cannot be a file, a class, a patient or an official part."""
-    for column, title in (("file", "file"), ("label", "label"), ("subject", "patient")):
+    for column, title in (("file", "file"), ("label", "label"), ("patient", "patient")):
         if (empty := table[column] == "").any():
             raise InputError(
                 f"{where} names no {title} for {listing(table.loc[empty, 'file'])} "
@@ -140,7 +140,7 @@ def _check_values(table: pd.DataFrame, where: str | Path) -> None:
                 f"name it in a column {CORRECTED_FROM})."
             )
     spelling.refuse_twins(sorted(set(table["label"])), "classes", where)
-    own = table.loc[~official, "subject"]
+    own = table.loc[~official, "patient"]
     spelling.refuse_twins(sorted(set(own[own != table.loc[own.index, "file"]])), "patients", where)
     if unknown := sorted(set(table["part"]) - PARTS):
         raise InputError(
@@ -230,7 +230,7 @@ def _training_row(path: Path, folder: Path) -> tuple[Path, dict[str, str]]:
         "part": "training",
         "fold": next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), ""),
         "label": label,
-        "subject": name["subject"],
+        "patient": name["patient"],
     }
 
 
@@ -270,7 +270,7 @@ def _preliminary_rows(
                 "part": "preliminary_test",
                 "fold": "",
                 "label": label,
-                "subject": original["subject"],
+                "patient": original["patient"],
             },
         )
 

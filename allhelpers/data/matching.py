@@ -39,7 +39,7 @@ def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With at least the columns file, part, fold, label, subject and sha256; all text.
+        With at least the columns file, part, fold, label, patient and sha256; all text.
 
     Raises
     ------

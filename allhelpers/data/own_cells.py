@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 def from_folders(source: Source, said: str = "") -> pd.DataFrame:
     """Read class and patient from the folders of the images, and say what was read.
 
-    Columns file and label, and perhaps subject, fold and split; ``said``: the user's layout. Files
+    Columns file and label, and perhaps patient, fold and split; ``said``: the user's layout. Files
     with official names have class and patient from these.
     """
     _check_linked(source)
@@ -57,8 +57,8 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
         reading = _from_names(names, official)
     _check_empty(reading, source)
     table = _officially(reading.table, official, source.given, said)
-    if "subject" in table and not table["subject"].all():
-        without = table["file"][table["subject"] == ""]
+    if "patient" in table and not table["patient"].all():
+        without = table["file"][table["patient"] == ""]
         raise InputError(
             f"{listing(without, 3)} lies in no patient's folder, but others in {source.given} have "
             "a patient: give each image one, or none."
@@ -82,7 +82,7 @@ def _from_names(names: list[str], official: Sequence[re.Match[str] | None]) -> l
 
 def _summary_of_names(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """What was read, where official names tell class and patient."""
-    levels = [table["label"].tolist(), table["subject"].tolist()]
+    levels = [table["label"].tolist(), table["patient"].tolist()]
     named = layout.summarise([layout.CLASS, layout.PATIENT], levels, 0)
     named["read from"] = "names of files"
     return pd.concat([named[:2], summary[2:]])
@@ -110,8 +110,8 @@ def _officially(
             "than its official name says: move or rename it."
         )
     label = label.where(named, folder.map(usual)).where(lambda one: one.notna(), folder)
-    subject = pd.Series([match["subject"] if match else "" for match in official])
-    return table.assign(label=label, subject=subject.where(named, table.get("subject", "")))
+    patient = pd.Series([match["patient"] if match else "" for match in official])
+    return table.assign(label=label, patient=patient.where(named, table.get("patient", "")))
 
 
 def _check_linked(source: Source) -> None:
@@ -157,13 +157,11 @@ def complete(
     An image that is missing or cannot be read has a note instead of its SHA-256; the loader stops
     at it.
     """
-    if "subject" not in table:
-        table = table.rename(columns={"patient": "subject"})
     table = table.rename(columns={"split": "given_split"})
-    table = spelling.tidied(table, [n for n in ("label", "subject", "given_split") if n in table])
-    official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["subject"]
-    subject = official if official.notna().all() else table["file"]
-    unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": subject}
+    table = spelling.tidied(table, [n for n in ("label", "patient", "given_split") if n in table])
+    official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["patient"]
+    patient = official if official.notna().all() else table["file"]
+    unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "patient": patient}
     table = table.assign(**{name: value for name, value in unknown.items() if name not in table})
     there = members.notna()
     digests = hashing.digests(source, members[there].tolist(), cache)
@@ -173,4 +171,4 @@ def complete(
 
 def patients_unknown(table: pd.DataFrame) -> bool:
     """Whether each image of a manifest stands for a patient of its own."""
-    return bool((table["subject"] == table["file"]).all())
+    return bool((table["patient"] == table["file"]).all())

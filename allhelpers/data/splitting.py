@@ -81,13 +81,13 @@ def _without(labels: list[str], small: list[str]) -> str:
 
 def patient_groups(table: pd.DataFrame) -> pd.Series:
     """Group patients who share a byte-identical image, directly or through others."""
-    subjects, images = (pd.factorize(table[name])[0] for name in ("subject", "sha256"))
+    patients, images = (pd.factorize(table[name])[0] for name in ("patient", "sha256"))
     # A graph with a node per patient and per image, and an edge per row: its components are groups.
-    images += subjects.max() + 1
+    images += patients.max() + 1
     nodes = images.max() + 1
-    edges = coo_array((np.ones(len(table)), (subjects, images)), shape=(nodes, nodes))
-    components = connected_components(edges, directed=False)[1][subjects]
-    return table["subject"].groupby(components).transform("min")
+    edges = coo_array((np.ones(len(table)), (patients, images)), shape=(nodes, nodes))
+    components = connected_components(edges, directed=False)[1][patients]
+    return table["patient"].groupby(components).transform("min")
 
 
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
@@ -153,7 +153,7 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
     for label in groups.groupby(table["label"]).nunique().sort_values(kind="stable").index:
         rows = table["label"] == label
         held = table[rows].groupby(groups[rows])
-        loads = pd.DataFrame({"cells": held.size(), "patients": held["subject"].nunique()})
+        loads = pd.DataFrame({"cells": held.size(), "patients": held["patient"].nunique()})
         load = {str(group): share for group, share in (loads / loads.sum()).sum(axis=1).items()}
         filled = [0.0] * parts
         for group in load:
@@ -344,7 +344,7 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
      test   hem     35         8
     """
     used = table[table["split"] != ""]
-    counted = {"cells": ("file", "size"), "patients": ("subject", "nunique")}
+    counted = {"cells": ("file", "size"), "patients": ("patient", "nunique")}
     if len(used) and unit_of(used) != "patient":
         del counted["patients"]
     counts = used.groupby(["split", "label"]).agg(**counted)
@@ -365,10 +365,10 @@ def shared_patients(table: pd.DataFrame) -> list[str]:
 
     Examples
     --------
-    >>> table = pd.DataFrame({"subject": ["1", "1", "2"], "split": ["train", "test", "test"]})
+    >>> table = pd.DataFrame({"patient": ["1", "1", "2"], "split": ["train", "test", "test"]})
     >>> shared_patients(table)
     ['1']
     """
     used = table[table["split"] != ""]
-    splits = used.groupby("subject")["split"].nunique()
+    splits = used.groupby("patient")["split"].nunique()
     return sorted(splits.index[splits > 1])

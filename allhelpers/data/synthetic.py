@@ -78,7 +78,7 @@ def draw_sample(
     Parameters
     ----------
     folder : str or Path
-        Receives ``C-NMC_training_data/fold_K/LABEL/UID_<subject>_<image>_<cell>_LABEL.bmp``.
+        Receives ``C-NMC_training_data/fold_K/LABEL/UID_<patient>_<image>_<cell>_LABEL.bmp``.
     cells : int, default=320
         Number of images, half of them of each class, spread evenly over 8 patients per class.
     seed : int, default=2019

@@ -47,14 +47,14 @@ def proportion(correct: int, cells: int) -> dict:
 def per_patient(predictions: pd.DataFrame) -> pd.DataFrame:
     """Cells and accuracy of each patient and class, as C-NMC 2019's organisers asked for."""
     cells = predictions.assign(
-        subject=tables.patients_of(predictions),
+        patient=tables.patients_of(predictions),
         correct=predictions["label"] == tables.predicted_labels(predictions),
     )
-    table = cells.groupby(["label", "subject"], as_index=False).agg(
+    table = cells.groupby(["label", "patient"], as_index=False).agg(
         cells=("correct", "size"), correct=("correct", "sum")
     )
     table = table.assign(accuracy=table["correct"] / table["cells"])
-    columns = ["subject", "label", "cells", "correct", "accuracy"]
+    columns = ["patient", "label", "cells", "correct", "accuracy"]
     return table.sort_values(["label", "accuracy"])[columns]
 
 
@@ -79,7 +79,7 @@ def measure(
     Parameters
     ----------
     predictions : DataFrame
-        Columns file, subject, label and ``p_<class>`` of each class.
+        Columns file, patient, label and ``p_<class>`` of each class.
     resamples : int
         Of the bootstrap; 0 leaves it out.
     resampled : DataFrame, optional

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..runs import Result
 
 COLUMNS = (
-    "rank", "file", "subject", "split", "label", "suggested", "probability", "score", "against",
+    "rank", "file", "patient", "split", "label", "suggested", "probability", "score", "against",
     "methods", "why", "mark",
 )  # fmt: skip
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
@@ -51,7 +51,7 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns rank, file, subject, split, label; suggested: the class that is most probable
+        Columns rank, file, patient, split, label; suggested: the class that is most probable
         instead, and its mean probability; score: how probable the methods hold it that the label is
         wrong, of two like images with two labels beside the other's (0 to 1); against and methods:
         how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
@@ -76,7 +76,7 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     found = found[found.index.isin(cells.index)].rename_axis(None)
     pairs = _pairs_with_two_labels(run, cells)
     found = found.reindex(found.index.union(sorted({file for pair in pairs for file in pair})))
-    found = found.join(cells[["file", "subject", "split", "label"]])
+    found = found.join(cells[["file", "patient", "split", "label"]])
     found["score"] = (1 - found["label_p"]).fillna(0.5)
     _settle_pairs(found, pairs)
     found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]

@@ -27,7 +27,7 @@ def cells_per_split(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Cells with split, label and subject.
+        Cells with split, label and patient.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def cells_per_split(table: pd.DataFrame) -> Figure:
     groups = named.groupby(["split", "label"])
     counts = {"cells": groups.size()}
     if tables.unit_of(table) == "patient":
-        counts["patients"] = groups["subject"].nunique()
+        counts["patients"] = groups["patient"].nunique()
     style = {"order": SPLIT_TITLES.values(), "hue_order": list(colours), "palette": colours}
     for ax, (unit, count) in zip(axes, counts.items(), strict=False):
         bars = count.rename(unit).reset_index()
@@ -70,7 +70,7 @@ def cells_per_patient(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Cells with label and subject.
+        Cells with label and patient.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def cells_per_patient(table: pd.DataFrame) -> Figure:
     colours, unit = base.class_colours(table["label"]), tables.unit_of(table)
     figure, (axes,) = base.new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
     for ax, (label, colour) in zip(axes, colours.items(), strict=True):
-        counts = table[table["label"] == label]["subject"].value_counts()
+        counts = table[table["label"] == label]["patient"].value_counts()
         ax.bar(range(len(counts)), counts, color=colour)
         fontsize = 5 if len(counts) > 30 else 7
         ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=fontsize)

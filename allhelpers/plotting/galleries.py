@@ -141,7 +141,7 @@ def suspects(
 
     Examples
     --------
-    >>> row = {"file": cells.table["file"][0], "subject": "5", "rank": 1, "score": 0.97}
+    >>> row = {"file": cells.table["file"][0], "patient": "5", "rank": 1, "score": 0.97}
     >>> found = pd.DataFrame([{**row, "label": "all", "suggested": "hem"}])
     >>> figure = suspects(cells, found)
     """
@@ -176,9 +176,9 @@ def _rows_of(cells: Cells, predictions: pd.DataFrame) -> np.ndarray:
 
 def _whose(row: Mapping) -> str:
     """The patient of a cell, or its file where the patient is not known."""
-    if row["subject"] == row["file"]:
+    if row["patient"] == row["file"]:
         return str(row["file"]).rsplit("/", 1)[-1]
-    return base.of_patient(row["subject"])
+    return base.of_patient(row["patient"])
 
 
 def _captions(predictions: pd.DataFrame) -> list[str]:
@@ -186,7 +186,7 @@ def _captions(predictions: pd.DataFrame) -> list[str]:
     predicted = tables.predicted_labels(predictions).map(
         lambda label: class_title(label, short=True)
     )
-    whose = [_whose(row) for row in predictions[["file", "subject"]].to_dict("records")]
+    whose = [_whose(row) for row in predictions[["file", "patient"]].to_dict("records")]
     columns = predictions["label"], whose, predicted
     return [
         f"{_joined(f'true {class_title(label, short=True)}', whose)}\np({other}) = {p:.2f}"
@@ -227,7 +227,7 @@ def patient_cells(
     >>> figure = patient_cells(cells, tables.tabulate(cells, every, y_prob))
     """
     table = predictions.assign(
-        subject=tables.patients_of(predictions),
+        patient=tables.patients_of(predictions),
         probability=tables.prob_true_class(predictions),
         correct=predictions["label"] == tables.predicted_labels(predictions),
     )
@@ -244,7 +244,7 @@ def patient_cells(
     for line, strip, each in zip(axes, strips, shown, strict=True):
         for ax, p in zip(line, each["probability"], strict=False):
             base.show_image(ax, next(remaining), f"p = {p:.2f}")
-        label, patient = class_title(strip["label"].iloc[0], short=True), strip["subject"].iloc[0]
+        label, patient = class_title(strip["label"].iloc[0], short=True), strip["patient"].iloc[0]
         name = "\n".join(fitting.shortened(str(part), NAME) for part in (label, patient))
         _beside(line[0], f"{name}\n{strip['correct'].mean():.0%} of {len(strip)}", fontsize=8)
     figure.suptitle(f"{title}{note}", fontsize=10)
@@ -253,7 +253,7 @@ def patient_cells(
 
 def _strips(table: pd.DataFrame, patients: int) -> list[pd.DataFrame]:
     """Cells of some patients of one class, from the worst to the best."""
-    groups = [group for _, group in table.groupby("subject")]
+    groups = [group for _, group in table.groupby("patient")]
     groups.sort(key=lambda group: (group["correct"].mean(), group["probability"].median()))
     return [groups[place] for place in _spread(len(groups), patients)]
 

@@ -80,7 +80,7 @@ def _one(part: SubFigure, explanation: Explanation, known: ReferenceCells | None
         place = explanation.neighbours[row, column]  # type: ignore[index]
         near = known.table.iloc[place]
         label = _lines(base.class_title(near["label"], short=True), 11, 2)
-        patient = _lines(str(near["subject"]), 11, 1)
+        patient = _lines(str(near["patient"]), 11, 1)
         base.show_image(ax, known.pixels[place])
         distance = explanation.distances[row, column]
         ax.set_title(f"{label}\n{patient}\n{distance:.2f}", fontsize=FONT - 1)

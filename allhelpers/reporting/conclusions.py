@@ -54,7 +54,7 @@ def _tested(cells: pd.DataFrame) -> str:
     size = counted(len(test), "cell")
     if tables.unit_of(cells) != "patient":
         return f"{size} whose patients are unknown"
-    patients = test["subject"].nunique()
+    patients = test["patient"].nunique()
     if splitting.shared_patients(cells):
         return f"{size} of {counted(patients, 'patient')}, some of whom also train"
     return f"{size} of {counted(patients, 'new patient')}"
@@ -106,7 +106,7 @@ def possible(methods: pd.DataFrame, pairs: pd.DataFrame, notes: Sequence[str] = 
 def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int) -> list[str]:
     """What the run does not show, whatever its figures, from its notes and its manifest.csv."""
     test = cells[cells["split"] == "test"]
-    patients = test.groupby("label")["subject"].nunique().min()
+    patients = test.groupby("label")["patient"].nunique().min()
     few = (
         f"{patients} patients of a class, and with fewer than {FEW_PATIENTS} even the intervals "
         "over patients are too narrow."

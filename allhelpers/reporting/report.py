@@ -36,8 +36,8 @@ RUN_FIGURES = {
     "cells_per_split": "Cells and patients per class in each split. The figures rest on "
     "the patients of the test, however many cells they gave.",
     "accuracy_with_intervals": "Share of test cells that each network predicts correctly, with "
-    "its 95 % interval over cells (Wilson). Where intervals overlap, other cells could turn the order "
-    "round.",
+    "its 95 % interval over cells (Wilson). Where intervals overlap, other cells could turn the "
+    "order round.",
     "methods": "AUROC and weighted F1 with intervals over resampled patients. A network whose "
     "interval reaches the cell area’s has not shown that it sees more than size.",
     "size_gap": "AUROC on all test cells, on cells of equal size, and with patients weighing the "
@@ -157,7 +157,7 @@ def _cells(run: Run) -> dict[str, Any]:
         "split_in_words": _split_in_words(data["split"], cells),
         "test_cells": len(test),
         "patients_known": tables.unit_of(cells) == "patient",
-        "test_patients": test["subject"].nunique(),
+        "test_patients": test["patient"].nunique(),
         "counts": tabling.splits(cells, tables.unit_of(cells) == "patient"),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),

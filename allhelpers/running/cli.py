@@ -386,7 +386,7 @@ def relabel(folder: Path, marked: Path | None, output: Path, overwrite: bool) ->
 @_csv("data_manifest.csv")
 @_option("--seed", int, "INT", "seed of the splits (default: 2019)")
 def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> None:
-    """Make a manifest: file, part, fold, label, subject, sha256, and a column for each split.
+    """Make a manifest: file, part, fold, label, patient, sha256, and a column for each split.
 
     From a folder of official files, or from a CSV list that holds these facts.
     """
@@ -402,7 +402,7 @@ def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> N
     if len(left_out):
         _check_free(overwrite, listed)
     write_csv(output, table)
-    print(f"{len(table):,} cells of {table['subject'].nunique()} patients: {output}")
+    print(f"{len(table):,} cells of {table['patient'].nunique()} patients: {output}")
     if len(left_out):
         write_csv(listed, left_out)
         what = "images have no official name or label and are left out"

@@ -253,7 +253,7 @@ def predict_classifier(
     Returns
     -------
     DataFrame
-        What predictions.csv holds: file, subject, split, label and ``p_<class>`` of each class.
+        What predictions.csv holds: file, patient, split, label and ``p_<class>`` of each class.
 
     Examples
     --------

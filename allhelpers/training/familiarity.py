@@ -138,7 +138,7 @@ def familiar_cells(network: Network, features: np.ndarray, cells: Cells) -> Fami
         draw(cells.rows(split), network.settings.seed, MOST_KEPT) for split in ("train", "val")
     )
     seen, others = (head_features(network, features, rows) for rows in (train, val))
-    patients = cells.table["subject"].fillna("").astype(str).to_numpy()
+    patients = cells.table["patient"].fillna("").astype(str).to_numpy()
     rows = np.concatenate([train, val])
     distance = 1 - _unit(np.concatenate([seen, others])) @ _unit(seen).T
     same = (patients[rows, np.newaxis] == patients[train]) & (patients[train] != "")

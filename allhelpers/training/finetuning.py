@@ -73,8 +73,8 @@ def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:
         return None
     shares = 1 / table.groupby("label")["file"].transform("size")
     if balance == "patient":
-        patients = table.groupby("label")["subject"].transform("nunique")
-        shares = 1 / (patients * table.groupby(["label", "subject"])["file"].transform("size"))
+        patients = table.groupby("label")["patient"].transform("nunique")
+        shares = 1 / (patients * table.groupby(["label", "patient"])["file"].transform("size"))
     return (shares / shares.sum()).to_numpy()
 
 
@@ -361,7 +361,7 @@ def predict_cells(network: Network, features: Features, cells: Cells) -> pd.Data
     Returns
     -------
     DataFrame
-        What predictions.csv holds: file, subject, split, label and ``p_<class>`` of each class.
+        What predictions.csv holds: file, patient, split, label and ``p_<class>`` of each class.
 
     Examples
     --------

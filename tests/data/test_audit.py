@@ -21,7 +21,7 @@ def test_identical_files_of_the_official_training_set(official):
     """The published counts: 104 pairs, 99 under two names, 94 across folds, none across classes."""
     pairs = auditing.identical_files(official[official["part"] == "training"])
     assert len(pairs) == 104
-    assert (pairs["subject_1"] != pairs["subject_2"]).sum() == 99
+    assert (pairs["patient_1"] != pairs["patient_2"]).sum() == 99
     assert (pairs["fold_1"] != pairs["fold_2"]).sum() == 94
     assert (pairs["label_1"] == pairs["label_2"]).all()
 
@@ -45,7 +45,7 @@ def test_sentences_state_the_leak_and_its_consequence(official):
     assert "No patient and no image is in both" in honest.sentences[1]
     test, train = (official[split == name] for name in ("test", "train"))
     row = leaky.splits.set_index(["split_1", "split_2"]).loc[("train", "test")]
-    assert row["cells_2"] == test["subject"].isin(train["subject"]).sum() > 50
+    assert row["cells_2"] == test["patient"].isin(train["patient"]).sum() > 50
 
 
 def test_counts_hold_every_cell_and_the_patient_in_lower_case(official):
@@ -53,7 +53,7 @@ def test_counts_hold_every_cell_and_the_patient_in_lower_case(official):
     assert counts["cells"].sum() == len(official)
     training = counts[counts["part"] == "training"].groupby("label")
     assert training["cells"].sum().to_dict() == {"all": 7272, "hem": 3389}
-    assert official[official["part"] == "training"]["subject"].nunique() == 73
+    assert official[official["part"] == "training"]["patient"].nunique() == 73
 
 
 @pytest.fixture
@@ -111,13 +111,13 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
     ("changes", "sentence"),
     [
         ({"sha256": ["x"] * 4, "label": ["all", "hem"] * 2}, "4 identical pairs carry two labels"),
-        ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients are in the training and"),
+        ({"sha256": list("xyxz"), "patient": list("abab")}, "2 patients are in the training and"),
         ({"sha256": list("xyxz")}, "1 image is in both the training and the test split"),
         ({}, "No patient and no image is in both"),
     ],
 )
 def test_each_finding_has_its_sentence(changes, sentence):
-    rows = {"file": list("1234"), "subject": list("abcd"), "sha256": list("pqrs"), "label": "all"}
+    rows = {"file": list("1234"), "patient": list("abcd"), "sha256": list("pqrs"), "label": "all"}
     splits = ["train", "train", "test", "test"]
     table = pd.DataFrame({**rows, "part": "training", "fold": "", "split": splits, **changes})
     assert any(sentence in found for found in auditing.audit_manifest(table).sentences)

@@ -27,7 +27,7 @@ def cells(patients=6, per_patient=2, labels=("blast", "healthy"), **columns):
 
 def by_patient(words):
     """A word for each row: the first patients test, the next ones validate, the rest train."""
-    return [words[min(int(name[1]), 2)] for name in cells()["subject"]]
+    return [words[min(int(name[1]), 2)] for name in cells()["patient"]]
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -221,7 +221,7 @@ def test_identical_own_files_are_told_without_official_folds(own, folder):
 
 def test_patients_counted_anew_in_each_class_are_asked_about():
     numbered = cells(labels=("blast", "healthy"))
-    numbered["subject"] = [name[1:] for name in numbered["subject"]]
+    numbered["patient"] = [name[1:] for name in numbered["patient"]]
     told = auditing.audit_manifest(numbered).sentences
     assert any("6 patients (0 to 5) have cells of several classes" in text for text in told)
     told = auditing.audit_manifest(cells()).sentences
@@ -230,7 +230,7 @@ def test_patients_counted_anew_in_each_class_are_asked_about():
 
 def test_patients_called_nan_are_asked_about():
     table = cells()
-    table["subject"] = table["subject"].replace({"b0": "nan", "b1": "nan"})
+    table["patient"] = table["patient"].replace({"b0": "nan", "b1": "nan"})
     told = auditing.audit_manifest(table).sentences
     assert any("4 cells are of a patient called 'nan'" in text for text in told)
 

@@ -10,7 +10,7 @@ from allhelpers._core.errors import InputError
 from allhelpers.data import layout, walking
 
 CLASSES = ["Benign", "Early", "Pre", "Pro"]
-LETTERS = {"c": "label", "p": "subject", "s": "split"}
+LETTERS = {"c": "label", "p": "patient", "s": "split"}
 
 
 def tree(*levels, count=2, stem="{}"):
@@ -37,18 +37,18 @@ SPLITS = ["Train_data", "Test_data"]
 READ = {
     "class alone": (tree(CLASSES), {"label": 0}),
     "numbered classes": (tree(list("12345")), {"label": 0}),
-    "class, patient": (disjoint(CLASSES, ["patient_0", "patient_1"]), {"label": 0, "subject": 1}),
-    "each patient has each class": (tree(CLASSES, PATIENTS), {"label": 0, "subject": 1}),
+    "class, patient": (disjoint(CLASSES, ["patient_0", "patient_1"]), {"label": 0, "patient": 1}),
+    "each patient has each class": (tree(CLASSES, PATIENTS), {"label": 0, "patient": 1}),
     "odd classes and ids": (
         tree(["0", "NA", "True", "1e3", "[M] Pre-B"], ["007", "7", "1e2", "NaN", "2024-01-05"]),
-        {"label": 0, "subject": 1},
+        {"label": 0, "patient": 1},
     ),
-    "patient, class": (tree(PATIENTS, CLASSES), {"label": 1, "subject": 0}),
+    "patient, class": (tree(PATIENTS, CLASSES), {"label": 1, "patient": 0}),
     "patient, one class each": (
         [f"{p}/{c}/1.png" for p, c in zip(PATIENTS, CLASSES * 2, strict=False)],
-        {"label": 1, "subject": 0},
+        {"label": 1, "patient": 0},
     ),
-    "one patient": (tree(["patient_1"], CLASSES), {"label": 1, "subject": 0}),
+    "one patient": (tree(["patient_1"], CLASSES), {"label": 1, "patient": 0}),
     "split, class": (tree(SPLITS, CLASSES), {"label": 1, "split": 0}),
     "training_set": (tree(["training_set", "test_set"], CLASSES), {"label": 1, "split": 0}),
     "Test-A": (tree(["TRAIN", "Test-A", "val2"], CLASSES), {"label": 1, "split": 0}),
@@ -56,20 +56,20 @@ READ = {
     "class, split": (tree(CLASSES, ["train", "test"]), {"label": 0, "split": 1}),
     "split, class, patient": (
         tree(["train", "test"], CLASSES, PATIENTS),
-        {"label": 1, "subject": 2, "split": 0},
+        {"label": 1, "patient": 2, "split": 0},
     ),
     "split, patient, class": (
         tree(["train", "test"], PATIENTS, CLASSES),
-        {"label": 2, "subject": 1, "split": 0},
+        {"label": 2, "patient": 1, "split": 0},
     ),
     "fold": (tree(["fold_0", "fold_1"], ["all", "hem"]), {"label": 1, "fold": 0}),
     "batch": (tree(["batch1", "batch2"], CLASSES), {"label": 1}),
     "wrapped numbers": (tree(["cells"], list("12")), {"label": 1}),
     "images in the class": (tree(CLASSES, ["images"]), {"label": 0}),
-    "class, patient, images": (tree(CLASSES, PATIENTS, ["imgs"]), {"label": 0, "subject": 1}),
+    "class, patient, images": (tree(CLASSES, PATIENTS, ["imgs"]), {"label": 0, "patient": 1}),
     "class, patient, slide": (
         tree(CLASSES, PATIENTS, ["slide1", "slide2"]),
-        {"label": 0, "subject": 1},
+        {"label": 0, "patient": 1},
     ),
 }
 
@@ -124,7 +124,7 @@ def test_the_user_can_say_it():
     names = tree(["Bonn", "Paris"], CLASSES, ["x", "y"])
     table = layout.read(names, "*/class/patient").table
     assert table["label"].tolist() == [name.split("/")[1] for name in names]
-    assert table["subject"].tolist() == [name.split("/")[2] for name in names]
+    assert table["patient"].tolist() == [name.split("/")[2] for name in names]
     below = layout.read(
         [f"some/where/{name}" for name in names], "split/class/*".replace("split", "*")
     )
@@ -194,6 +194,6 @@ def test_a_random_tree_is_read_rightly_or_refused(drawn):
     except InputError:
         return
     assert table["label"].tolist() == truth["label"]
-    for column in ("subject", "split"):
+    for column in ("patient", "split"):
         if column in table:
             assert table[column].tolist() == truth[column]

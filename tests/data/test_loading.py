@@ -244,7 +244,7 @@ def test_images_that_may_be_left_out_cost_one_pass(settings, copied, cells, deco
     assert rest.notes == ["3 images cannot be used and are left out: see rejected.csv"]
     assert len(rest.manifest) == 160
     listed = pd.read_csv(Path(settings.run_folder) / "rejected.csv")
-    assert list(listed) == ["file", "split", "label", "subject", "reason"]
+    assert list(listed) == ["file", "split", "label", "patient", "reason"]
     assert [file.rsplit("/", 1)[-1] for file in listed["file"]] == names
     assert listed["reason"].str.contains("SHA-256 differs").all()
     again = loading.prepare(allowed)

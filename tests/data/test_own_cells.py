@@ -75,8 +75,8 @@ def test_classes_and_patients_are_read_from_folders(settings):
     assert cells.classes == ("blast", "lymphocyte", "monocyte")
     assert cells.kind == "own cells"
     assert cells.notes == []
-    assert cells.table.groupby("label")["subject"].nunique().to_dict() == dict.fromkeys(KINDS, 4)
-    assert (cells.table.groupby("subject")["split"].nunique() == 1).all()
+    assert cells.table.groupby("label")["patient"].nunique().to_dict() == dict.fromkeys(KINDS, 4)
+    assert (cells.table.groupby("patient")["split"].nunique() == 1).all()
     assert [file.split("/")[0] for file in cells.table["file"]] == list(cells.table["label"])
 
 
@@ -94,8 +94,8 @@ def test_zip_of_a_folder_gives_the_same_cells(settings, folder, tmp_path):
         stream.writestr("__MACOSX/some/where/blast/._0.png", b"not an image")
     unpacked, packed = loading.prepare(settings()), loading.prepare(settings(images=str(archive)))
     np.testing.assert_array_equal(packed.pixels[np.argsort(packed.table["file"])], unpacked.pixels)
-    assert packed.table[["label", "subject", "split"]].equals(
-        unpacked.table[["label", "subject", "split"]]
+    assert packed.table[["label", "patient", "split"]].equals(
+        unpacked.table[["label", "patient", "split"]]
     )
 
 
@@ -116,7 +116,7 @@ def test_short_table_of_file_label_and_patient(settings, folder, tmp_path):
         settings(manifest=write(tmp_path / "cells.csv", "file,label,patient", *rows))
     )
     assert cells.classes == ("sick", "well")
-    assert set(cells.table["subject"]) >= {"b0", "l0", "m0"}
+    assert set(cells.table["patient"]) >= {"b0", "l0", "m0"}
 
 
 def test_unknown_patients_are_said_in_every_output(settings, tmp_path):
@@ -124,7 +124,7 @@ def test_unknown_patients_are_said_in_every_output(settings, tmp_path):
     place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(10)))
     cells = loading.prepare(settings(images=str(images)))
     assert UNKNOWN_NOTE in cells.notes
-    assert cells.table["subject"].is_unique
+    assert cells.table["patient"].is_unique
 
 
 def test_images_are_hashed_once(settings, monkeypatch):

@@ -30,8 +30,8 @@ def test_files_have_official_names_and_layout(folder):
 
 def test_patients_have_as_many_cells_and_one_fold(folder):
     table = manifests.from_folder(folder)
-    assert table.groupby("subject").size().unique().tolist() == [10]
-    assert table.groupby("subject")["fold"].nunique().max() == 1
+    assert table.groupby("patient").size().unique().tolist() == [10]
+    assert table.groupby("patient")["fold"].nunique().max() == 1
 
 
 def test_a_image_shows_one_cell_on_black(images):

@@ -268,8 +268,8 @@ def test_official_names_give_class_and_patient_in_any_folder(tmp_path, place, ca
     table = own_cells.from_folders(Folder(tmp_path))
     assert "patient  names of files   1 (2), 2 (2), H1 (2), H2 (2)" in caplog.text
     for row in table.itertuples():
-        _, subject, *_, label = row.file.rsplit("/")[-1].rsplit(".")[0].split("_")
-        assert (row.subject, row.label) == (subject, label)
+        _, patient, *_, label = row.file.rsplit("/")[-1].rsplit(".")[0].split("_")
+        assert (row.patient, row.label) == (patient, label)
 
 
 @pytest.mark.parametrize("slip", ["Leukemia/UID_H9_1_1_hem.bmp", "hem/UID_9_1_1_all.bmp"])

@@ -129,7 +129,7 @@ def test_of_like_images_with_two_labels_the_doubted_one_comes_first(run_folder):
 
 def test_an_official_name_may_be_corrected_if_the_table_says_so():
     row = {"file": "UID_1_1_1_all.bmp", "part": "training", "fold": "", "label": "hem"}
-    table = pd.DataFrame([{**row, "subject": "1", "sha256": "x"}])
+    table = pd.DataFrame([{**row, "patient": "1", "sha256": "x"}])
     with pytest.raises(InputError, match="corrected_from"):
         manifest.check(table)
     assert len(manifest.check(table.assign(corrected_from="all"))) == 1

@@ -158,7 +158,7 @@ def test_kept_features_are_those_that_would_be_computed(trained, run_cells, know
 def test_titles_never_overlap(trained, known, files):
     name = "class_of_twenty_letr"
     long = dataclasses.replace(
-        known, table=known.table.assign(label=name, subject="patient_of_20_letter")
+        known, table=known.table.assign(label=name, patient="patient_of_20_letter")
     )
     seen = similar.explain(trained, files[:2], long)
     table = seen.table.rename(columns={"p_all": f"p_{name}"}).assign(predicted=name, atypical="yes")

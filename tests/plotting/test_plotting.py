@@ -151,7 +151,7 @@ def long_names(cells):
     labels = {"all": "myeloblast_like_cells", "hem": "lymphocyte_normal_xy"}
     table = cells.table.assign(
         label=cells.table["label"].map(labels),
-        subject="patient_ABCDEFGHIJ_" + cells.table["subject"].astype(str),
+        patient="patient_ABCDEFGHIJ_" + cells.table["patient"].astype(str),
     )
     return dataclasses.replace(cells, table=table, classes=tuple(sorted(labels.values())))
 

@@ -16,7 +16,7 @@ def manifest(patients=12, shared=False):
     """Two classes of as many test patients; other patients train, or the same."""
     keys = itertools.product(("train", "test"), "ab", range(patients))
     rows = [(split, f"{label}{k}{'' if shared else split}", label) for split, label, k in keys]
-    table = pd.DataFrame(rows, columns=["split", "subject", "label"])
+    table = pd.DataFrame(rows, columns=["split", "patient", "label"])
     return table.assign(file=[f"{place}.png" for place in table.index])
 
 

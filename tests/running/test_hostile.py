@@ -245,7 +245,7 @@ cells_of_patients = st.lists(
 )
 def test_split_by_patient_never_divides_patients_or_identical_images(cells, seed, split):
     """Whatever the patients and whichever share an image: it is drawn so, or refused."""
-    table = pd.DataFrame(cells, columns=["subject", "label", "content"]).astype({"subject": str})
+    table = pd.DataFrame(cells, columns=["patient", "label", "content"]).astype({"patient": str})
     table["sha256"] = table.pop("content").astype(str)
     table["file"] = [f"{number}.bmp" for number in range(len(table))]
     table = table.assign(part="training", fold="fold_0")
@@ -254,7 +254,7 @@ def test_split_by_patient_never_divides_patients_or_identical_images(cells, seed
     except InputError:
         return
     used = table.assign(split=drawn)[drawn != ""]
-    assert used.groupby("subject")["split"].nunique().max() == 1
+    assert used.groupby("patient")["split"].nunique().max() == 1
     assert used.groupby("sha256")["split"].nunique().max() == 1
     shuffled = table.sample(frac=1, random_state=seed)
     assert splitting.draw(shuffled, split, seed).sort_index().equals(drawn)
@@ -272,7 +272,7 @@ texts = st.text(
     st.lists(st.tuples(texts, st.sampled_from(OFFICIAL_CLASSES), texts), min_size=1, max_size=10)
 )
 def test_manifest_with_any_names_is_read_as_it_was_written_or_refused(tmp_path_factory, rows):
-    table = pd.DataFrame(rows, columns=["file", "label", "subject"]).assign(
+    table = pd.DataFrame(rows, columns=["file", "label", "patient"]).assign(
         part="training", fold="", sha256="x"
     )
     path = tmp_path_factory.mktemp("manifest") / "m.csv"
@@ -286,7 +286,7 @@ def test_manifest_with_any_names_is_read_as_it_was_written_or_refused(tmp_path_f
     there = [
         [spelling.tidy_path(file), label, spelling.tidy(who)]
         for file, label, who in zip(
-            *(read[name] for name in ("file", "label", "subject")), strict=True
+            *(read[name] for name in ("file", "label", "patient")), strict=True
         )
     ]
     assert there == tidied

@@ -49,7 +49,7 @@ def test_the_folder_is_one_that_manifest_folders_reads(cut):
     table = own_cells.from_folders(sources.Folder(cut.output))
     assert sorted(table["file"]) == sorted(cut.cells["file"])
     assert table["label"].tolist() == ["blast", "blast", "normal"]
-    assert table["subject"].tolist() == ["p1", "p2", "p3"]
+    assert table["patient"].tolist() == ["p1", "p2", "p3"]
 
 
 def test_cells_lie_on_black_in_the_middle_of_squares_of_one_size(cut):

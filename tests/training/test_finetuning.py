@@ -211,7 +211,7 @@ def test_balance_draws_classes_and_patients_equally_often(cells):
     assert by_class.groupby("label")["share"].sum().tolist() == pytest.approx([0.5, 0.5])
     assert by_class.groupby("label")["share"].nunique().eq(1).all()
     by_patient = table.assign(share=finetuning.balanced_shares(table, "patient"))
-    for _, share in by_patient.groupby(["label", "subject"])["share"].sum().groupby("label"):
+    for _, share in by_patient.groupby(["label", "patient"])["share"].sum().groupby("label"):
         assert share.tolist() == pytest.approx([share.iloc[0]] * len(share))
 
 

@@ -64,7 +64,7 @@ def test_a_fitted_temperature_makes_overconfident_probabilities_honest():
     honest = random.uniform(0.05, 0.95, 4000)
     truth = np.where(random.random(4000) < honest, "all", "hem")
     scores = np.log(honest / (1 - honest)) * 3  # three times too sure
-    table = pd.DataFrame({"file": [f"{k}" for k in range(4000)], "subject": "", "label": truth})
+    table = pd.DataFrame({"file": [f"{k}" for k in range(4000)], "patient": "", "label": truth})
     table = table.assign(p_all=1 / (1 + np.exp(-scores)), p_hem=1 / (1 + np.exp(scores)))
     found = evaluation.calibrate(table, temperature=True)
     assert found.temperature == pytest.approx(3, rel=0.1)
@@ -73,7 +73,7 @@ def test_a_fitted_temperature_makes_overconfident_probabilities_honest():
 
 def test_the_threshold_finds_the_wanted_share_with_patients_weighing_the_same():
     table = pd.DataFrame({
-        "file": [f"{k}" for k in range(13)], "subject": ["1"] * 10 + ["2", "3", "9"],
+        "file": [f"{k}" for k in range(13)], "patient": ["1"] * 10 + ["2", "3", "9"],
         "label": ["all"] * 12 + ["hem"], "p_all": [0.9] * 10 + [0.6, 0.3, 0.2],
     })  # fmt: skip
     table = table.assign(p_hem=1 - table["p_all"])
