@@ -36,7 +36,7 @@ from .networks.registry import CLASSICAL, NAMES
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 
 Optimizer = Literal["sgd", "adam", "rmsprop", "adagrad", "ftrl"]
-OPTIMISERS = get_args(Optimizer)
+OPTIMIZERS = get_args(Optimizer)
 
 Engine = Literal["auto", "keras", "keras-float16", "openvino", "openvino-bfloat16"]
 
@@ -212,10 +212,10 @@ class TrainingSettings(DataSettings):
     )
     batch_size: PositiveInt = Field(32, le=MOST_CELLS, description="cells per step")
     optimizer: Optimizer = Field("sgd", description="algorithm that takes the steps")
-    learning_rate: PositiveFloat = Field(1e-4, description="step size of the optimiser")
+    learning_rate: PositiveFloat = Field(1e-4, description="of the optimizer")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="of the step size: constant, or cosine (to zero)"
+        "constant", description="of the learning rate: constant, or cosine (to zero)"
     )
     orientations: Literal[1, 8] = Field(
         1, description="1, or 8: each epoch sees a random rotation or reflection"
@@ -407,7 +407,7 @@ class NewImagesSettings(BaseModel):
 
 
 class CollapseSettings(DataSettings):
-    """The study of ResNet50's collapse; the defaults are the paper's head and optimiser."""
+    """The study of ResNet50's collapse; the defaults are the paper's head and optimizer."""
 
     weights: str = Field(
         "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
@@ -423,7 +423,7 @@ class CollapseSettings(DataSettings):
     epochs: PositiveInt = Field(
         100, le=MOST_EPOCHS, description="how often the training cells are seen"
     )
-    learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+    learning_rate: PositiveFloat = Field(1e-4, description="of SGD")
 
     @field_validator("seeds")
     @classmethod
@@ -437,7 +437,7 @@ class CollapseSettings(DataSettings):
 
 
 class ChoicesSettings(DataSettings):
-    """The study of optimisers and activations on the features of one frozen network."""
+    """The study of optimizers and activations on the features of one frozen network."""
 
     architecture: str = Field("mobilenet", description="whose frozen features are used")
     weights: str = Field(
@@ -447,7 +447,7 @@ class ChoicesSettings(DataSettings):
         30, le=MOST_EPOCHS, description="how often the training cells are seen"
     )
     learning_rates: str = Field(
-        "0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas"
+        "0.0001,0.001,0.01,0.1", description="learning rates to try, separated by commas"
     )
     seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
     hidden_units: PositiveInt = Field(
@@ -481,7 +481,7 @@ class ChoicesSettings(DataSettings):
 
     @property
     def rates(self) -> list[float]:
-        """The step sizes as numbers."""
+        """The learning rates as numbers."""
         return [float(rate) for rate in self.learning_rates.split(",")]
 
     @property

@@ -60,7 +60,7 @@ def headings(path):
 
 
 def test_every_stage_has_its_notebooks():
-    studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
+    studies = ("4_resnet50_collapse", "4_optimizers_and_activations")
     assert {path.stem for path in PATHS} == {
         "0_cells_from_a_smear",
         "1_data_split",

@@ -142,7 +142,7 @@ KINDS = {
     "2_classical": ClassicalSettings,
     "2_ensemble": EnsembleSettings,
     "4_resnet50_collapse": CollapseSettings,
-    "4_optimisers_and_activations": ChoicesSettings,
+    "4_optimizers_and_activations": ChoicesSettings,
 }
 # Values that a text may take, where it is no Literal; others can be typed in.
 SUGGESTED = {

@@ -35,9 +35,9 @@ FIGURES_RENAMED = {"cells_per_side": "cells_per_split"}
 LAYOUT = {"side": "split"}
 
 
-def renamed(values: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings under today's names; where both names are there, the later one was meant."""
-    for name in () if quiet else values:
+    for name in values:
         if name in RENAMED:
             warn(name, RENAMED[name])
     return {RENAMED.get(name, name): value for name, value in values.items()}

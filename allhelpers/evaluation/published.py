@@ -17,7 +17,7 @@ OTHER_TABLES = (
     "paper",
     "ablation",
     "collapse",
-    "optimisers",
+    "optimizers",
     "activations",
     "segmentation",
     "cross_validation",

@@ -458,15 +458,15 @@ def collapse(output: Path | None, **options: Any) -> None:
     _run_study("4_resnet50_collapse", output, options, ["collapse"])
 
 
-@_command("optimisers, step sizes and activations compared", settings="ChoicesSettings")
-@_option("--output", PATH, "FOLDER", "run folder (default: runs/4_optimisers_and_activations)")
+@_command("optimizers, learning rates and activations compared", settings="ChoicesSettings")
+@_option("--output", PATH, "FOLDER", "run folder (default: runs/4_optimizers_and_activations)")
 def choices(output: Path | None, **options: Any) -> None:
-    """Execute notebook 4_optimisers_and_activations.
+    """Execute notebook 4_optimizers_and_activations.
 
     Heads on the features of one frozen network, several seeds each.
     """
-    tables = ["optimisers", "activations"]
-    _run_study("4_optimisers_and_activations", output, options, tables)
+    tables = ["optimizers", "activations"]
+    _run_study("4_optimizers_and_activations", output, options, tables)
 
 
 def _run_study(notebook: str, output: Path | None, options: dict, tables: list[str]) -> None:

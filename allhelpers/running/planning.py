@@ -396,7 +396,7 @@ def run_study(
     --------
     It executes a notebook, which takes minutes::
 
-        name = "4_optimisers_and_activations"
+        name = "4_optimizers_and_activations"
         run_study(name, ChoicesSettings, {"epochs": 10}, output="runs/choices")
     """
     values = renamed(values)
