@@ -51,7 +51,7 @@ def renamed_table(table: pd.DataFrame) -> pd.DataFrame:
     if values:
         table["split"] = table["split"].replace(values)
     for name, now in (names | values).items():
-        _warn_of_table(name, now)
+        warn_of_table(name, now)
     return table
 
 
@@ -63,7 +63,7 @@ def former_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @functools.cache
-def _warn_of_table(name: str, now: str) -> None:
+def warn_of_table(name: str, now: str) -> None:
     logger.warning("A run of an earlier version: %s in its tables is read as %s.", name, now)
 
 
