@@ -23,7 +23,7 @@ RENAMED = {
     "picture_size": "image_size",
     "new_pictures": "new_images",
 }
-# In the tables of a run's folder: columns, and what the column split holds.
+# In tables that the project has written: columns, and what the column split holds.
 COLUMNS = {
     "subject": "patient",
     "side": "given_split",
@@ -44,7 +44,7 @@ def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of a run's folder under today's names."""
+    """A table under today's names."""
     names = {name: now for name, now in COLUMNS.items() if name in table}
     table = table.rename(columns=names)
     values = SPLITS if "split" in table and table["split"].isin(SPLITS).any() else {}
@@ -64,7 +64,7 @@ def former_table(table: pd.DataFrame) -> pd.DataFrame:
 
 @functools.cache
 def warn_of_table(name: str, now: str) -> None:
-    logger.warning("A run of an earlier version: %s in its tables is read as %s.", name, now)
+    logger.warning("A table of an earlier version: its %s is read as %s.", name, now)
 
 
 @functools.cache  # once, however many files and notebooks say it

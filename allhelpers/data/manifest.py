@@ -21,6 +21,7 @@ import pandas as pd
 from .._core.errors import InputError, counted, listing
 from .._core.files import sha256
 from .._core.packaged import packaged
+from .._core.renaming import renamed_table
 from . import short_tables, spelling, walking
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
@@ -277,7 +278,7 @@ def _preliminary_rows(
 
 def from_listing(path: str | Path) -> pd.DataFrame:
     """Make a manifest of a CSV list that already holds all of its columns."""
-    table = read_table(path)
+    table = renamed_table(read_table(path))
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 

@@ -52,8 +52,8 @@ def test_a_former_run_is_compared_as_todays_with_one_warning(former, tmp_path, c
     assert len(suspects.find_suspects(former.folder, ["mobilenet"]))
     told = [record.getMessage() for record in caplog.records]
     assert [text.rpartition(": ")[2] for text in told] == [
-        "subject in its tables is read as patient.",  # old name
-        "valid in its tables is read as val.",  # old name
+        "its subject is read as patient.",  # old name
+        "its valid is read as val.",  # old name
     ]
 
 
