@@ -31,7 +31,8 @@ SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
 COLUMNS = ("file", "part", "fold", "label", "patient", "sha256")
 PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
-SPLITS = ("train", "val", "test")
+SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
+SPLITS = tuple(SPLIT_TITLES)
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
 # Official names: UID_<patient>_<image>_<cell>_<label>.bmp; copies may have another suffix.

@@ -8,6 +8,7 @@ import numpy as np
 import seaborn as sns
 
 from ..data import tables
+from ..data.manifest import SPLIT_TITLES
 from . import base
 from .base import class_title
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from ..data.loading import Cells
 
-SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
 
 

@@ -23,7 +23,6 @@ SHOWN = {
     "auroc_equal_size": "AUROC, cells of equal size",
     "auroc_by_patient": "AUROC, patients weigh the same",
 }
-SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 NO_INTERVAL = "no interval"
 
 
@@ -123,8 +122,9 @@ def _plain(value: Any) -> str:
 
 def splits(cells: pd.DataFrame, known: bool) -> Table:
     """Cells and patients in each split."""
+    titles = manifests.SPLIT_TITLES
     rows = [
-        [SPLIT_TITLES[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
+        [titles[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
         + [f"{row['patients']:,}"] * known
         for row in splitting.describe_splits(cells).to_dict("records")
     ]

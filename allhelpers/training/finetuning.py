@@ -47,35 +47,12 @@ def epoch_order(
     return order, views[random.integers(len(views), size=len(rows))]
 
 
-def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:
-    """How often each training cell is drawn.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Training cells.
-    balance : {"none", "class", "patient", "size", "patient+size"}
-
-    Returns
-    -------
-    ndarray of float with sum 1, or None
-        ``"class"``: all classes equally often; ``"patient"``: within a class all patients equally
-        often.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> cells = pd.DataFrame({"file": ["1.bmp", "2.bmp", "3.bmp"], "label": ["all", "all", "hem"]})
-    >>> balanced_shares(cells, "class").tolist()
-    [0.25, 0.25, 0.5]
-    """
-    if balance == "none" or "size" in balance:  # those weigh in the loss instead
+def drawn_shares(table: pd.DataFrame, settings: TrainingSettings) -> np.ndarray | None:
+    """How often each training cell is drawn, where not all are drawn alike."""
+    if settings.balance_by == "loss" or "size" in settings.balance:  # these weigh in the loss
         return None
-    shares = 1 / table.groupby("label")["file"].transform("size")
-    if balance == "patient":
-        patients = table.groupby("label")["patient"].transform("nunique")
-        shares = 1 / (patients * table.groupby(["label", "patient"])["file"].transform("size"))
-    return (shares / shares.sum()).to_numpy()
+    weights = cell_weights(table, settings.balance)
+    return None if weights is None else weights / weights.sum()
 
 
 def train(
@@ -231,8 +208,7 @@ class _Trainer:
         self.model, self.settings, self.features = model, settings, features
         self.cells = cells
         self.labels, self.train_rows, self.val_rows = cells.labels(), *_rows(cells, settings)
-        drawn = settings.balance if settings.balance_by == "draw" else "none"
-        self.shares = balanced_shares(cells.table.iloc[self.train_rows], drawn)
+        self.shares = drawn_shares(cells.table.iloc[self.train_rows], settings)
         self.weights = None
         if weights is not None:  # of mean 1, so that they leave the learning rate what it is
             self.weights = (weights / weights[self.train_rows].mean()).astype(np.float32)

@@ -202,15 +202,19 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(
     assert p_true[True] > p_true[False]
 
 
-def test_balance_draws_classes_and_patients_equally_often(cells):
+def test_balance_draws_classes_and_patients_equally_often(cells, make_settings):
     table = cells.table[
         cells.table["label"].eq("all") | cells.table.index.isin(cells.table.index[::3])
     ]
-    assert finetuning.balanced_shares(table, "none") is None
-    by_class = table.assign(share=finetuning.balanced_shares(table, "class"))
+
+    def shares(balance, by="draw"):
+        return finetuning.drawn_shares(table, make_settings(balance=balance, balance_by=by))
+
+    assert shares("none") is shares("size") is shares("patient", by="loss") is None
+    by_class = table.assign(share=shares("class"))
     assert by_class.groupby("label")["share"].sum().tolist() == pytest.approx([0.5, 0.5])
     assert by_class.groupby("label")["share"].nunique().eq(1).all()
-    by_patient = table.assign(share=finetuning.balanced_shares(table, "patient"))
+    by_patient = table.assign(share=shares("patient"))
     for _, share in by_patient.groupby(["label", "patient"])["share"].sum().groupby("label"):
         assert share.tolist() == pytest.approx([share.iloc[0]] * len(share))
 
