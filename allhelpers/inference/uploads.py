@@ -1,4 +1,4 @@
-"""Where the page keeps what is uploaded: pictures of patients, which nobody else is to find."""
+"""Where the page keeps what is uploaded: images of patients, which nobody else is to find."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def _remove_left() -> None:
         try:
             with lock:
                 shutil.rmtree(folder, ignore_errors=True)
-            log.info("Pictures that an earlier page had left are deleted.")
+            log.info("Images that an earlier page had left are deleted.")
         except (Timeout, OSError):  # its page is still there, or it is somebody else's
             continue
