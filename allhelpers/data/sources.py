@@ -313,7 +313,7 @@ def open_images(settings: DataSettings) -> Source:
     >>> len(source.members), source.name(source.members[0])
     (160, 'C-NMC_training_data/fold_0/all/UID_1_1_1_all.bmp')
     """
-    where, cache = os.path.expanduser(settings.images), Path(settings.cache_folder)
+    where, cache = settings.images, Path(settings.cache_folder)
     source: Source
     if settings.synthetic:
         from . import synthetic  # pandas takes a second: not for a list of files

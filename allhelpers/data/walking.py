@@ -47,8 +47,9 @@ HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK)
 MISSED = (UNREAD, PACKED, LINK, SPECIAL, CLOSED)  # a user would want to know
 
 _PICTURES = (
-    "avif czi dcm dib dng emf eps gif heic heif ico j2k jp2 jpx jxl lif lsm mrxs nd2 ndpi nef nii "
-    "npy npz oib oif pbm pcx pgm ppm psd raw scn svg svs tga vsi webp zvi"
+    "arw avif cr2 cr3 czi dcm dib dng emf eps gif heic heif ico j2k jp2 jpx jxl lif lsm mpo mrxs "
+    "nd2 ndpi nef nii npy npz oib oif orf pbm pcx pef pgm ppm psd raf raw rw2 scn srw svg svs tga "
+    "vsi webp zvi"
 )
 PICTURES = {f".{end}" for end in re.findall(r"\w+", _PICTURES)}
 ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
@@ -57,7 +58,9 @@ _MASKS = re.compile(
     r"(.*[ _-])?(masks?|gt|ground[ _-]?truths?|annotations?|label[ _-]?(images?|maps?))",
     re.IGNORECASE,
 )
-_MASK_OF = re.compile(r"(.+)[ _-](masks?|seg|segmentation|gt)", re.IGNORECASE)
+_MASK_OF = re.compile(
+    r"(.+)[ _-](masks?|seg|segment(ed|ation)|gt|overlay|annotated|contours?|binary)", re.IGNORECASE
+)
 
 
 @dataclass

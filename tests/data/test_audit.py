@@ -114,6 +114,7 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
         ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients stand on the training and"),
         ({"sha256": list("xyxz")}, "1 picture stands on both the training and the test side"),
         ({}, "No patient and no picture stands on both"),
+        ({"subject": ["007", "7", "07", "8"]}, "one number count as two each (007 and 07 and 7)"),
     ],
 )
 def test_each_finding_has_its_sentence(changes, sentence):

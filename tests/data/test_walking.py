@@ -105,7 +105,7 @@ def test_a_class_of_which_all_pictures_are_refused_is_an_error(tmp_path, own):
         os.replace(folder / f"mono_{k}.tif", folder / "monocyte" / f"{k}.tif")
     with pytest.raises(InputError, match=r"3 of 9 .*16 bits per channel"):
         loading.prepare(own(folder))
-    with pytest.raises(InputError, match="no picture of monocyte can be used"):
+    with pytest.raises(InputError, match="No picture can be used of monocyte for"):
         loading.prepare(own(folder, max_rejected=5))
 
 
