@@ -87,7 +87,9 @@ def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
     sharpness = (deviation.ravel()[0] / brightness) ** 2  # light alone makes no edge sharper
     y, x = (_centre(inside, axis) for axis in (1, 0))
     offset = np.hypot(y + rows.start - (height - 1) / 2, x + lit[0] - (width - 1) / 2)
-    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).any(axis=1).mean()
+    apart = rows.start > 0 and rows.stop < height and lit[0] > 0 and lit[-1] < width - 1
+    edges = [image[0], image[-1], image[:, 0], image[:, -1]]
+    border = 0.0 if apart else np.concatenate(edges).any(axis=1).mean()
     values = [area, brightness, hues @ COSINES / area, cv2.mean(hsv, inside)[1], sharpness]
     values += [offset / np.hypot(height / 2, width / 2), border, *of_file]
     return np.array(values, np.float32)
@@ -95,9 +97,14 @@ def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
 
 def has_colour(image: np.ndarray) -> bool:
     """Whether pixels are of a colour; grey saved as RGB has none, but for what JPEG adds."""
-    red, green, blue = cv2.split(np.ascontiguousarray(image[::COLOUR_STEP, ::COLOUR_STEP]))
-    pairs = ((red, green), (red, blue), (green, blue))
-    return any(cv2.absdiff(one, other).max() > MOST_GREY for one, other in pairs)
+    some = image[::COLOUR_STEP, ::COLOUR_STEP]
+    # One row tells it of most pictures.
+    for part in (some[len(some) // 2 :][:1], some):
+        red, green, blue = cv2.split(np.ascontiguousarray(part))
+        pairs = ((red, green), (red, blue), (green, blue))
+        if any(cv2.absdiff(one, other).max() > MOST_GREY for one, other in pairs):
+            return True
+    return False
 
 
 def _centre(inside: np.ndarray, axis: int) -> float:
