@@ -49,17 +49,6 @@ def read(path: str | Path) -> pd.DataFrame:
     return check(short_tables.read(path), path)
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file as text, as it is, without a check of its columns."""
-    short_tables.check_there(Path(path))
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The manifest {path} is not a readable CSV file ({error}): save it as UTF-8 CSV."
-        ) from error
-
-
 def keep_classes(table: pd.DataFrame, wanted: str) -> tuple[pd.DataFrame, list[str]]:
     """Keep the cells of some classes (separated by commas; all where empty), and say what goes."""
     if not wanted:
@@ -192,8 +181,8 @@ def from_folder(
         rows += _preliminary_rows(folder / table, found.pictures, folder)
     if not rows:
         raise InputError(
-            f"There are no official files (UID_*.bmp) under {folder}: "
-            "give the folder that holds them."
+            f"There are no official files (UID_*.bmp) under {folder}: give the folder that holds "
+            "them; cells of your own need no manifest but --manifest folders, or a table."
         )
     files = [path for path, _ in rows]
     facts = pd.DataFrame([row for _, row in rows])
@@ -242,7 +231,7 @@ def _preliminary_rows(
     Its pictures lie beside the table or in the folder that is called like it: other tests have
     files of the same names.
     """
-    rows, columns = read_table(table), ["Patient_ID", "new_names", "labels"]
+    rows, columns = short_tables.read_plain(table), ["Patient_ID", "new_names", "labels"]
     if not set(columns) <= set(rows):
         raise InputError(f"{table} lacks one of {listing(columns)}: download it again.")
     images, own = defaultdict(list), table.stem.removesuffix("_labels")
@@ -277,7 +266,7 @@ def _preliminary_rows(
 
 def from_listing(path: str | Path) -> pd.DataFrame:
     """Make a manifest of a CSV list that already holds all of its columns."""
-    table = read_table(path)
+    table = short_tables.read_plain(path)
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 

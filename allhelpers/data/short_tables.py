@@ -70,6 +70,13 @@ def read(path: str | Path) -> pd.DataFrame:
     return _tidy_values(table)
 
 
+def read_plain(path: str | Path) -> pd.DataFrame:
+    """Read any table of such files as text, by its own columns."""
+    check_there(Path(path))
+    _, header, lines = _layout(_text(Path(path))[0], Path(path))
+    return pd.DataFrame(_rows(lines, len(header), Path(path)), columns=header, dtype=str)
+
+
 def check_there(path: Path) -> None:
     """Refuse what is no file."""
     if not path.is_file():

@@ -42,8 +42,9 @@ LINK = "links that lead nowhere, out of it, or to what is read already"
 SPECIAL = "no files but pipes, sockets or devices"
 CLOSED = "cannot be opened: check the permissions"
 EMPTY = "empty folders"
+OWN = "what this program has written"
 MASK = "masks beside the pictures"
-HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK)
+HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK, OWN)
 MISSED = (UNREAD, PACKED, LINK, SPECIAL, CLOSED)  # a user would want to know
 
 _PICTURES = (
@@ -93,10 +94,13 @@ def rule_of(name: str) -> str:
     return UNREAD if suffix in PICTURES else PACKED if suffix in ARCHIVES else FOREIGN
 
 
-def walk(folder: Path) -> Listing:
-    """List all that lies under a folder; a folder is entered once, whatever links lead to it."""
+def walk(folder: Path, own: Iterable[str | Path] = ()) -> Listing:
+    """List all that lies under a folder; a folder is entered once, whatever links lead to it.
+
+    ``own``: folders of results and caches, which may lie among the pictures.
+    """
     found = Listing()
-    root = Path(os.path.realpath(folder))
+    root, ours = Path(os.path.realpath(folder)), {os.path.realpath(each) for each in own}
     pending, entered = [folder], {root}
     while pending:
         place = pending.pop()
@@ -116,6 +120,8 @@ def walk(folder: Path) -> Listing:
                 rule = rule_of(spelled(entry.name)) or _rule_of_kind(entry)
             elif is_hidden(entry.name):
                 rule = HIDDEN
+            elif ours and os.path.realpath(path) in ours:
+                rule = OWN
             else:
                 rule = _rule_of_link(path, root, entered) if linked else ""
             if rule:

@@ -224,7 +224,8 @@ class Plan:
                 logger.info("%s: %s: computed again", label, missing)
             if number == 1 and self.data.manifest == FOLDERS and not self.data.synthetic:
                 # Said before anything runs.
-                own_cells.from_folders(sources.open_images(self.data), self.data.layout)
+                data = self.data.model_copy(update={"run_folder": str(folder)})
+                own_cells.from_folders(sources.open_images(data), data.layout)
             if number == 2:  # the cells are known now
                 methods = {method: self.settings_of(method) for method in self.methods}
                 logger.info("* %s", estimates.estimate(methods, run.manifest()))

@@ -38,7 +38,7 @@ def own(tmp_path):
     def make(place, **changes):
         values = {"images": str(place), "manifest": "folders", "picture_size": 0, "input_size": 64}
         values |= {"split": "patient", "cache_folder": str(tmp_path / "cache")}
-        return TrainingSettings(**values, run_folder=str(tmp_path / "run"), **changes)
+        return TrainingSettings(**{**values, "run_folder": str(tmp_path / "run"), **changes})
 
     return make
 
@@ -95,6 +95,17 @@ def test_an_empty_class_folder_is_an_error_and_a_folder_of_texts_is_not(tmp_path
     (folder / "monocyte").mkdir()
     with pytest.raises(InputError, match="The folder monocyte in .* holds no picture"):
         own_cells.from_folders(Folder(folder))
+
+
+def test_results_and_cache_may_lie_among_the_pictures(tmp_path, own):
+    folder = lay(tmp_path / "cells", *CELLS)
+    places = {"run_folder": str(folder / "out"), "cache_folder": str(folder / "cache")}
+    first = loading.prepare(own(folder, **places))
+    (folder / "out" / "figures").mkdir(parents=True)
+    (folder / "out" / "figures" / "a.webp").write_bytes(b"x")
+    again = loading.prepare(own(folder, **places))
+    assert again.table.equals(first.table)
+    assert again.notes == first.notes
 
 
 def test_a_class_of_which_all_pictures_are_refused_is_an_error(tmp_path, own):
