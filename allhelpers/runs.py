@@ -72,7 +72,7 @@ LEFT_BY_A_STOP = {
     "files.json",
 }
 # Ids and labels are text, whatever they look like: a patient called 007 or NA keeps the name.
-AS_TEXT = {"file": str, "subject": str, "label": str, "split": str, "sha256": str}
+AS_TEXT = {"file": str, "patient": str, "label": str, "split": str, "sha256": str}
 
 SETTINGS = "settings"  # in the list of a run: what came before its notebooks
 
@@ -198,7 +198,7 @@ class Result(_Folder):
         "judged.csv",
         "familiar.npy",
         "tried.csv",
-        "new_pictures.csv",
+        "new_images.csv",
         "checkpoint.npz",
         "model_card.md",
         "figures/*.webp",
@@ -257,7 +257,7 @@ class Result(_Folder):
     def predictions(self, split: str | None = None) -> pd.DataFrame:
         """Predictions of one split, or of all."""
         table = self._read(self.predictions_path, _as_table)
-        if not {"file", "subject", "split", "label"} <= set(table):
+        if not {"file", "patient", "split", "label"} <= set(table):
             raise InputError(f"{self.predictions_path} lacks columns: {AGAIN}.")
         return table if split is None else table[table["split"] == split]
 
@@ -380,7 +380,7 @@ class Run(_Folder):
     Examples
     --------
     >>> Run(run).manifest()["split"].value_counts().to_dict()
-    {'test': 10, 'valid': 2}
+    {'test': 10, 'val': 2}
     """
 
     OWN = (
@@ -665,7 +665,7 @@ class Run(_Folder):
         return path.is_file() and sha256(path) == digest
 
     def inputs(self) -> str | None:
-        """What identified pictures and table when the cells were read; ``None``: not known."""
+        """What identified images and table when the cells were read; ``None``: not known."""
         return (self._list() or {}).get("inputs")
 
 

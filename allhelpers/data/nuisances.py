@@ -98,7 +98,7 @@ def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
 def has_colour(image: np.ndarray) -> bool:
     """Whether pixels are of a colour; grey saved as RGB has none, but for what JPEG adds."""
     some = image[::COLOUR_STEP, ::COLOUR_STEP]
-    # One row tells it of most pictures.
+    # One row tells it of most images.
     for part in (some[len(some) // 2 :][:1], some):
         red, green, blue = cv2.split(np.ascontiguousarray(part))
         pairs = ((red, green), (red, blue), (green, blue))

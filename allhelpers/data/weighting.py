@@ -37,7 +37,7 @@ def patient_weights(table: pd.DataFrame) -> np.ndarray:
     Parameters
     ----------
     table : DataFrame
-        Columns file, subject and label; where no patient is known a cell stands for itself.
+        Columns file, patient and label; where no patient is known a cell stands for itself.
 
     Returns
     -------
@@ -46,12 +46,12 @@ def patient_weights(table: pd.DataFrame) -> np.ndarray:
 
     Examples
     --------
-    >>> cells = pd.DataFrame({"file": list("abc"), "subject": list("112"), "label": "all"})
+    >>> cells = pd.DataFrame({"file": list("abc"), "patient": list("112"), "label": "all"})
     >>> patient_weights(cells).tolist()
     [0.75, 0.75, 1.5]
     """
-    subject = table["subject"].fillna("").astype(str)
-    units = subject.where(subject != "", table["file"].astype(str))
+    patient = table["patient"].fillna("").astype(str)
+    units = patient.where(patient != "", table["file"].astype(str))
     groups = [table["label"].to_numpy(), units.to_numpy()]
     cells = units.groupby(groups).transform("size")
     patients = units.groupby(groups[0]).transform("nunique")
@@ -110,7 +110,7 @@ def cell_weights(table: pd.DataFrame, balance: str) -> np.ndarray | None:
     Parameters
     ----------
     table : DataFrame
-        Training cells: file, subject, label and, for size, area.
+        Training cells: file, patient, label and, for size, area.
     balance : {"none", "class", "patient", "size", "patient+size"}
 
     Returns
@@ -120,7 +120,7 @@ def cell_weights(table: pd.DataFrame, balance: str) -> np.ndarray | None:
 
     Examples
     --------
-    >>> cells = pd.DataFrame({"file": list("abc"), "subject": list("123"), "label": list("aab")})
+    >>> cells = pd.DataFrame({"file": list("abc"), "patient": list("123"), "label": list("aab")})
     >>> cell_weights(cells, "class").tolist()
     [0.75, 0.75, 1.5]
     """

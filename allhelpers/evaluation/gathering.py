@@ -132,8 +132,8 @@ def _row(run: Run, result: Result) -> dict:
 
 def _chosen_epoch(result: Result, patience: int) -> dict:
     """How the training of the kept network stood; nothing for methods without epochs."""
-    columns = {"accuracy": "train_accuracy", "val_accuracy": "valid_accuracy"}
-    columns |= {"loss": "train_loss", "val_loss": "valid_loss"}
+    columns = {"accuracy": "train_accuracy", "val_accuracy": "val_accuracy"}
+    columns |= {"loss": "train_loss", "val_loss": "val_loss"}
     if not result.history_path.is_file():
         return dict.fromkeys(["epochs", "chosen_epoch", *columns.values()])
     history = result.history()

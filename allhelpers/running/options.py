@@ -146,7 +146,7 @@ def current() -> Command:
 
 
 def _repeated(arguments: Iterable[str], lists: tuple[str, ...]) -> list[str]:
-    """``--pictures A B`` as click wants it: ``--pictures A --pictures B``."""
+    """``--images A B`` as click wants it: ``--images A --images B``."""
     spread: list[str] = []
     opened = ""
     for argument in arguments:

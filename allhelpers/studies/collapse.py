@@ -164,7 +164,7 @@ def study(cells: Cells, computed: Features, settings: CollapseSettings) -> pd.Da
     DataFrame
         One row per preparation, batch-norm mode and seed: train_accuracy (as Keras counts it while
         training), test_correct, test_cells, test_accuracy, majority (share of the test cells that
-        fall to the more frequent predicted class), spread (of the training features) and
+        fall to the more frequent predicted class), std (of the training features) and
         standardised (test accuracy of a logistic regression on standardised features).
 
     Examples
@@ -184,7 +184,7 @@ def study(cells: Cells, computed: Features, settings: CollapseSettings) -> pd.Da
             testing = computed[preparation, "stored"]
             row = {"preparation": preparation, "norm": norm, "seed": seed}
             row |= _train_head(drawn, training, testing, settings, seed)
-            row["spread"] = feature_std(training[drawn.rows("train")])
+            row["std"] = feature_std(training[drawn.rows("train")])
             row["standardised"] = _standardised(drawn, training, testing)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -234,7 +234,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per way: seeds, means of train_accuracy, majority, spread and standardised; lowest
+        One row per way: seeds, means of train_accuracy, majority, std and standardised; lowest
         and highest test accuracy; and the accuracy over the test cells of all seeds with Wilson's
         95 % interval. Seeds share training cells, so the interval is a little too narrow.
 
@@ -255,7 +255,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                 "pixels": PREPARATIONS[preparation],
                 "batch norm": NORMS[norm],
                 "seeds": len(group),
-                **group[["train_accuracy", "majority", "spread", "standardised"]].mean(),
+                **group[["train_accuracy", "majority", "std", "standardised"]].mean(),
                 "lowest": group["test_accuracy"].min(),
                 "highest": group["test_accuracy"].max(),
                 "test_accuracy": overall["value"],
@@ -303,10 +303,10 @@ def verdict(summary: pd.DataFrame) -> list[str]:
         f"The paper has training {paper['train_accuracy']:.0%} and test "
         f"{paper['test_accuracy']:.1%}: nearest to it is {pixels}, batch norm {norm}"
     )
-    ratio, apart = own["spread"] / rescaled["spread"], rescaled["high"] < own["low"]
+    ratio, apart = own["std"] / rescaled["std"], rescaled["high"] < own["low"]
     lines.append(
         f"Pixels divided by 255 make pooled features spread {ratio:.1f} times less "
-        f"({rescaled['spread']:.4f} against {own['spread']:.4f}), and test accuracy is "
+        f"({rescaled['std']:.4f} against {own['std']:.4f}), and test accuracy is "
         f"{'lower, with intervals apart' if apart else 'not clearly lower'}"
     )
     scale = (

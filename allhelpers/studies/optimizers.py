@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .._core.renaming import renamed
 from ..evaluation import metrics
 from ..networks import building, registry
-from ..settings import ACTIVATIONS, OPTIMISERS, TrainingSettings
+from ..settings import ACTIVATIONS, OPTIMIZERS, TrainingSettings
 from ..training import finetuning
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 
-def compare_optimisers(features: np.ndarray, cells: Cells, settings: ChoicesSettings) -> Tables:
+def compare_optimizers(features: np.ndarray, cells: Cells, settings: ChoicesSettings) -> Tables:
     """Train the paper's head with every optimizer, learning rate and seed.
 
     Parameters
@@ -40,23 +40,23 @@ def compare_optimisers(features: np.ndarray, cells: Cells, settings: ChoicesSett
     Returns
     -------
     runs : DataFrame
-        One row per training: optimiser, learning_rate, seed, final loss, lowest val_loss, weighted
-        F1 of validation (valid_f1) and test (test_f1).
+        One row per training: optimizer, learning_rate, seed, final loss, lowest val_loss, weighted
+        F1 of validation (val_f1) and test (test_f1).
     curves : DataFrame
-        One row per training and epoch: optimiser, learning_rate, seed, epoch, loss, val_loss.
+        One row per training and epoch: optimizer, learning_rate, seed, epoch, loss, val_loss.
 
     Examples
     --------
     >>> from allhelpers.settings import ChoicesSettings
     >>> features = np.random.default_rng(1).normal(size=(1, 160, 8))
     >>> settings = ChoicesSettings(learning_rates="0.01", seeds="1", epochs=1)
-    >>> runs, curves = compare_optimisers(features, cells, settings)
-    >>> runs["optimiser"].tolist()
+    >>> runs, curves = compare_optimizers(features, cells, settings)
+    >>> runs["optimizer"].tolist()
     ['sgd', 'adam', 'rmsprop', 'adagrad', 'ftrl']
     """
     points = [
-        {"optimiser": optimiser, "learning_rate": rate, "seed": seed}
-        for optimiser in OPTIMISERS
+        {"optimizer": optimizer, "learning_rate": rate, "seed": seed}
+        for optimizer in OPTIMIZERS
         for rate in settings.rates
         for seed in settings.seed_list
     ]
@@ -71,14 +71,14 @@ def compare_activations(
     Parameters
     ----------
     features, cells, settings
-        As in `compare_optimisers`.
+        As in `compare_optimizers`.
     learning_rate : float
         Of SGD.
 
     Returns
     -------
     runs, curves : DataFrame
-        As in `compare_optimisers`, with activation in the place of optimiser.
+        As in `compare_optimizers`, with activation in the place of optimizer.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def compare_activations(
         runs, curves = compare_activations(features, cells, settings, learning_rate=0.01)
         summarise(runs, "activation")
     """
-    fixed = {"learning_rate": learning_rate, "hidden": settings.hidden_units}
+    fixed = {"learning_rate": learning_rate, "hidden_units": settings.hidden_units}
     points = [
         {"activation": activation, **fixed, "seed": seed}
         for activation in ACTIVATIONS
@@ -110,7 +110,7 @@ def _train_all(
         predictions = finetuning.predict_cells(network, features, cells)
         scores = {split: _weighted_f1(group) for split, group in predictions.groupby("split")}
         last = {"loss": history["loss"].iloc[-1], "val_loss": history["val_loss"].min()}
-        scores = {"valid_f1": scores.get("valid", np.nan), "test_f1": scores["test"]}
+        scores = {"val_f1": scores.get("val", np.nan), "test_f1": scores["test"]}
         runs.append({**point, **last, **scores})
         curves.append(history[["epoch", "loss", "val_loss"]].assign(**point))
     return pd.DataFrame(runs), pd.concat(curves, ignore_index=True)
@@ -126,31 +126,31 @@ def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
     Parameters
     ----------
     runs : DataFrame
-        From `compare_optimisers` or `compare_activations`.
-    choice : {"optimiser", "activation"}
+        From `compare_optimizers` or `compare_activations`.
+    choice : {"optimizer", "activation"}
 
     Returns
     -------
     DataFrame
         One row per choice, the best by validation first: learning_rate, mean and standard deviation
-        over the seeds of loss, val_loss, valid_f1 and test_f1.
+        over the seeds of loss, val_loss, val_f1 and test_f1.
 
     Examples
     --------
     >>> rates = [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]
-    >>> runs = {"optimiser": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": rates}
-    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "valid_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
-    >>> summary = summarise(pd.DataFrame({**runs, "test_f1": 0.7}), "optimiser")
-    >>> summary[["optimiser", "learning_rate", "valid_f1_mean"]].values.tolist()
+    >>> runs = {"optimizer": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": rates}
+    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "val_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
+    >>> summary = summarise(pd.DataFrame({**runs, "test_f1": 0.7}), "optimizer")
+    >>> summary[["optimizer", "learning_rate", "val_f1_mean"]].values.tolist()
     [['adam', 0.001, 0.8], ['sgd', 0.1, 0.75]]
     """
-    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "valid_f1", "test_f1"]
-    means = runs.groupby(key, sort=False)["valid_f1"].mean().reset_index()
-    best = means.loc[means.groupby(choice, sort=False)["valid_f1"].idxmax(), key]
+    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "val_f1", "test_f1"]
+    means = runs.groupby(key, sort=False)["val_f1"].mean().reset_index()
+    best = means.loc[means.groupby(choice, sort=False)["val_f1"].idxmax(), key]
     table = runs.merge(best).groupby(key, sort=False)[columns].agg(["mean", "std"])
     table = table.rename(columns={"std": "sd"}, level=1)
     table.columns = table.columns.map("_".join)
-    return table.reset_index().sort_values("valid_f1_mean", ascending=False, ignore_index=True)
+    return table.reset_index().sort_values("val_f1_mean", ascending=False, ignore_index=True)
 
 
 def literature(summary: pd.DataFrame) -> str:
@@ -159,7 +159,7 @@ def literature(summary: pd.DataFrame) -> str:
     Parameters
     ----------
     summary : DataFrame
-        Of the optimisers, from `summarise`.
+        Of the optimizers, from `summarise`.
 
     Returns
     -------
@@ -168,11 +168,11 @@ def literature(summary: pd.DataFrame) -> str:
     Examples
     --------
     >>> names, losses = ["adam", "rmsprop", "sgd", "adagrad", "ftrl"], [0.2, 0.3, 0.4, 0.5, 0.6]
-    >>> summary = pd.DataFrame({"optimiser": names, "loss_mean": losses, "test_f1_sd": 0.02})
+    >>> summary = pd.DataFrame({"optimizer": names, "loss_mean": losses, "test_f1_sd": 0.02})
     >>> literature(summary.assign(test_f1_mean=[0.85, 0.84, 0.83, 0.82, 0.81])).split(" (")[0]
     "The literature's ranking by training loss"
     """
-    loss = summary.set_index("optimiser")["loss_mean"]
+    loss = summary.set_index("optimizer")["loss_mean"]
     adaptive, older = loss[["adam", "rmsprop"]].max(), loss[["adagrad", "ftrl"]].min()
     holds = "holds" if adaptive < older else "does not hold"
     difference = summary["test_f1_mean"].max() - summary["test_f1_mean"].min()
@@ -184,5 +184,5 @@ def literature(summary: pd.DataFrame) -> str:
     return (
         "The literature's ranking by training loss (Adam and RMSProp below Adagrad and its "
         f"proximal form) {holds} here: {losses}; test weighted F1 differs by {difference:.3f} "
-        f"between optimisers at their best step size{chance}."
+        f"between optimizers at their best learning rate{chance}."
     )

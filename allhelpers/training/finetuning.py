@@ -73,8 +73,8 @@ def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:
         return None
     shares = 1 / table.groupby("label")["file"].transform("size")
     if balance == "patient":
-        patients = table.groupby("label")["subject"].transform("nunique")
-        shares = 1 / (patients * table.groupby(["label", "subject"])["file"].transform("size"))
+        patients = table.groupby("label")["patient"].transform("nunique")
+        shares = 1 / (patients * table.groupby(["label", "patient"])["file"].transform("size"))
     return (shares / shares.sum()).to_numpy()
 
 
@@ -339,7 +339,7 @@ def _correct(truth: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
 
 def _rows(cells: Cells, settings: TrainingSettings) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of the cells that are trained on, and of those that only validate."""
-    train_rows, val_rows = cells.rows("train"), cells.rows("valid")
+    train_rows, val_rows = cells.rows("train"), cells.rows("val")
     if settings.refit:
         return np.sort(np.concatenate([train_rows, val_rows])), val_rows[:0]
     return train_rows, val_rows
@@ -361,16 +361,16 @@ def predict_cells(network: Network, features: Features, cells: Cells) -> pd.Data
     Returns
     -------
     DataFrame
-        What predictions.csv holds: file, subject, split, label and ``p_<class>`` of each class.
+        What predictions.csv holds: file, patient, split, label and ``p_<class>`` of each class.
 
     Examples
     --------
     >>> from allhelpers.training import compute_features
     >>> features = compute_features(network, cells)
     >>> predict_cells(network, features, cells).groupby("split").size().to_dict()
-    {'test': 70, 'valid': 70}
+    {'test': 70, 'val': 70}
     """
-    splits = ("test",) if network.settings.refit else ("valid", "test")
+    splits = ("test",) if network.settings.refit else ("val", "test")
     rows = np.concatenate([cells.rows(split) for split in splits])
     return tables.tabulate(cells, rows, probabilities(network, features, rows))
 

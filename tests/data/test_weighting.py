@@ -17,13 +17,13 @@ def cells():
     for k, count in enumerate([5, 20, 50, 200, 10, 30, 90, 120]):
         label = "all" if k < 4 else "hem"
         size = random.normal(36 if label == "all" else 26, 6, count)
-        rows.append(pd.DataFrame({"subject": f"p{k}", "label": label, "area": size}))
+        rows.append(pd.DataFrame({"patient": f"p{k}", "label": label, "area": size}))
     table = pd.concat(rows, ignore_index=True)
     return table.assign(file=[f"{k}.bmp" for k in range(len(table))])
 
 
 def test_every_patient_of_a_class_weighs_the_same(cells):
-    totals = pd.Series(patient_weights(cells)).groupby(cells["subject"]).sum()
+    totals = pd.Series(patient_weights(cells)).groupby(cells["patient"]).sum()
     assert np.ptp(totals) == pytest.approx(0, abs=1e-9)
     assert patient_weights(cells).mean() == pytest.approx(1)
 
