@@ -6,8 +6,11 @@ classes; an unknown name or a wrong type is an error.
 
 from __future__ import annotations
 
+import difflib
+import os
 import reprlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -33,6 +36,7 @@ from .data.weighting import Balance, ChooseBy
 from .networks import registry
 from .networks.registry import CLASSICAL, NAMES
 
+YES_OR_NO = {"yes": True, "on": True, "no": False, "off": False}
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 
 Optimizer = Literal["sgd", "adam", "rmsprop", "adagrad", "ftrl"]
@@ -87,7 +91,7 @@ class DataSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _todays_names(cls, values: Any) -> Any:
-        return _as_text(cls, renamed(values)) if isinstance(values, Mapping) else values
+        return as_meant(cls, renamed(values)) if isinstance(values, Mapping) else values
 
     images: str = Field(
         SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name"
@@ -150,11 +154,10 @@ class DataSettings(BaseModel):
         description="side to which that is resized, in pixels; 0: the network's own",
     )
 
-    @field_validator("positive", "classes", mode="before")
+    @field_validator("images", "manifest", "run_folder", "cache_folder")
     @classmethod
-    def _number_is_a_name(cls, name: Any) -> Any:
-        """Classes may be called 0 and 1, which YAML and papermill take for numbers."""
-        return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+    def _from_home(cls, path: str) -> str:
+        return os.path.expanduser(path)
 
     @field_validator("split")
     @classmethod
@@ -577,13 +580,24 @@ PER_ARCHITECTURE = tuple(
 )
 
 
-def _as_text(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A number is as good as a text where a text is asked for: classes may be called 0 and 1."""
-    texts = {name for name, field in kind.model_fields.items() if field.annotation is str}
-    return {
-        name: str(value) if name in texts and type(value) is int and value < 10**18 else value
-        for name, value in values.items()
-    }
+def as_meant(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for tells a text from a number or yes: classes may be called 0 and 1."""
+    kinds = {name: field.annotation for name, field in kind.model_fields.items()}
+    return {name: _of_kind(kinds.get(name), value) for name, value in values.items()}
+
+
+def _of_kind(kind: Any, value: Any) -> Any:
+    """A value, or one for each architecture, as its setting has it; as it is where it cannot be."""
+    if isinstance(value, dict):
+        return {key: _of_kind(kind, each) for key, each in value.items()}
+    if kind is str and type(value) is int and abs(value) < 10**18:
+        return str(value)
+    if kind is bool and isinstance(value, str):
+        return YES_OR_NO.get(value.lower(), value)
+    if kind in (int, float) and isinstance(value, str):  # 1e-4 is a text in YAML
+        with suppress(ValueError):
+            return kind(value)
+    return value
 
 
 def _each_once(name: str, text: str) -> str:
@@ -629,6 +643,8 @@ def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """
     if odd := [name for name in values if not isinstance(name, str)]:
         raise InputError(f"{str(odd[0])[:50]!r} is not a setting: names are text, in quotes.")
+    if odd := [name for name, value in values.items() if not _can_be_written(value)]:
+        raise InputError(f"{odd[0]} = {values[odd[0]]!a} holds what no file or name can: mend it.")
     try:
         settings = kind(**values)
     except ValidationError as error:
@@ -638,14 +654,27 @@ def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def _can_be_written(value: Any) -> bool:
+    """Whether a text is one that names of files can hold."""
+    if not isinstance(value, str):
+        return True
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
 def _sentence(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
     if isinstance(problem.get("ctx", {}).get("error"), InputError):
         return str(problem["ctx"]["error"])
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"{name!r} is not a setting: choose from {', '.join(kind.model_fields)}."
+        near = difflib.get_close_matches(name.lower(), kind.model_fields)
+        return f"{name!r} is not a setting: choose from {', '.join(near or kind.model_fields)}."
     help_text = kind.model_fields[name].description
-    quotes = "; put it in quotes" if problem["type"] == "string_type" else ""
+    several = isinstance(problem["input"], list)
+    remedy = "; separate several by commas" if several else "; put it in quotes"
+    quotes = remedy if problem["type"] == "string_type" else ""
     value = _short(problem["input"])
     return f"{name} = {value} cannot be used: {problem['msg']}{quotes} ({name}: {help_text})."
 

@@ -32,6 +32,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         replace(partial, path)
+    except OSError as error:  # a full disk does not say which
+        error.filename = error.filename or str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

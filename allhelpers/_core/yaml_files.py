@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,26 @@ import yaml
 
 from .errors import InputError
 
-MOST_BYTES = 2**18  # seconds
+MOST_BYTES = 2**18
 MOST_BRACKETS = 100  # one inside of the other
 MOST_VALUES = 100_000  # with every alias written out: a few anchors can stand for billions
 REMEDY = "write one 'name: value' per line"
 
 
+# What is more than text: a class may be called no, 007, 1:30 or 2024-05-01.
+VALUES = {
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(0|[1-9]\d*)",
+    "float": r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "null": r"~|null|Null|NULL|",
+    "merge": r"<<",
+}
+
+
 class _Loader(yaml.SafeLoader):
-    """As `yaml.safe_load`, but for a name that stands twice, of which the last would count, and
-    for brackets in brackets, whose number would be squared in its time.
+    """As `yaml.safe_load`, but that `VALUES` alone are more than text, and that a name does not
+    stand twice, of which the last would count, nor brackets in brackets without end, whose number
+    would be squared in its time.
     """
 
     def fetch_flow_collection_start(self, token: type) -> None:
@@ -30,6 +42,11 @@ class _Loader(yaml.SafeLoader):
         if twice := {name for name in names if names.count(name) > 1 and name != "<<"}:
             raise InputError(f"{sorted(twice)[0]} stands there twice")
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    None: [(f"tag:yaml.org,2002:{kind}", re.compile(rf"({t})\Z")) for kind, t in VALUES.items()]
+}
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -49,9 +66,19 @@ def read_yaml(path: str | Path) -> Any:
         _Plain().count(values)
     except InputError as error:
         raise InputError(f"The settings file {path} cannot be used ({error}): {REMEDY}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The settings file {path} is not in UTF-8: save it so.") from error
     except Exception as error:  # PyYAML lets through what int, date and float raise, and recursion
-        raise InputError(f"The settings file {path} is not YAML: {REMEDY}.") from error
+        where = _place(error)
+        raise InputError(f"The settings file {path} is not YAML{where}: {REMEDY}.") from error
     return values
+
+
+def _place(error: Exception) -> str:
+    """Line and reason, where the parser knows them."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f" (line {error.problem_mark.line + 1}: {error.problem})"
+    return ""
 
 
 class _Plain:

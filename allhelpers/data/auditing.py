@@ -92,8 +92,11 @@ class Audit:
         -------
         dict of str to DataFrame
         """
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, pd.DataFrame)}
+        values = {name: getattr(self, name) for name in TABLES}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+TABLES = tuple(each.name for each in fields(Audit) if each.name != "sentences")
 
 
 def audit(cells: Cells) -> Audit:
@@ -140,10 +143,11 @@ def _audit(
         _sentence_of_splits(splits, known),
         _sentence_of_nobody(manifest) if known else "",
         _sentence_of_numbers(manifest) if known else "",
+        _sentence_of_spellings(manifest) if known else "",
         _sentence_of_few(manifest, used) if known else "",
         _sentence_of_areas(areas),
         "" if shortcuts is None else sentence_of_shortcuts(shortcuts),
-        _sentence_of_near(near, known),
+        _sentence_of_near(near, used, known),
     ]
     sentences = [sentence for sentence in sentences if sentence]
     counts, folds = count(manifest), across_folds(identical)
@@ -416,6 +420,16 @@ def _sentence_of_nobody(manifest: pd.DataFrame) -> str:
     )
 
 
+def _sentence_of_spellings(manifest: pd.DataFrame) -> str:
+    """Ask about patients whose numbers a spreadsheet may have written in two ways: 007 and 7."""
+    numbers = {n: int(n) for n in manifest["patient"].unique() if re.fullmatch(r"[0-9]{1,18}", n)}
+    same = pd.Series(numbers.keys(), dtype=str).groupby(list(numbers.values())).unique()
+    twins = [" and ".join(sorted(names)) for names in same if len(names) > 1]
+    if not twins:
+        return ""
+    return f"Patients of one number count as two each ({listing(twins, 3)}): are they?"
+
+
 def _sentence_of_few(manifest: pd.DataFrame, used: pd.DataFrame) -> str:
     """Where a test has few patients: how to test on all of them."""
     if "split" not in used:
@@ -450,15 +464,24 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
     )
 
 
-def _sentence_of_near(near: pd.DataFrame | None, known: bool) -> str:
+def _sentence_of_near(near: pd.DataFrame | None, used: pd.DataFrame, known: bool) -> str:
     if near is None:
         return ""
+    across = _across_sides(near, used)
     two_names = int((near["patient_1"] != near["patient_2"]).sum())
     turned = int((near["orientation"] > 0).sum())
     look = "pair looks" if len(near) == 1 else "pairs look"
     sentence = f"{len(near):,} further {look} the same without being the same file"
     sentence += f", {turned} of them turned or mirrored" if turned else ""
     if known:
-        return f"{sentence}, {two_names} of them under two patient names."
+        return f"{sentence}, {two_names} of them under two patient names{across}."
     named = listing((near["file_1"] + " and " + near["file_2"]).tolist(), 3)
-    return f"{sentence}{f' ({named}): give copies one patient' if len(near) else ''}."
+    remedy = f" ({named}){across}: give copies one patient" if len(near) else ""
+    return f"{sentence}{remedy}."
+
+
+def _across_sides(near: pd.DataFrame, used: pd.DataFrame) -> str:
+    """How many pairs are in two splits: what is tested there was shown before."""
+    side = dict(zip(used["file"], used["split"], strict=True)) if "split" in used else {}
+    number = sum(side.get(a) != side.get(b) for a, b in near[["file_1", "file_2"]].to_numpy())
+    return f", and {number:,} in two splits" if number else ""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .._core.caching import filled, patch
-from .._core.errors import InputError
+from .._core.errors import InputError, counted, listing
 from .._core.files import write_csv
 from ..runs import Run
 from . import images
@@ -56,16 +56,17 @@ def decode_usable(
             f"({next(iter(reasons.values()))} All are in {listed}.) Mend them{allow}."
         )
     usable = np.delete(np.arange(len(table)), list(reasons))
-    lost = sorted(set(table["label"]) - set(table["label"].iloc[usable]))
-    if lost:
+    left = table.iloc[usable]
+    before, after = (set(zip(t["label"], t["split"], strict=True)) for t in (table, left))
+    if lost := sorted(before - after):  # nothing could be learnt or measured there
+        which = listing(f"{label} for {side}" for label, side in lost)
         raise InputError(
-            f"{', '.join(f'no image of {label} can be used' for label in lost)} "
-            f"({next(iter(reasons.values()))} All are in {listed}.) Mend them, or take the class "
-            "away."
+            f"No image can be used of {which} ({next(iter(reasons.values()))} All are in "
+            f"{listed}.) Mend them, or leave the class out (--classes)."
         )
-    table = table.iloc[usable]
-    note = f"{len(reasons):,} images cannot be used and are left out: see rejected.csv"
-    return table, *_without(pixels, usable, table["sha256"], settings), [note]
+    verb = "cannot be used and is" if len(reasons) == 1 else "cannot be used and are"
+    note = f"{counted(len(reasons), 'image')} {verb} left out: see rejected.csv"
+    return left, *_without(pixels, usable, left["sha256"], settings), [note]
 
 
 def _without(

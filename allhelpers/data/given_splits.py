@@ -34,7 +34,8 @@ def read_splits(values: pd.Series, title: str, *, stored: bool = False) -> pd.Se
     strange = [word for word, name in known.items() if not name and (word or not stored)]
     if strange:
         raise InputError(
-            f"{title} holds {listing(map(repr, strange))} ({counted(len(values), 'row')}), and "
+            f"{title} holds {listing(map(repr, strange))} "
+            f"({counted(int(values.isin(strange).sum()), 'row')}), and "
             f"each of its values has to be train, val or test: mend it, or {_else(stored)}."
         )
     return values.map(known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def digests(source: Source, members: Sequence[PurePath], cache: str | Path) -> l
     path = Path(cache) / "sha256" / f"{place}.csv"
     stamps = [f"{source.name(member)} {source.stamp(member)}" for member in members]
     known = {}
-    if path.is_file():
+    with suppress(OSError, ValueError, KeyError):  # there is none, or it is damaged
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         known = dict(zip(table["stamp"], table["sha256"], strict=True))
     new = {stamp: m for stamp, m in zip(stamps, members, strict=True) if stamp not in known}

@@ -38,7 +38,7 @@ MOST_PIXELS = 4096**2  # likewise: a small file can claim a huge image
 CELL = "cell"  # as a crop: the cell's own box
 CELL_MARGIN = 0.04  # of the box, in black: convolutions see the cell's outline
 
-DAMAGED = "is damaged and cannot be decoded: download it again or remove it."
+DAMAGED = "is damaged, or of a kind that is not read: download it again, convert or remove it."
 
 warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")  # of headers; and as to OpenCV:
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our sentence says what is wrong

@@ -12,7 +12,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -36,6 +35,7 @@ _SPLITS = {
     "val": "val|valid|validation|dev",
     "test": "test|testing",
 }
+_FOLD = re.compile(r"(fold|cv)[ _.-]*(\d+)", re.IGNORECASE)
 _GROUPS = re.compile(r"(fold|cv|batch|split|part|chunk|set|subset|dataset|shard)[ _.-]*(\d+|[a-z])")
 # Words between the class and the image that tell nothing.
 _WRAPPERS = re.compile(
@@ -49,6 +49,7 @@ _VERSIONS = re.compile(
     r"gr[ae]y([ _-]?scale)?|rgb|hsv|colou?r|png|jpe?g|bmp|tiff?|images?|imgs?|pictures|cells|data|"
     r"(un)?masked"
 )
+_COPY = re.compile(r"copy|copies|kopie|copie|copia|backup|bak|old|new")
 _NO_CLASS = re.compile(
     r"images?|imgs?|pictures?|data|dataset|labels|un(known|label+ed|classified|sorted)"
 )
@@ -58,6 +59,7 @@ _PATIENT = re.compile(
     re.IGNORECASE,
 )
 _CLASS = re.compile(r"(class|type|grade|stage|label|category|cd)[ _.-]*\w{1,3}", re.IGNORECASE)
+_NUMBER = re.compile(r"([\W_]+[^\W\d_]{1,8})?[\W_]*\d+\W*$")  # _P01, 12, (3)
 # Where or when images were taken: more than one patient may be there, and one at several.
 _PLACE = re.compile(
     r"(slide|smear|image|img|field|fov|roi|scan|site|cent(er|re)|hospital|clinic|lab|microscope|"
@@ -116,15 +118,16 @@ def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
         above = _depth_in_common(folders)
         roles = _find(names, [parts[above:] for parts in folders], where)
         _check_numbers(roles, folders, above, where)
+        _check_variants([parts[above + roles.index(CLASS)] for parts in folders], where)
         _check_twins(names, where)
     levels = [list(level) for level in zip(*(parts[above:] for parts in folders), strict=False)]
     named = dict(zip(roles, levels, strict=False))
     table = pd.DataFrame({"file": names, "label": named[CLASS]})
     if PATIENT in named:
         table["patient"] = named[PATIENT]
-    folds = [level for level in levels if all(re.fullmatch(r"fold_\d+", name) for name in level)]
+    folds = [matches for level in levels if all(matches := [*map(_FOLD.fullmatch, level)])]
     if folds:
-        table["fold"] = folds[0]
+        table["fold"] = [f"fold_{int(match[2])}" for match in folds[0] if match]
     if SPLIT in named:
         table["split"] = [_split(name, where) for name in named[SPLIT]]
     return Reading(table, summarise(roles, levels, above), above + roles.index(CLASS))
@@ -252,11 +255,14 @@ def _tell_apart(levels: Sequence[Sequence[str]], where: object) -> list[str]:
     """Class and patient among levels of unknown names."""
     grades = [_likeness(level) for level in levels]
     if len(levels) == 1:
-        if grades[0] == 2 or (grades[0] and len(set(levels[0])) > MOST_NUMBERED):
+        stems = Counter(_NUMBER.sub("", name) for name in set(levels[0]))
+        several = [stem for stem, number in stems.items() if number > 1]  # blast_1, blast_2, ...
+        many = grades[0] and len(set(levels[0])) > MOST_NUMBERED
+        if grades[0] == 2 or many or len(several) > 1:
             raise InputError(
                 f"The folders {listing(sorted(set(levels[0])), 3)} in {where} look like patients "
-                "and no level like classes: make one folder per class, or "
-                f"{SAY.format(example='class')}."
+                "and no level like classes: make one folder per class, and in it one per patient, "
+                f"or {SAY.format(example='class')}."
             )
         return [CLASS]
     if len(levels) == 2:
@@ -325,6 +331,24 @@ def _check_mixed(levels: Sequence[Sequence[str]], where: object) -> None:
             )
 
 
+def _check_variants(level: Sequence[str], where: object) -> None:
+    """Refuse classes that are splits, versions or copies of one: ``blast_train, blast_test``."""
+    of_one = defaultdict(set)
+    for name in set(level):
+        words = [word for word in re.split(r"[\W_]+", name) if word]
+        of_one[tuple(word for word in words if not _tells_nothing(word.lower()))].add(name)
+    if variants := next((sorted(names) for names in of_one.values() if len(names) > 1), None):
+        raise InputError(
+            f"{listing(variants)} in {where} look like splits, versions or copies of one class: "
+            "keep one, make a folder of each split and in it one per class, or "
+            f"{SAY.format(example='class')}."
+        )
+
+
+def _tells_nothing(word: str) -> bool:
+    return bool(_split_of(word) or _COPY.fullmatch(word) or _VERSIONS.fullmatch(word))
+
+
 def _check_numbers(
     roles: Sequence[str], folders: Sequence[Sequence[str]], above: int, where: object
 ) -> None:
@@ -361,12 +385,11 @@ def _refuse_depth(names: Sequence[str], inner: Sequence[Sequence[str]], where: o
         )
     odd = [name for name, parts in zip(names, inner, strict=True) if len(parts) != usual]
     example = next(name for name, parts in zip(names, inner, strict=True) if len(parts) == usual)
-    lack = (
-        "lies in no patient's folder, but others" if max(depths) == 2 else "lies at another depth"
-    )
+    less = "fewer" if len(odd[0].split("/")) < len(example.split("/")) else "more"
     raise InputError(
-        f"{listing(odd, 3)} {lack} than {PurePosixPath(example)} in {where}: give each image the "
-        "same folders, or give a CSV of file, label and patient."
+        f"{listing(odd, 3)} in {where} {'lies' if len(odd) == 1 else 'lie'} in {less} "
+        f"folders than {example}: give each image the same folders, or give a CSV of file, label "
+        "and patient."
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from ..settings import DataSettings
 
 OWN_CELLS_HELP = (
-    ", or give another folder; for cells of your own, give a table of them (--manifest cells.csv), "
-    "or --manifest folders where each class has its folder."
+    "; for cells of your own, give a table of them (--manifest cells.csv), or --manifest folders "
+    "where each class has its folder"
 )
 
 
@@ -153,33 +155,25 @@ def prepare(settings: DataSettings) -> Cells:
     source = sources.open_images(settings)
     manifest = matching.read_manifest(settings, source)
     notes = list(manifest.attrs.get("notes", []))
-    manifest, left_out = manifests.keep_classes(manifest, settings.classes)
     members = matching.match(manifest, source)
+    unlisted = _unlisted(members, source, settings)
+    manifest, left_out = manifests.keep_classes(manifest, settings.classes)
+    members = members[manifest.index]
     classes = manifests.classes(manifest, settings.positive, settings.classes)
-    chosen, more = choose_cells(manifest, members.notna(), settings)
+    chosen, more = choose_cells(manifest, members.notna(), settings, unlisted=unlisted)
     notes += left_out + more
     notes += walking.left_out(source.passed_over)
+    if unlisted:
+        what = f"{counted(len(unlisted), 'image')} ({walking.kinds(unlisted)})"
+        notes.append(f"not listed in {Path(settings.manifest).name}, and not used: {what}")
     known: dict[str, np.ndarray] = {}
     table, pixels, key, more_notes = decoding.decode_usable(
         chosen, members[chosen.index], source, settings, measured=known
     )
-    _check_nothing_lost(chosen, table, settings)
     measured = decoding.measure_cells(table, members[table.index], source, settings, known=known)
     notes += more_notes + plausibility.doubts(table["file"].tolist(), measured)
     table = table.reset_index(drop=True)
     return Cells(table, pixels, notes, key, classes, manifest, measured)
-
-
-def _check_nothing_lost(chosen: pd.DataFrame, usable: pd.DataFrame, settings: DataSettings) -> None:
-    """Refuse to go on without a whole class of a split, however many images may be left out."""
-    before, after = (set(zip(t["split"], t["label"], strict=True)) for t in (chosen, usable))
-    if lost := sorted(before - after):
-        which = listing(f"{label} for {name}" for name, label in lost)
-        raise InputError(
-            f"No image can be used of {which}, so that nothing could be learnt or measured "
-            f"there: mend the images listed in {Run(settings.run_folder).rejected_path}, or "
-            "leave the class out (--classes)."
-        )
 
 
 def record_cells(cells: Cells, settings: DataSettings) -> str:
@@ -228,9 +222,16 @@ def record_cells(cells: Cells, settings: DataSettings) -> str:
 
 
 def choose_cells(
-    table: pd.DataFrame, there: pd.Series, settings: DataSettings
+    table: pd.DataFrame,
+    there: pd.Series,
+    settings: DataSettings,
+    *,
+    unlisted: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the rows that the split uses, and draw it where the manifest does not hold it."""
+    """Keep the rows that the split uses, and draw it where the manifest does not hold it.
+
+    ``unlisted``: images that lie there and are in no row, for the sentence on missing ones.
+    """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     notes += [UNKNOWN_NOTE] if own_cells.patients_unknown(table) else []
     whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
@@ -241,7 +242,7 @@ def choose_cells(
     missing = table[(split != "") & ~there]
     Run(settings.run_folder).missing_path.unlink(missing_ok=True)  # of an earlier attempt
     if len(missing):
-        _report_missing(missing, int((split != "").sum()), settings)
+        _report_missing(missing, int((split != "").sum()), settings, unlisted)
         table = table[there]
         split = splitting.draw(table, settings.split, settings.seed)
         notes.append(_subset_note(there, split, settings))
@@ -266,17 +267,29 @@ def _notes_on_given_splits(
     return []
 
 
-def _report_missing(missing: pd.DataFrame, needed: int, settings: DataSettings) -> None:
+def _unlisted(members: pd.Series, source: sources.Source, settings: DataSettings) -> list[str]:
+    """Images that a table of the user's own does not name."""
+    if settings.manifest in ("", own_cells.FOLDERS):
+        return []
+    listed = set(members)
+    return [source.name(member) for member in source.members if member not in listed]
+
+
+def _report_missing(
+    missing: pd.DataFrame, needed: int, settings: DataSettings, unlisted: Sequence[str]
+) -> None:
     path = Run(settings.run_folder).missing_path
     write_csv(path, missing)
     some_are_there = len(missing) < needed
     if settings.allow_subset and some_are_there:
         return
-    remedy = ", or allow a subset (--allow-subset)." if some_are_there else OWN_CELLS_HELP
+    remedy = ", or allow a subset (--allow-subset)" if some_are_there else ", or another folder"
+    remedy += "" if some_are_there or settings.manifest else OWN_CELLS_HELP
+    others = f"; {listing(unlisted, 3)} are there and in no row" if unlisted else ""
     raise InputError(
         f"{len(missing):,} of the {needed:,} images that the split needs are not in "
-        f"{settings.images} ({listing(missing['file'].map(manifests.base_name), 3)}; all in "
-        f"{path}{_ending(missing['file'])}): complete them{remedy}"
+        f"{settings.images} ({listing(missing['file'], 3)}; all in "
+        f"{path}{_ending(missing['file'])}{others}): complete them{remedy}."
     )
 
 

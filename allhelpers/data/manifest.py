@@ -51,19 +51,6 @@ def read(path: str | Path) -> pd.DataFrame:
     return check(short_tables.read(path), path)
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file as text, as it is, without a check of its columns."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"The manifest {path} does not exist: give the path of a CSV file.")
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The manifest {path} is not a readable CSV file ({error}): save it as UTF-8 CSV."
-        ) from error
-
-
 def keep_classes(table: pd.DataFrame, wanted: str) -> tuple[pd.DataFrame, list[str]]:
     """Keep the cells of some classes (separated by commas; all where empty), and say what goes."""
     if not wanted:
@@ -114,9 +101,14 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
         )
     if table.empty:
         raise InputError(f"{where} lists no cells: add one row per image.")
-    _check_values(table, where)
-    names = table["file"].map(_unique_name)
-    twice = names[names.duplicated()]
+    files = table["file"].tolist()
+    official = [OFFICIAL_NAME.fullmatch(base_name(file)) for file in files]
+    _check_values(table, official, where)
+    # What may stand once: an official name in any folder, another file's path.
+    names = [
+        name[0] if name else tidy_path(file) for file, name in zip(files, official, strict=True)
+    ]
+    twice = pd.Series(names)[pd.Series(names).duplicated()]
     if len(twice):
         raise InputError(
             f"{where} lists {listing(twice.unique())} more than once: keep one row per file name."
@@ -124,7 +116,9 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
     return table
 
 
-def _check_values(table: pd.DataFrame, where: str | Path) -> None:
+def _check_values(
+    table: pd.DataFrame, official: list[re.Match[str] | None], where: str | Path
+) -> None:
     """Refuse what cannot be a file, a class, a patient or an official part."""
     for column, title in (("file", "file"), ("label", "label"), ("patient", "patient")):
         if (empty := table[column] == "").any():
@@ -132,18 +126,21 @@ def _check_values(table: pd.DataFrame, where: str | Path) -> None:
                 f"{where} names no {title} for {listing(table.loc[empty, 'file'])} "
                 f"({counted(int(empty.sum()), 'row')}): fill the column {title}."
             )
-    official = table["file"].map(lambda file: bool(OFFICIAL_NAME.fullmatch(base_name(file))))
-    earlier = table.get(CORRECTED_FROM, table["label"])
-    for file, label, was in zip(table["file"], table["label"], earlier, strict=True):
-        if not _possible(label, file, was):
+    labels = table["label"].tolist()
+    earlier = table.get(CORRECTED_FROM, table["label"]).tolist()
+    sound = {label: _can_be_a_class(label) for label in set(labels)}
+    for row, (label, was, name) in enumerate(zip(labels, earlier, official, strict=True)):
+        # A slip, or a label against an official name, makes no new class.
+        if not sound[label] or (name and name["label"].lower() not in (label, was)):
             raise InputError(
-                f"{where} holds the impossible label {label!r} (file {file}): a label is the name "
-                "of a class, and official files carry theirs in their names (where that is wrong, "
-                f"name it in a column {CORRECTED_FROM})."
+                f"{where} holds the impossible label {label!r} (file {table['file'].iloc[row]}): a "
+                "label is the name of a class, and official files carry theirs in their names "
+                f"(where that is wrong, name it in a column {CORRECTED_FROM})."
             )
-    spelling.refuse_twins(sorted(set(table["label"])), "classes", where)
-    own = table.loc[~official, "patient"]
-    spelling.refuse_twins(sorted(set(own[own != table.loc[own.index, "file"]])), "patients", where)
+    spelling.refuse_twins(sorted(sound), "classes", where)
+    own = table["patient"][[name is None for name in official]]
+    patients = own[own != table.loc[own.index, "file"]]
+    spelling.refuse_twins(sorted(patients.unique()), "patients", where)
     if unknown := sorted(set(table["part"]) - PARTS):
         raise InputError(
             f"{where} has {listing(map(repr, unknown))} in the column part, which tells the parts "
@@ -152,22 +149,14 @@ def _check_values(table: pd.DataFrame, where: str | Path) -> None:
         )
 
 
-def _possible(label: str, file: str, was: str) -> bool:
-    """Whether a label can be a class: a slip, or one against an official name, makes no new one."""
-    official = OFFICIAL_NAME.fullmatch(base_name(file))
-    plain = label.isprintable() and label == label.strip() and 0 < len(label) <= MOST_LETTERS
-    return plain and (official is None or official["label"].lower() in (label, was))
-
-
-def _unique_name(file: str) -> str:
-    """What may stand once in a manifest: an official name in any folder, another file's path."""
-    name = base_name(file)
-    return name if OFFICIAL_NAME.fullmatch(name) else tidy_path(file)
+def _can_be_a_class(label: str) -> bool:
+    return label.isprintable() and label == label.strip() and 0 < len(label) <= MOST_LETTERS
 
 
 def tidy_path(file: str) -> str:
     """A path as it is compared: slashes, no ``./``, one form of each letter."""
-    return posixpath.normpath(spelling.tidy_path(file))
+    path = spelling.tidy_path(file)
+    return posixpath.normpath(path) if ".." in path or path.endswith("/") else path
 
 
 def is_official(table: pd.DataFrame) -> bool:
@@ -194,8 +183,8 @@ def from_folder(
         rows += _preliminary_rows(folder / table, found.images, folder)
     if not rows:
         raise InputError(
-            f"There are no official files (UID_*.bmp) under {folder}: "
-            "give the folder that holds them."
+            f"There are no official files (UID_*.bmp) under {folder}: give the folder that holds "
+            "them; cells of your own need no manifest but --manifest folders, or a table."
         )
     files = [path for path, _ in rows]
     facts = pd.DataFrame([row for _, row in rows])
@@ -244,7 +233,7 @@ def _preliminary_rows(
     Its images lie beside the table or in the folder that is called like it: other tests have
     files of the same names.
     """
-    rows, columns = read_table(table), ["Patient_ID", "new_names", "labels"]
+    rows, columns = short_tables.read_plain(table), ["Patient_ID", "new_names", "labels"]
     if not set(columns) <= set(rows):
         raise InputError(f"{table} lacks one of {listing(columns)}: download it again.")
     images, own = defaultdict(list), table.stem.removesuffix("_labels")
@@ -279,7 +268,7 @@ def _preliminary_rows(
 
 def from_listing(path: str | Path) -> pd.DataFrame:
     """Make a manifest of a CSV list that already holds all of its columns."""
-    table = renamed_table(read_table(path))
+    table = renamed_table(short_tables.read_plain(path))
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 

@@ -71,23 +71,25 @@ def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
     """
     height, width = image.shape[:2]
     of_file = [height, width, len(content), width / height, has_colour(image), *_file(content)]
-    mask = cv2.bitwise_not(cv2.inRange(image, BLACK, BLACK))
-    area = cv2.countNonZero(mask)
-    if not area:
+    lit = np.flatnonzero(image.reshape(height, -1).max(axis=1))
+    if not len(lit):
         return np.array([0] * len(MEASURED) + of_file, np.float32)
-    left, top, across, down = cv2.boundingRect(mask)
-    box = np.s_[top : top + down, left : left + across]
-    inside, cell = np.ascontiguousarray(mask[box]), image[box]
+    rows = np.s_[lit[0] : lit[-1] + 1]
+    lit = np.flatnonzero(image[rows].reshape(-1, 3 * width).max(axis=0)) // 3
+    cell = image[rows, lit[0] : lit[-1] + 1]
+    inside = cv2.bitwise_not(cv2.inRange(cell, BLACK, BLACK))
+    area = cv2.countNonZero(inside)
     grey = cv2.cvtColor(cell, cv2.COLOR_RGB2GRAY)
     hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)
     hues = cv2.calcHist([hsv], [0], inside, [180], [0, 180]).ravel()
     brightness = cv2.mean(grey, inside)[0]
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F), mask=inside)
     sharpness = (deviation.ravel()[0] / brightness) ** 2  # light alone makes no edge sharper
-    moments = cv2.moments(inside, binaryImage=True)
-    y, x = (moments[name] / area for name in ("m01", "m10"))
-    offset = np.hypot(y + top - (height - 1) / 2, x + left - (width - 1) / 2)
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean() / 255
+    y, x = (_centre(inside, axis) for axis in (1, 0))
+    offset = np.hypot(y + rows.start - (height - 1) / 2, x + lit[0] - (width - 1) / 2)
+    apart = rows.start > 0 and rows.stop < height and lit[0] > 0 and lit[-1] < width - 1
+    edges = [image[0], image[-1], image[:, 0], image[:, -1]]
+    border = 0.0 if apart else np.concatenate(edges).any(axis=1).mean()
     values = [area, brightness, hues @ COSINES / area, cv2.mean(hsv, inside)[1], sharpness]
     values += [offset / np.hypot(height / 2, width / 2), border, *of_file]
     return np.array(values, np.float32)
@@ -95,8 +97,20 @@ def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
 
 def has_colour(image: np.ndarray) -> bool:
     """Whether pixels are of a colour; grey saved as RGB has none, but for what JPEG adds."""
-    some = image[::COLOUR_STEP, ::COLOUR_STEP].astype(np.int16)
-    return bool((some.max(axis=-1) - some.min(axis=-1)).max(initial=0) > MOST_GREY)
+    some = image[::COLOUR_STEP, ::COLOUR_STEP]
+    # One row tells it of most images.
+    for part in (some[len(some) // 2 :][:1], some):
+        red, green, blue = cv2.split(np.ascontiguousarray(part))
+        pairs = ((red, green), (red, blue), (green, blue))
+        if any(cv2.absdiff(one, other).max() > MOST_GREY for one, other in pairs):
+            return True
+    return False
+
+
+def _centre(inside: np.ndarray, axis: int) -> float:
+    """Mean row (axis 1) or column (0) of what is not 0."""
+    counts = cv2.reduce(inside, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(float)
+    return float(counts @ np.arange(len(counts)) / counts.sum())
 
 
 def _file(content: bytes) -> tuple[int, int]:

@@ -26,7 +26,7 @@ MEANINGS = {
     "label": "label labels class classes classname classlabel category diagnosis diagnoses "
     "celltype groundtruth",
     "patient": "patient patients patientid patientno patientnr subject subjects subjectid "
-    "patientnumber patientname patientcode pid case caseid casenumber donor donorid person "
+    "patientnumber patientname patientcode pid mrn case caseid casenumber donor donorid person "
     "personid individual",
     "given_split": "split givensplit side sides set subset partition phase usage traintest",
     "part": "part",
@@ -47,8 +47,7 @@ BYTE_ORDERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table of cells as text: columns by our names, tidy values, notes on what was done."""
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"The table {path} does not exist: give the path of a CSV file.")
+    check_there(path)
     text, said = _text(path)
     separator, header, lines = _layout(text, path)
     if separator != ",":
@@ -65,9 +64,24 @@ def read(path: str | Path) -> pd.DataFrame:
         said.append(f"not used: {listing(header[place] for place in unused)}")
     rows = _rows(lines, len(header), path)
     columns = {name: [row[place] for row in rows] for place, name in sorted(names.items())}
+    columns["file"] = [*map(spelling.tidy_path, columns["file"])]
     table = pd.DataFrame(columns, dtype=str)
     table.attrs["notes"] = [f"{path.name} was read so: {'; '.join(said)}"] if said else []
     return _tidy_values(table)
+
+
+def read_plain(path: str | Path) -> pd.DataFrame:
+    """Read any table of such files as text, by its own columns."""
+    check_there(Path(path))
+    _, header, lines = _layout(_text(Path(path))[0], Path(path))
+    return pd.DataFrame(_rows(lines, len(header), Path(path)), columns=header, dtype=str)
+
+
+def check_there(path: Path) -> None:
+    """Refuse what is no file."""
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise InputError(f"The table {path} {what}: give the path of a CSV file.")
 
 
 def _text(path: Path) -> tuple[str, list[str]]:
@@ -181,7 +195,7 @@ def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
                         "put quotation marks around a value that holds the separator."
                     )
                 row = (row + [""] * width)[:width]
-            if any(cell and not cell.isspace() for cell in row):
+            if "".join(row).strip():
                 rows.append(row)
     except csv.Error as error:
         raise _unreadable(path, error) from error
@@ -190,7 +204,6 @@ def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
 
 def _tidy_values(table: pd.DataFrame) -> pd.DataFrame:
     """Names as they are meant; a column of patients or splits that is empty is none."""
-    table = table.assign(file=table["file"].map(spelling.tidy_path))
     if "sha256" in table:
         table = table.assign(sha256=table["sha256"].str.strip().str.lower())
     else:

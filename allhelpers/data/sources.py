@@ -177,13 +177,13 @@ class Folder(Source):
 
     members: list[Path]
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, own: Iterable[str | Path] = ()) -> None:
         super().__init__()
         self.path = self.given = Path(path)
         if not self.path.is_dir():
             raise InputError(what_is(self.path))
         self._cut = len(str(self.path / "x")) - 1  # as `relative_to` would, but ten times as fast
-        found = walking.walk(self.path)
+        found = walking.walk(self.path, own)
         self.members, self.passed_over, self.linked = (
             found.images,
             found.passed_over,
@@ -313,7 +313,7 @@ def open_images(settings: DataSettings) -> Source:
     >>> len(source.members), source.name(source.members[0])
     (160, 'C-NMC_training_data/fold_0/all/UID_1_1_1_all.bmp')
     """
-    where, cache = os.path.expanduser(settings.images), Path(settings.cache_folder)
+    where, cache = settings.images, Path(settings.cache_folder)
     source: Source
     if settings.synthetic:
         from . import synthetic  # pandas takes a second: not for a list of files
@@ -331,7 +331,7 @@ def open_images(settings: DataSettings) -> Source:
         source = Folder(archives.unpack_tar(where, cache / "unpacked" / _identity(Path(where))))
         source.passed_over |= archives.not_unpacked(source.path)
     else:
-        source = Folder(where)
+        source = Folder(where, (cache, settings.run_folder))
     if where.lower().endswith(ARCHIVES):
         source.given = Path(where)
     if not source.members:

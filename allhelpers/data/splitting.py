@@ -81,6 +81,8 @@ def _without(labels: list[str], small: list[str]) -> str:
 
 def patient_groups(table: pd.DataFrame) -> pd.Series:
     """Group patients who share a byte-identical image, directly or through others."""
+    if table.empty:
+        return table["patient"]
     patients, images = (pd.factorize(table[name])[0] for name in ("patient", "sha256"))
     # A graph with a node per patient and per image, and an edge per row: its components are groups.
     images += patients.max() + 1
@@ -196,8 +198,8 @@ def _check_fold(table: pd.DataFrame, fold: str) -> None:
 
 def _hold_out(table: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
     """Let some patients of the training cells validate, and check what has been drawn."""
-    training = table[split == "train"]
-    _check_patients(training, patient_groups(training), least=2)
+    training, used = table[split == "train"], set(table.loc[split != "", "label"])
+    _check_patients(training, patient_groups(training), least=2, labels=used)
     split[last_part(training, VAL_PARTS, seed=seed)] = "val"
     check_patient_split(table, split)
     return split
@@ -209,11 +211,14 @@ def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> p
     return part.index[part == part.groupby(table["label"]).max().min()]
 
 
-def _check_patients(table: pd.DataFrame, groups: pd.Series, *, least: int) -> None:
+def _check_patients(
+    table: pd.DataFrame, groups: pd.Series, *, least: int, labels: Iterable[str] = ()
+) -> None:
     """Each split needs a patient of each class."""
     known = unit_of(table) == "patient"
     who = "images" if not known else "patients (after joining those who share an image)"
-    for label, patients in groups.groupby(table["label"]).nunique().items():
+    there = groups.groupby(table["label"]).nunique()
+    for label, patients in there.reindex(sorted({*there.index, *labels}), fill_value=0).items():
         if patients < least:
             left = "" if least == LEAST_PATIENTS else " beside those of the test"
             cells = table["label"].value_counts()

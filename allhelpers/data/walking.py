@@ -42,13 +42,15 @@ LINK = "links that lead nowhere, out of it, or to what is read already"
 SPECIAL = "no files but pipes, sockets or devices"
 CLOSED = "cannot be opened: check the permissions"
 EMPTY = "empty folders"
+OWN = "what this program has written"
 MASK = "masks beside the images"
-HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK)
+HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK, OWN)
 MISSED = (UNREAD, PACKED, LINK, SPECIAL, CLOSED)  # a user would want to know
 
 _IMAGES = (
-    "avif czi dcm dib dng emf eps gif heic heif ico j2k jp2 jpx jxl lif lsm mrxs nd2 ndpi nef nii "
-    "npy npz oib oif pbm pcx pgm ppm psd raw scn svg svs tga vsi webp zvi"
+    "arw avif cr2 cr3 czi dcm dib dng emf eps gif heic heif ico j2k jp2 jpx jxl lif lsm mpo mrxs "
+    "nd2 ndpi nef nii npy npz oib oif orf pbm pcx pef pgm ppm psd raf raw rw2 scn srw svg svs tga "
+    "vsi webp zvi"
 )
 IMAGES = {f".{end}" for end in re.findall(r"\w+", _IMAGES)}
 ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
@@ -57,7 +59,9 @@ _MASKS = re.compile(
     r"(.*[ _-])?(masks?|gt|ground[ _-]?truths?|annotations?|label[ _-]?(images?|maps?))",
     re.IGNORECASE,
 )
-_MASK_OF = re.compile(r"(.+)[ _-](masks?|seg|segmentation|gt)", re.IGNORECASE)
+_MASK_OF = re.compile(
+    r"(.+)[ _-](masks?|seg|segment(ed|ation)|gt|overlay|annotated|contours?|binary)", re.IGNORECASE
+)
 
 
 @dataclass
@@ -90,10 +94,13 @@ def rule_of(name: str) -> str:
     return UNREAD if suffix in IMAGES else PACKED if suffix in ARCHIVES else FOREIGN
 
 
-def walk(folder: Path) -> Listing:
-    """List all that lies under a folder; a folder is entered once, whatever links lead to it."""
+def walk(folder: Path, own: Iterable[str | Path] = ()) -> Listing:
+    """List all that lies under a folder; a folder is entered once, whatever links lead to it.
+
+    ``own``: folders of results and caches, which may lie among the images.
+    """
     found = Listing()
-    root = Path(os.path.realpath(folder))
+    root, ours = Path(os.path.realpath(folder)), {os.path.realpath(each) for each in own}
     pending, entered = [folder], {root}
     while pending:
         place = pending.pop()
@@ -113,6 +120,8 @@ def walk(folder: Path) -> Listing:
                 rule = rule_of(spelled(entry.name)) or _rule_of_kind(entry)
             elif is_hidden(entry.name):
                 rule = HIDDEN
+            elif ours and os.path.realpath(path) in ours:
+                rule = OWN
             else:
                 rule = _rule_of_link(path, root, entered) if linked else ""
             if rule:

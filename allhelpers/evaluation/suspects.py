@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 
 from .._core.errors import InputError, counted, listing
 from .._core.files import read_json, write_csv
-from ..data import loading, manifest, tables
+from ..data import loading, manifest, short_tables, tables
 from ..networks import registry
 from ..runs import Run
 from ..settings import DataSettings, validate
@@ -208,15 +208,7 @@ def write_suspects(run_folder: str | Path, suspects: pd.DataFrame) -> Path:
 
 def read_marked(path: str | Path) -> pd.DataFrame:
     """A table of suspects that somebody has marked, all as text."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: give a table of suspects.")
-    try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding="utf-8-sig"
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path} cannot be read as a table ({error}): save it as CSV.") from error
+    table = short_tables.read_plain(path)
     if missing := [name for name in ("file", "label", "suggested", "mark") if name not in table]:
         raise InputError(f"{path} lacks the column {listing(missing)}: mark rows of suspects.csv.")
     return table.assign(mark=table["mark"].str.strip())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from .. import RESEARCH_ONLY
 from .._core.errors import InputError
 from .._core.files import write_for_people
 from ..runs import check_free
-from . import new_images
+from . import new_images, uploads
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": "_saved_model"}
 PARTLY = 3  # exit status where some images could not be used
@@ -33,8 +32,8 @@ def predict(model: Path, paths: Sequence[str], wanted: Wanted) -> int:
     """Classify images, write the table, and say what it comes to; returns the exit status."""
     assert wanted.output is not None
     check_free(wanted.output, overwrite=wanted.overwrite)
-    with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
-        found = new_images.find(paths, Path(scratch))
+    with uploads.private() as scratch:
+        found = new_images.find(paths, scratch)
         from . import predicting, saved  # pandas takes a second: not for a misspelt name
 
         opened = saved.find(model)
@@ -57,8 +56,8 @@ def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None
         check_free(each, overwrite=wanted.overwrite)
     opened = saved.find(model)
     path = wanted.output or opened.path.parent / f"{opened.record.architecture}{SUFFIXES[kind]}"
-    with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
-        found = new_images.find(paths, Path(scratch)) if paths else None
+    with uploads.private() as scratch:
+        found = new_images.find(paths, scratch) if paths else None
         if kind == "saved_model" and path.exists():
             raise InputError(f"{path} exists: remove it, or choose another --output.")
         for each in _written(path):

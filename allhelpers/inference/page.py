@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -407,7 +406,6 @@ def serve(model: str | Path, host: str = HOST, port: int = PORT) -> None:
         logger.info("No similar training cells will be shown: %s", error)
     similar.warm_up(network)
     page = build_page(network, heading, known, suspected=suspected)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that uploads are deleted
     address = launch_page(page, host, port)
     logger.info("%s shows the page; Ctrl-C ends it. %s", address, RESEARCH_ONLY)
     try:

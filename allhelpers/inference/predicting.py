@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .._core.errors import InputError
+from .._core.errors import InputError, legible
 from ..data import tables
 from . import answering, new_images
 from .new_images import Decoded, ImageFile
@@ -128,11 +127,11 @@ def _rows(
 ) -> pd.DataFrame:
     """The table's rows of some images."""
     usable, classes = [each for each in part if each.usable], model.classes
-    table = pd.DataFrame({"file": [_readable(each.name) for each in part]})
+    table = pd.DataFrame({"file": [legible(each.name) for each in part]})
     there = np.array([each.usable for each in part])
     y_prob = np.full((len(part), len(classes)), np.nan)
     atypical, notes = np.full((2, len(part)), "", object)
-    notes[~there] = [_readable(each.reason) for each in part if not each.usable]
+    notes[~there] = [legible(each.reason) for each in part if not each.usable]
     predicted = np.full(len(part), "", object)
     if usable and answer:
         y_prob[there], features = answer(np.stack([each.pixels for each in usable]))
@@ -147,15 +146,10 @@ def _rows(
     return table.assign(predicted=predicted, atypical=atypical, note=notes)
 
 
-def _readable(name: str) -> str:
-    """A path as text that can be written, whatever bytes its name has."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 def table_of(network: Network, files: Sequence[str | Path], y_prob: np.ndarray) -> pd.DataFrame:
     """Probabilities as a table."""
     table = pd.DataFrame(y_prob, columns=[f"p_{label}" for label in network.classes])
-    table.insert(0, "file", [_readable(str(path)) for path in files])
+    table.insert(0, "file", [legible(str(path)) for path in files])
     return table.assign(predicted=tables.predicted_labels(table, network.threshold))
 
 

@@ -1,4 +1,4 @@
-"""Where the page keeps what is uploaded: images of patients, which nobody else is to find."""
+"""Where images of patients lie for a while, uploaded or unpacked: nobody else is to find them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,36 @@ import atexit
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-PREFIX = "allhelpers-page-"
+PREFIX = "allhelpers-page-"  # by which those of earlier versions are found too
 
 log = logging.getLogger(__name__)
+held = ExitStack()
+atexit.register(held.close)
 
 
 def private_folder() -> Path:
     """A folder for this user alone, deleted at exit; those that a crash has left are deleted."""
+    return held.enter_context(private())
+
+
+@contextmanager
+def private() -> Iterator[Path]:
+    """Such a folder, deleted when the block ends."""
     _remove_left()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # for its owner alone: mode 0700
     lock = FileLock(folder / ".lock")
     lock.acquire()  # held until this process ends, however it ends
-    atexit.register(remove, folder, lock)
-    return folder
-
-
-def remove(folder: Path, lock: FileLock) -> None:
-    """Delete a folder of uploads."""
-    shutil.rmtree(folder, ignore_errors=True)
-    lock.release()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def _remove_left() -> None:
@@ -37,6 +44,6 @@ def _remove_left() -> None:
         try:
             with lock:
                 shutil.rmtree(folder, ignore_errors=True)
-            log.info("Images that an earlier page had left are deleted.")
-        except (Timeout, OSError):  # its page is still there, or it is somebody else's
+            log.info("Images that an earlier process had left in %s are deleted.", folder)
+        except (Timeout, OSError):  # its process is still there, or it is somebody else's
             continue

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +41,16 @@ examples:
     allhelpers run --images FOLDER --architectures mobilenet,resnet50 \\
       --weights mobilenet=mobilenet.h5,resnet50=resnet50.h5 --unfreeze none
 """
-PATH = click.Path(path_type=Path)
+
+
+class _FromHome(click.Path):
+    """A path; ``--output=~/runs`` reaches us as it is written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return Path(str(super().convert(value, param, ctx))).expanduser()
+
+
+PATH = _FromHome(path_type=Path)
 MODEL = click.argument("model", type=PATH, metavar="MODEL")
 IMAGE_SIZE = click.option(
     "--image-size",
@@ -53,6 +64,9 @@ OVERWRITE = click.option("--overwrite", is_flag=True, help="replace a file that 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. The one place where errors become text."""
     messages.show()
+    if threading.current_thread() is threading.main_thread():
+        # As at Ctrl-C, what is half written and unpacked images of patients are removed.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         status = allhelpers.main(args=arguments, standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -85,7 +99,7 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _refuse(sentence: str, status: int) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {InputError(sentence)}", file=sys.stderr)  # not of any length
     return status
 
 
@@ -427,6 +441,7 @@ def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
     values = current().given(options)
     if output:  # lists of missing or rejected images go there too
         values["run_folder"] = str(output)
+        _check_free(overwrite, *(output / f"{name}.csv" for name in auditing.TABLES))
     settings = validate(DataSettings, values)
     if "images" in values:
         cells = data.prepare(settings)
@@ -441,10 +456,8 @@ def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
     for name in ("folds", "splits", "counts") if len(report.folds) else ("splits", "counts"):
         print(f"\n{name}\n{getattr(report, name).to_string(index=False)}")
     if output:
-        tables = {output / f"{name}.csv": rows for name, rows in report.tables().items()}
-        _check_free(overwrite, *tables)
-        for path, rows in tables.items():
-            write_csv(path, rows)
+        for name, rows in report.tables().items():
+            write_csv(output / f"{name}.csv", rows)
 
 
 @_command("why ResNet50 failed in the paper", settings="CollapseSettings")

@@ -88,6 +88,9 @@ def execute(
     except papermill.PapermillExecutionError as error:
         what = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
         raise NotebookError(what, target) from error
+    except OSError as error:  # a full disk does not say which
+        error.filename = error.filename or str(running)
+        raise
     except DeadKernelError as error:
         what = f"The kernel of {source.stem} died, often for lack of memory"
         raise NotebookError(what, target) from error

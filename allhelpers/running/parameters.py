@@ -128,7 +128,7 @@ def per_architecture(values: Mapping[str, Any], architecture: str | None) -> dic
     """Pick what is meant for one architecture; for none, what is meant for all."""
     picked = {}
     for name, value in values.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or name not in RunSettings.model_fields:
             picked[name] = value
         elif name not in PER_ARCHITECTURE:
             raise InputError(f"{name} takes one value, not one per architecture.")

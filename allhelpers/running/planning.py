@@ -17,7 +17,7 @@ from .._core.errors import InputError
 from .._core.files import sha256
 from .._core.packaged import home, named, packaged
 from .._core.renaming import renamed
-from ..data import own_cells, sources
+from ..data import own_cells, short_tables, sources
 from ..data.own_cells import FOLDERS
 from ..data.synthetic import SYNTHETIC_NOTE
 from ..networks import pretrained, registry
@@ -32,6 +32,7 @@ from ..settings import (
     EnsembleSettings,
     RunSettings,
     TrainingSettings,
+    as_meant,
     validate,
 )
 from . import estimates, notebooks
@@ -223,7 +224,8 @@ class Plan:
                 logger.info("%s: %s: computed again", label, missing)
             if number == 1 and self.data.manifest == FOLDERS and not self.data.synthetic:
                 # Said before anything runs.
-                own_cells.from_folders(sources.open_images(self.data), self.data.layout)
+                data = self.data.model_copy(update={"run_folder": str(folder)})
+                own_cells.from_folders(sources.open_images(data), data.layout)
             if number == 2:  # the cells are known now
                 methods = {method: self.settings_of(method) for method in self.methods}
                 logger.info("* %s", estimates.estimate(methods, run.manifest()))
@@ -264,10 +266,11 @@ def plan_run(values: Mapping[str, Any]) -> Plan:
         ...
     allhelpers._core.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
     """
-    values = renamed(values)
+    values = as_meant(RunSettings, renamed(values))
     base = validate(RunSettings, per_architecture(values, None))
     check_there(base)  # before weights are looked for
-    place, overwrite = values.pop("run_folder", ""), values.pop("overwrite", False)
+    place = os.path.expanduser(values.pop("run_folder", ""))
+    overwrite = values.pop("overwrite", False)
     common = {name: value for name, value in values.items() if name not in PER_ARCHITECTURE}
     own = {name: value for name, value in values.items() if name in PER_ARCHITECTURE}
     methods = {name: _method(name, common, per_architecture(own, name)) for name in base.names}
@@ -421,8 +424,8 @@ def _resolved(folder: str | Path) -> Path:
 
 def check_there(data: DataSettings) -> None:
     """Refuse a path of images or of a table that leads nowhere."""
-    if data.manifest and data.manifest != FOLDERS and not named(data.manifest).is_file():
-        raise InputError(f"The table {data.manifest} does not exist: give a CSV file (--manifest).")
+    if data.manifest and data.manifest != FOLDERS:
+        short_tables.check_there(named(data.manifest))
     if _is_elsewhere(data):
         return
     place = Path(data.images)
@@ -481,5 +484,5 @@ def _absolute_paths(values: Mapping[str, Any]) -> dict[str, str]:
     if data.manifest and data.manifest != FOLDERS:
         absolute["manifest"] = str(Path(data.manifest).absolute())
     if not _is_elsewhere(data):
-        absolute["images"] = os.path.abspath(os.path.expanduser(data.images))
+        absolute["images"] = os.path.abspath(data.images)
     return absolute

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import yaml
 
 from allhelpers._core.errors import InputError
 from allhelpers._core.yaml_files import read_yaml
@@ -14,7 +15,6 @@ ODD = {
     "binary": bytes(range(256)),
     "UTF-16": "a: 1".encode("utf-16"),
     "open bracket": b"{",
-    "no time": b"a: 2020-13-45",
     "no integer": b"a: !!int x",
     "no float": b"a: !!float x",
     "no timestamp": b"a: !!timestamp x",
@@ -42,6 +42,49 @@ def test_odd_yaml_is_one_sentence_at_once(content, tmp_path):
     with pytest.raises(InputError, match=r"a\.yaml"):
         read_yaml(path)
     assert time.monotonic() - began < 5
+
+
+PLAIN = [
+    "no",
+    "Yes",
+    "on",
+    "007",
+    "010",
+    "1:30",
+    "0x1F",
+    "1_000",
+    "2020-13-45",
+    "2024-05-01",
+    "1e-4",
+]
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_only_yaml_takes_for_more_than_text_is_text(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(f"a: {text}\nb: [{text}]\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": text, "b": [text]}
+
+
+VALUES = {"a": True, "b": -3, "c": 1e-05, "d": None, "e": "yes", "f": "0.5", "g": "1:30", "h": 2e22}
+
+
+def test_what_was_written_is_read(tmp_path):
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(VALUES))
+    assert read_yaml(tmp_path / "a.yaml") == VALUES
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"a: 1\n\tb: 2", r"line 2: .*\\t"),
+        (b"a: 1\nb: *.png", "line 2"),
+        (b"a: ges\xfcndert", "not in UTF-8"),
+    ],
+)
+def test_what_is_no_yaml_says_where(tmp_path, content, why):
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=why):
+        read_yaml(tmp_path / "a.yaml")
 
 
 def test_anchors_and_merged_names_are_read(tmp_path):

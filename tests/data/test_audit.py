@@ -134,6 +134,7 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
         ({"sha256": list("xyxz"), "patient": list("abab")}, "2 patients are in the training and"),
         ({"sha256": list("xyxz")}, "1 image is in both the training and the test split"),
         ({}, "No patient and no image is in both"),
+        ({"patient": ["007", "7", "07", "8"]}, "one number count as two each (007 and 07 and 7)"),
     ],
 )
 def test_each_finding_has_its_sentence(changes, sentence):

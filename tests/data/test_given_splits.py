@@ -38,6 +38,12 @@ def test_words_of_a_side_are_understood(number):
     assert split.tolist() == by_patient(["test", "val", "train"])
 
 
+def test_folds_that_share_all_patients_leave_none_to_train():
+    table = cells(fold=["0", "1"] * 12)
+    with pytest.raises(InputError, match="class blast beside those of the test, but there are 0"):
+        splitting.draw(table, "0:1")
+
+
 def test_without_validation_some_training_patients_validate():
     table = cells(given_split=by_patient(["test", "train", "train"]))
     split = splitting.draw(table, "column")
@@ -52,6 +58,7 @@ def test_without_validation_some_training_patients_validate():
         (["train"] * 24, "has no cells for test"),
         (["A", "B"] * 12, "holds 'A', 'B'"),
         ([""] + ["train"] * 23, "holds ''"),
+        (["A"] + ["train"] * 23, r"holds 'A' \(1 row\)"),
         (["train", "test"] * 12, "puts 12 patients in two splits.*column:as_is"),
         (["test"] * 12 + ["train"] * 12, "no cells of class healthy for test|class blast for"),
     ],
@@ -173,7 +180,7 @@ def test_classes_called_by_numbers_may_be_numbers(own):
 def test_a_split_without_usable_images_is_refused(own, folder):
     for path in (folder / "mono").iterdir():
         path.write_bytes(b"BM no image " + path.name.encode())
-    with pytest.raises(InputError, match="no image of mono can be used"):
+    with pytest.raises(InputError, match="No image can be used of mono for"):
         loading.prepare(own(max_rejected=100))
 
 

@@ -37,6 +37,8 @@ SPLITS = ["Train_data", "Test_data"]
 READ = {
     "class alone": (tree(CLASSES), {"label": 0}),
     "numbered classes": (tree(list("12345")), {"label": 0}),
+    "numbers in classes": (tree(["CD4", "CD8", "stage 1"]), {"label": 0}),
+    "one word and others": (tree(["red cells", "white cells"]), {"label": 0}),
     "class, patient": (disjoint(CLASSES, ["patient_0", "patient_1"]), {"label": 0, "patient": 1}),
     "each patient has each class": (tree(CLASSES, PATIENTS), {"label": 0, "patient": 1}),
     "odd classes and ids": (
@@ -107,7 +109,11 @@ REFUSED = {
     "a split among classes": (tree(["blast", "healthy", "test"]), "a split|no class"),
     "folds alone": (tree(["fold_0", "fold_1"]), "parts or versions"),
     "patients alone": (tree(PATIENTS), "look like patients"),
-    "an unlabelled split": ([*tree(["train"], CLASSES), "test/1.png"], "depth|no patient's folder"),
+    "an unlabelled split": ([*tree(["train"], CLASSES), "test/1.png"], "lies in fewer folders"),
+    "splits in names": (tree(["ALL_train", "ALL_test", "HEM"]), "splits, versions"),
+    "a copy": (tree(["blast", "blast - Copy", "healthy"]), "splits, versions or copies"),
+    "a version": (tree(["blast", "healthy", "healthy_augmented"]), "splits, versions or copies"),
+    "patients in names": (tree(["a_P01", "a_P02", "b_P03", "b_P04"]), "look like patients"),
     "one folder": (tree(["blast"]), "make one folder per class"),
     "mask beside the image": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
 }  # fmt: skip
@@ -118,6 +124,12 @@ def test_two_readings_stop_in_one_sentence(kind):
     names, sentence = REFUSED[kind]
     with pytest.raises(InputError, match=sentence):
         layout.read(names, where="cells")
+
+
+@pytest.mark.parametrize("spelling", ["fold_{}", "fold{}", "Fold {}", "FOLD-0{}", "cv_{}"])
+def test_folds_are_folds_in_every_spelling(spelling):
+    table = layout.read(tree([spelling.format(k) for k in (0, 1)], CLASSES)).table
+    assert set(table["fold"]) == {"fold_0", "fold_1"}
 
 
 def test_the_user_can_say_it():
@@ -148,6 +160,10 @@ def test_a_layout_that_says_nothing_is_refused(said):
         (["a/1.png", "a/Mask/1.png"], ["a/Mask/1.png"]),
         (["a/1.png", "a/1_mask.png", "a/2_mask.png"], ["a/1_mask.png"]),
         (["blast/1.png", "blast_masks/1.png", "gt/2.png"], ["blast_masks/1.png", "gt/2.png"]),
+        (
+            ["a/1.png", "a/1_overlay.png", "a/1 segmented.png"],
+            ["a/1_overlay.png", "a/1 segmented.png"],
+        ),
         (["masks/1.png", "masks/2.png"], []),
     ],
 )

@@ -355,3 +355,36 @@ def test_crop_keeps_the_centre_and_the_scale():
     assert whole.shape == (225, 225, 3)
     assert centre.shape == (155, 155, 3)
     assert whole.any(axis=-1).sum() == centre.any(axis=-1).sum() == 25 * 50
+
+
+@pytest.fixture
+def listed(tmp_path, make_settings):
+    """A table of eight of nine images; the function takes its text and prepares the cells."""
+    for k in range(9):
+        path = tmp_path / "mine" / "slide 1" / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((70, 70, 3), 20 * k + 20, np.uint8))
+    rows = [f"slide 1/{k}.png,{'ab'[k % 2]},p{k}" for k in range(8)]
+
+    def prepare(change=lambda text: text):
+        table = tmp_path / "cells.csv"
+        table.write_text(change("\n".join(["file,label,patient", *rows])))
+        where = {"images": str(tmp_path / "mine"), "manifest": str(table), "input_size": 64}
+        return loading.prepare(make_settings(split="patient", image_size=0, **where))
+
+    return prepare
+
+
+def test_images_that_a_table_does_not_list_are_counted(listed):
+    said = "not listed in cells.csv, and not used: 1 image (1 .png in slide 1)"
+    assert said in listed().notes
+
+
+@pytest.mark.parametrize("change", [("slide", "Slide"), (".png", ".jpg"), ("slide 1", "slide%201")])
+def test_what_is_missing_is_named_beside_what_is_there(listed, change):
+    with pytest.raises(InputError) as error:
+        listed(lambda text: text.replace(*change))
+    assert "8 of the 8 images" in str(error.value)
+    assert f"({'slide 1/0.png'.replace(*change)}," in str(error.value)
+    assert "slide 1/0.png, slide 1/1.png, slide 1/2.png and 6 more are there" in str(error.value)
+    assert "--manifest" not in str(error.value)  # which was given

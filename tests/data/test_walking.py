@@ -38,7 +38,7 @@ def own(tmp_path):
     def make(place, **changes):
         values = {"images": str(place), "manifest": "folders", "image_size": 0, "input_size": 64}
         values |= {"split": "patient", "cache_folder": str(tmp_path / "cache")}
-        return TrainingSettings(**values, run_folder=str(tmp_path / "run"), **changes)
+        return TrainingSettings(**{**values, "run_folder": str(tmp_path / "run"), **changes})
 
     return make
 
@@ -97,6 +97,17 @@ def test_an_empty_class_folder_is_an_error_and_a_folder_of_texts_is_not(tmp_path
         own_cells.from_folders(Folder(folder))
 
 
+def test_results_and_cache_may_lie_among_the_images(tmp_path, own):
+    folder = lay(tmp_path / "cells", *CELLS)
+    places = {"run_folder": str(folder / "out"), "cache_folder": str(folder / "cache")}
+    first = loading.prepare(own(folder, **places))
+    (folder / "out" / "figures").mkdir(parents=True)
+    (folder / "out" / "figures" / "a.webp").write_bytes(b"x")
+    again = loading.prepare(own(folder, **places))
+    assert again.table.equals(first.table)
+    assert again.notes == first.notes
+
+
 def test_a_class_of_which_all_images_are_refused_is_an_error(tmp_path, own):
     folder = lay(tmp_path / "cells", *CELLS)
     for k in range(3):
@@ -105,7 +116,7 @@ def test_a_class_of_which_all_images_are_refused_is_an_error(tmp_path, own):
         os.replace(folder / f"mono_{k}.tif", folder / "monocyte" / f"{k}.tif")
     with pytest.raises(InputError, match=r"3 of 9 .*16 bits per channel"):
         loading.prepare(own(folder))
-    with pytest.raises(InputError, match="no image of monocyte can be used"):
+    with pytest.raises(InputError, match="No image can be used of monocyte for"):
         loading.prepare(own(folder, max_rejected=5))
 
 

@@ -11,6 +11,7 @@ from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json, write_csv, write_json
 from allhelpers._core.machine import Clock
 from allhelpers.data import loading, manifest
+from allhelpers.evaluation import suspects
 from allhelpers.inference import page
 from allhelpers.networks import registry
 from allhelpers.networks.pretrained import Weights
@@ -106,6 +107,31 @@ def test_marks_that_mean_nothing_are_refused(run_folder, mark, sentence):
         evaluation.correct_table(run_folder, found.assign(mark="x", label="other"))
     with pytest.raises(InputError, match="is marked twice"):
         evaluation.correct_table(run_folder, pd.concat([found, found]).assign(mark="x"))
+
+
+MARKED = "file,label,suggested,mark\na.png,blast,healthy,x\nb.png,blast,healthy,\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        MARKED.encode("utf-8-sig"),
+        MARKED.encode("utf-16"),
+        MARKED.replace(",", ";").encode(),
+        b"sep=;\r\n" + MARKED.replace(",", ";").replace("\n", "\r\n").encode(),
+        MARKED.replace(",x", ", x ,,").encode(),
+    ],
+)
+def test_marks_are_read_as_a_spreadsheet_saves_them(tmp_path, content):
+    (tmp_path / "marked.csv").write_bytes(content)
+    marked = suspects.read_marked(tmp_path / "marked.csv")
+    assert marked[["file", "mark"]].to_numpy().tolist() == [["a.png", "x"], ["b.png", ""]]
+
+
+def test_an_empty_table_of_marks_is_one_sentence(tmp_path):
+    (tmp_path / "marked.csv").write_bytes(b"")
+    with pytest.raises(InputError, match="is empty"):
+        suspects.read_marked(tmp_path / "marked.csv")
 
 
 def test_methods_are_counted_and_a_trained_cell_says_nothing(tmp_path, predictions):

@@ -216,6 +216,25 @@ def test_uploads_are_private_and_deleted_at_exit_and_after_a_crash(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_unpacked_images_are_deleted_when_a_command_is_told_to_end(tmp_path):
+    code = (
+        "import time; from allhelpers.inference import command, uploads;"
+        "from allhelpers.running import cli\n"
+        "def predict(*_):\n"
+        "    with uploads.private() as folder:\n"
+        "        (folder / 'cell.png').write_text('x')\n"
+        "        print('there', flush=True); time.sleep(60)\n"
+        "command.predict = predict; cli.main(['predict', 'model', 'cells.tar'])"
+    )
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env) as process:
+        assert process.stdout.readline() == b"there\n"
+        assert len(list(tmp_path.rglob("cell.png"))) == 1
+        process.terminate()
+    assert process.returncode == 143
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("port", [0, -1, 65536, 99999])
 def test_a_port_that_cannot_be_is_one_sentence(port, tmp_path, capsys):
     assert cli.main(["serve", str(tmp_path), "--port", str(port)]) == 2

@@ -1,8 +1,10 @@
 """What is the user's stays; what is damaged or stale is computed again or refused."""
 
+import itertools
 import json
 import os
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -88,6 +90,20 @@ def test_a_damaged_result_is_not_summed_up(finished):
     path.write_text(path.read_text().replace("0.1", "0.2", 1))
     done = command("summary", finished.folder, "--output", finished.folder.parent / "s.csv")
     refused(done, "predictions.csv has changed since it was written")
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "metrics.json", "files.json"])
+def test_no_bit_of_a_result_can_be_another_unseen(tmp_path, name):
+    result = Result(tmp_path)
+    result.finish(ten_cells().head(2), {"test": {"f1": 0.5}}, {"settings": {}})
+    whole = (tmp_path / name).read_bytes()
+    kept = result.predictions().to_csv(), result.metrics()
+    for place, bit in itertools.product(range(len(whole)), range(8)):
+        flipped = bytes([whole[place] ^ 1 << bit])
+        (tmp_path / name).write_bytes(whole[:place] + flipped + whole[place + 1 :])
+        with suppress(InputError):
+            read = result.predictions().to_csv(), result.metrics()
+            assert read == kept, (place, bit)
 
 
 @pytest.mark.parametrize("name", ["predictions.csv", "metrics.json", "parameters.json"])

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from pydantic import BaseModel
 
@@ -37,7 +39,12 @@ def test_defaults_are_the_papers():
         ({"epochs": 1.5}, "epochs = 1.5 cannot be used"),
         ({"learning_rate": 0}, "learning_rate = 0 cannot be used"),
         ({"split": "random"}, "split = 'random' is not a rule"),
-        ({"allow_subset": "yes"}, "allow_subset = 'yes' cannot be used"),
+        ({"allow_subset": "maybe"}, "allow_subset = 'maybe' cannot be used"),
+        ({"epochs": "1:30"}, "epochs = '1:30' cannot be used"),
+        ({"Epochs": 3}, "'Epochs' is not a setting: choose from epochs"),
+        ({"classes": ["a", "b"]}, "separate several by commas"),
+        ({"images": "a\0b"}, "holds what no file or name can"),
+        ({"cache_folder": "\ud800"}, "holds what no file or name can"),
         ({"architectures": "mobilenet,lenet"}, "'lenet' is not an architecture"),
     ],
 )
@@ -45,6 +52,24 @@ def test_wrong_settings_are_one_sentence(values, message):
     with pytest.raises(InputError, match=message) as caught:
         validate(RunSettings, values)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("positive", 0, "0"),
+        ("positive", "yes", "yes"),
+        ("positive", "007", "007"),
+        ("split", "0:1", "0:1"),
+        ("seed", "010", 10),
+        ("allow_subset", "yes", True),
+        ("overwrite", "Off", False),
+        ("learning_rate", "1e-4", 1e-4),
+        ("images", "~/cells", os.path.expanduser("~/cells")),
+    ],
+)
+def test_what_is_asked_for_tells_a_text_from_a_number_or_yes(name, given, meant):
+    assert getattr(validate(RunSettings, {name: given}), name) == meant
 
 
 def test_notebook_hands_over_its_plain_lower_case_values():
