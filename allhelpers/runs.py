@@ -83,25 +83,7 @@ log = logging.getLogger(__name__)
 def changed_settings(
     earlier: Mapping[str, Any], wanted: Mapping[str, Any], *, ignoring: Iterable[str] = ()
 ) -> list[str]:
-    """Names of the settings that differ.
-
-    Parameters
-    ----------
-    earlier, wanted : mapping of str to value
-        A setting that one of them lacks differs.
-    ignoring : iterable of str
-        Names that do not count.
-
-    Returns
-    -------
-    list of str
-        Sorted.
-
-    Examples
-    --------
-    >>> changed_settings({"epochs": 5, "seed": 1}, {"epochs": 9, "seed": 1})
-    ['epochs']
-    """
+    """Names of the settings that differ."""
     earlier, wanted = renamed(earlier), renamed(wanted)
     names = {*earlier, *wanted} - set(ignoring)
     absent = object()
@@ -608,19 +590,7 @@ class Run(_Folder):
         return listed[0] != hashlib.sha256(manifest.encode()).hexdigest()
 
     def left_by(self, notebook: str, methods: Iterable[str] = ()) -> list[Path]:
-        """Files that a notebook has just left: its copy, and those of its methods, or of no other.
-
-        Parameters
-        ----------
-        notebook : str
-            Name without suffix.
-        methods : iterable of str
-            That it has trained.
-
-        Returns
-        -------
-        list of Path
-        """
+        """Files that a notebook has just left: its copy, and those of its methods or of none."""
         if methods:
             files = [path for name in methods for path in self.result(name).own_files()]
         else:

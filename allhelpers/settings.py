@@ -615,32 +615,7 @@ def _possible_seeds(seeds: str) -> str:
 
 
 def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Build a settings object, or say in one sentence what is wrong.
-
-    Parameters
-    ----------
-    kind : type
-        One of the classes of this module.
-    values : mapping of str to value
-
-    Returns
-    -------
-    kind
-
-    Raises
-    ------
-    InputError
-        For the first unknown name, wrong type or impossible value.
-
-    Examples
-    --------
-    >>> validate(DataSettings, {"split": "patient:2/5"}).split
-    'patient:2/5'
-    >>> validate(DataSettings, {"crop": 10})
-    Traceback (most recent call last):
-        ...
-    allhelpers._core.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
-    """
+    """Build a settings object, or say in one sentence what is wrong."""
     if odd := [name for name in values if not isinstance(name, str)]:
         raise InputError(f"{str(odd[0])[:50]!r} is not a setting: names are text, in quotes.")
     if odd := [name for name, value in values.items() if not _can_be_written(value)]:

@@ -27,32 +27,7 @@ Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 
 def compare_optimizers(features: np.ndarray, cells: Cells, settings: ChoicesSettings) -> Tables:
-    """Train the paper's head with every optimizer, learning rate and seed.
-
-    Parameters
-    ----------
-    features : array of shape (1, cells, channels)
-        Pooled features of ``settings.architecture``, from `training.compute_features`.
-    cells : Cells
-    settings : ChoicesSettings
-
-    Returns
-    -------
-    runs : DataFrame
-        One row per training: optimizer, learning_rate, seed, final loss, lowest val_loss, weighted
-        F1 of validation (val_f1) and test (test_f1).
-    curves : DataFrame
-        One row per training and epoch: optimizer, learning_rate, seed, epoch, loss, val_loss.
-
-    Examples
-    --------
-    >>> from allhelpers.settings import ChoicesSettings
-    >>> features = np.random.default_rng(1).normal(size=(1, 160, 8))
-    >>> settings = ChoicesSettings(learning_rates="0.01", seeds="1", epochs=1)
-    >>> runs, curves = compare_optimizers(features, cells, settings)
-    >>> runs["optimizer"].tolist()
-    ['sgd', 'adam', 'rmsprop', 'adagrad', 'ftrl']
-    """
+    """Train the paper's head with every optimizer, learning rate and seed."""
     points = [
         {"optimizer": optimizer, "learning_rate": rate, "seed": seed}
         for optimizer in OPTIMIZERS
@@ -65,27 +40,7 @@ def compare_optimizers(features: np.ndarray, cells: Cells, settings: ChoicesSett
 def compare_activations(
     features: np.ndarray, cells: Cells, settings: ChoicesSettings, *, learning_rate: float
 ) -> Tables:
-    """Train a head with a hidden layer, with SGD, every activation and seed.
-
-    Parameters
-    ----------
-    features, cells, settings
-        As in `compare_optimizers`.
-    learning_rate : float
-        Of SGD.
-
-    Returns
-    -------
-    runs, curves : DataFrame
-        As in `compare_optimizers`, with activation in the place of optimizer.
-
-    Examples
-    --------
-    It trains six heads per seed, which takes some seconds::
-
-        runs, curves = compare_activations(features, cells, settings, learning_rate=0.01)
-        summarise(runs, "activation")
-    """
+    """Train a head with a hidden layer, with SGD, every activation and seed."""
     fixed = {"learning_rate": learning_rate, "hidden_units": settings.hidden_units}
     points = [
         {"activation": activation, **fixed, "seed": seed}
@@ -118,29 +73,7 @@ def _weighted_f1(predictions: pd.DataFrame) -> float:
 
 
 def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
-    """Each choice at the learning rate that validation prefers, over its seeds.
-
-    Parameters
-    ----------
-    runs : DataFrame
-        From `compare_optimizers` or `compare_activations`.
-    choice : {"optimizer", "activation"}
-
-    Returns
-    -------
-    DataFrame
-        One row per choice, the best by validation first: learning_rate, mean and standard deviation
-        over the seeds of loss, val_loss, val_f1 and test_f1.
-
-    Examples
-    --------
-    >>> rates = [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]
-    >>> runs = {"optimizer": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": rates}
-    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "val_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
-    >>> summary = summarise(pd.DataFrame({**runs, "test_f1": 0.7}), "optimizer")
-    >>> summary[["optimizer", "learning_rate", "val_f1_mean"]].values.tolist()
-    [['adam', 0.001, 0.8], ['sgd', 0.1, 0.75]]
-    """
+    """Each choice at the learning rate that validation prefers, over its seeds."""
     key, columns = [choice, "learning_rate"], ["loss", "val_loss", "val_f1", "test_f1"]
     means = runs.groupby(key, sort=False)["val_f1"].mean().reset_index()
     best = means.loc[means.groupby(choice, sort=False)["val_f1"].idxmax(), key]
@@ -151,24 +84,7 @@ def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
 
 
 def literature(summary: pd.DataFrame) -> str:
-    """Whether the ranking of the paper's literature holds here, in one sentence.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        Of the optimizers, from `summarise`.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> names, losses = ["adam", "rmsprop", "sgd", "adagrad", "ftrl"], [0.2, 0.3, 0.4, 0.5, 0.6]
-    >>> summary = pd.DataFrame({"optimizer": names, "loss_mean": losses, "test_f1_sd": 0.02})
-    >>> literature(summary.assign(test_f1_mean=[0.85, 0.84, 0.83, 0.82, 0.81])).split(" (")[0]
-    "The literature's ranking by training loss"
-    """
+    """Whether the ranking of the paper's literature holds here, in one sentence."""
     loss = summary.set_index("optimizer")["loss_mean"]
     adaptive, older = loss[["adam", "rmsprop"]].max(), loss[["adagrad", "ftrl"]].min()
     holds = "holds" if adaptive < older else "does not hold"
