@@ -1,11 +1,14 @@
 """Cross-validate the recipe by patient: every method on every patient once, without notebooks.
 
     python tools/cross_validation.py IMAGES [--weights NETWORK=FILE ...] [--parts 5]
+    python tools/cross_validation.py IMAGES --ablation sweeps/ablation.yaml [--weights ...]
 
-Writes results/cross_validation.csv, one row per method over the test cells of all parts together,
-with the interval of the bootstrap of patients; and results/patients.csv, how wide that interval is
-with fewer patients. The same settings by `allhelpers run --settings settings/recipe.yaml --split
-patient:1/5,...` give the same predictions, with notebooks, figures and reports.
+The first writes results/cross_validation.csv, one row per method over the test cells of all parts
+together, with the interval of the bootstrap of patients; and results/patients.csv, how wide that
+interval is with fewer patients. The second writes results/ablation.csv, one row per variant of a
+sweep file, with what it gains over the first. `allhelpers run --settings settings/recipe.yaml
+--split patient:1/5,...` and `allhelpers sweep sweeps/ablation.yaml` give the same predictions, with
+notebooks, figures and reports.
 """
 
 import argparse
@@ -22,16 +25,18 @@ from allhelpers import evaluation, networks, training
 from allhelpers._core.files import write_csv
 from allhelpers._core.machine import versions
 from allhelpers.data import loading, tables
-from allhelpers.evaluation import baselines
-from allhelpers.evaluation.comparison import metric_columns
+from allhelpers.evaluation import baselines, comparison
 from allhelpers.inference.ensembles import mean_of
 from allhelpers.networks.registry import CLASSICAL, ENSEMBLE
 from allhelpers.running import parameters
 from allhelpers.running.planning import plan_run
+from allhelpers.running.sweep import read_sweep
 
 RECIPE = ROOT / "settings" / "recipe.yaml"
+TITLE = "What each part of the recipe brings: MobileNet, cross-validation by patient"
 NEEDED = (3, 5, 10, 15, 20, 25)  # patients of each class
 DRAWS, CLAIMED = 400, 40  # draws of patients, and those of which an interval is made
+ENDS = [(metric, end) for metric in comparison.DIFFERED for end in ("", "_low", "_high")]
 
 
 def network_predictions(name, plan, part_cells):
@@ -41,8 +46,9 @@ def network_predictions(name, plan, part_cells):
     network = networks.build(architecture, settings, source, cells=part_cells)
     features = training.compute_features(network, part_cells)
     training.train(network, features, part_cells, quiet=True)
-    held_out = training.held_out_predictions(network, features, part_cells)
-    network.set_temperature(evaluation.calibrate(held_out, temperature=True).temperature)
+    if settings.calibrate:
+        held_out = training.held_out_predictions(network, features, part_cells)
+        network.set_temperature(evaluation.calibrate(held_out, temperature=True).temperature)
     return training.predict_cells(network, features, part_cells)
 
 
@@ -55,32 +61,34 @@ def classical_predictions(name, plan, part_cells):
 
 
 def part_predictions(names, values):
-    """Test predictions of every method in one part of the cross-validation."""
+    """Test predictions of every method in one part of the cross-validation, and their seconds."""
     plan = plan_run({**values, "architectures": ",".join(names)})
-    cells, predicted = loading.prepare(plan.data), {}
+    cells, predicted, seconds = loading.prepare(plan.data), {}, {}
     for name in names:
         began = time.perf_counter()
         predict = classical_predictions if name in CLASSICAL else network_predictions
         predicted[name] = predict(name, plan, cells)
-        print(f"  {name}: {time.perf_counter() - began:.0f} s", flush=True)
+        seconds[name] = time.perf_counter() - began
+        print(f"  {name}: {seconds[name]:.0f} s", flush=True)
     joined = [table for name, table in predicted.items() if name not in CLASSICAL]
     if len(joined) > 1:
         predicted[ENSEMBLE] = mean_of(joined)
     rows = cells.rows("test")
     for name, method in baselines.METHODS.items():
         predicted[name] = tables.tabulate(cells, rows, method(cells)[rows])
-    return predicted
+    return predicted, seconds
 
 
-def over_all(predicted, command):
-    """One row per method over all parts."""
+def over_all(predicted, seconds, command):
+    """One row per method over all parts; wall seconds where something was trained."""
     rows = []
     for name, parts in predicted.items():
         together = pd.concat(parts, ignore_index=True)
         together = together[together["split"] == "test"]
         facts = {"architecture": name, "runs": len(parts), "cells": len(together)}
         facts["patients"] = tables.patients_of(together).nunique()
-        rows.append({**facts, **metric_columns(evaluation.measure(together))})
+        facts["seconds"] = round(seconds[name]) if name in seconds else None
+        rows.append({**facts, **comparison.metric_columns(evaluation.measure(together))})
     made = ", ".join(f"{package} {version}" for package, version in versions().items())
     return pd.DataFrame(rows).assign(command=command, versions=made)
 
@@ -103,6 +111,32 @@ def by_patients(together):
     return table.assign(claimed=drawn["claimed"].median()).reset_index()
 
 
+def ablated(path, given):
+    """One row per variant of a sweep file over all its runs, and what it gains over the first."""
+    predicted = {}
+    for run in read_sweep(path, given, "runs"):
+        name, cells = run.plan.networks[0], loading.prepare(run.plan.data)
+        print(run.name, flush=True)
+        predicted.setdefault(run.variant, []).append(network_predictions(name, run.plan, cells))
+    together = {
+        variant: pd.concat(parts, ignore_index=True).query("split == 'test'")
+        for variant, parts in predicted.items()
+    }
+    first, rows = next(iter(together.values())), []
+    for variant, table in together.items():
+        gains = comparison.differences(table, first)
+        rows.append(
+            {
+                "variant": variant,
+                "cells": len(table),
+                "patients": tables.patients_of(table).nunique(),
+                **comparison.metric_columns(evaluation.measure(table)),
+                **{f"{name}_gain{end}": gains[name + end] for name, end in ENDS},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def main(arguments=None):
     """Run all parts, then write both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -111,20 +145,30 @@ def main(arguments=None):
     parser.add_argument("--networks", default="mobilenet,vgg16,resnet50")
     parser.add_argument("--parts", type=int, default=5)
     parser.add_argument("--cache-folder", default="cache")
+    parser.add_argument("--ablation", metavar="FILE", help="a sweep file: its variants instead")
     asked = parser.parse_args(arguments)
-    values = {**parameters.read_file(RECIPE), "images": asked.images, "allow_subset": True}
-    values |= {"cache_folder": asked.cache_folder}
+    given = {"images": asked.images, "allow_subset": True, "cache_folder": asked.cache_folder}
     if asked.weights:
-        values["weights"] = dict(each.split("=", 1) for each in asked.weights)
+        given["weights"] = dict(each.split("=", 1) for each in asked.weights)
+    if asked.ablation:
+        command = f"python tools/cross_validation.py IMAGES --ablation {asked.ablation}"
+        table = ablated(asked.ablation, given).assign(title=TITLE, command=command)
+        write_csv(ROOT / "results" / "ablation.csv", table)
+        return
+    values = {**parameters.read_file(RECIPE), **given}
     names = [*asked.networks.split(","), *CLASSICAL]
-    predicted = {}
+    predicted, seconds = {}, dict.fromkeys(names, 0)
     for number in range(1, asked.parts + 1):
         split = f"patient:{number}/{asked.parts}"
         print(split, flush=True)
-        for name, table in part_predictions(names, {**values, "split": split}).items():
+        of_part, took = part_predictions(names, {**values, "split": split})
+        for name, table in of_part.items():
             predicted.setdefault(name, []).append(table)
+        seconds = {name: total + took[name] for name, total in seconds.items()}
+    order = (*asked.networks.split(","), ENSEMBLE, *CLASSICAL, *baselines.METHODS)
+    predicted = {name: predicted[name] for name in order if name in predicted}
     command = f"python tools/cross_validation.py IMAGES --networks {asked.networks}"
-    write_csv(ROOT / "results" / "cross_validation.csv", over_all(predicted, command))
+    write_csv(ROOT / "results" / "cross_validation.csv", over_all(predicted, seconds, command))
     best = pd.concat(predicted[names[0]], ignore_index=True)
     write_csv(ROOT / "results" / "patients.csv", by_patients(best[best["split"] == "test"]))
 

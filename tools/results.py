@@ -65,6 +65,8 @@ def rows_of(folder):
     # all but the last block: see docs/results.md
     partial = table["weights"].str.contains("_neutral_", na=False)
     table["weights"] = table["weights"].mask(partial, "ImageNet without the last block")
+    complete = table["weights"].str.fullmatch(r"\w+_imagenet_notop\.h5", na=False)
+    table["weights"] = table["weights"].mask(complete, "ImageNet")
     return pd.concat([table, trivial], ignore_index=True)
 
 
@@ -146,20 +148,13 @@ def ablation():
     if not path.is_file():
         return ""
     table = pd.read_csv(path)
-    heads = [
-        "",
-        "weighted F1 (patients)",
-        "AUROC (patients)",
-        "gain in weighted F1",
-        "gain in AUROC",
-    ]
+    shown = ("weighted_f1", "auroc_by_patient", "auroc_equal_size")
+    heads = ["", *map(metric_title, shown)]
+    heads += [f"gain in {metric_title(metric)}" for metric in shown[1:]]
     lines = [f"**{table['title'].iloc[0]}**", "", line(heads), line(["---"] * len(heads))]
-    for row in table.to_dict("records"):
-        gains = [
-            value(row, f"{metric}_gain") if row[f"{metric}_gain"] else ""
-            for metric in ("weighted_f1", "auroc")
-        ]
-        lines.append(line([row["variant"], value(row, "weighted_f1"), value(row, "auroc"), *gains]))
+    for number, row in enumerate(table.to_dict("records")):
+        gains = [value(row, f"{metric}_gain") if number else "" for metric in shown[1:]]
+        lines.append(line([row["variant"], *(value(row, metric) for metric in shown), *gains]))
     return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
 
 
