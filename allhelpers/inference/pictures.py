@@ -65,7 +65,7 @@ def of_files(files: Iterable[str | Path]) -> list[Picture]:
 def _in(path: Path, scratch: Path) -> list[Picture]:
     name = path.name.lower()
     if path.is_dir():
-        return of_files(sources.Folder(path).members)
+        return of_files(map(str, sources.cells_of(sources.Folder(path))))
     if not path.is_file():
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise InputError(
@@ -73,12 +73,15 @@ def _in(path: Path, scratch: Path) -> list[Picture]:
         )
     if name.endswith(".zip"):
         archive = sources.ZipArchive(path)
-        members = archive.members
+        members = sources.cells_of(archive)
         return [Picture(f"{path}/{each}", partial(archive.read, each)) for each in members]
     if name.endswith(sources.TAR_SUFFIXES):
         folder = scratch / f"{len(list(scratch.iterdir()))}"
         unpacked = sources.Folder(archives.unpack_tar(path, folder))
-        names = [(f"{path}/{unpacked.name(each)}", each) for each in unpacked.members]
+        unpacked.passed_over |= archives.not_unpacked(unpacked.path)
+        unpacked.given = path
+        members = sources.cells_of(unpacked)
+        names = [(f"{path}/{unpacked.name(each)}", each) for each in members]
         return [Picture(name, partial(images.read, Path(each))) for name, each in names]
     return of_files([path])
 
