@@ -15,6 +15,7 @@ import numpy as np
 from .._core.errors import InputError, listing
 from ..data import archives, images, sources
 from ..data.images import SUFFIXES, UnusableError
+from ..data.resizing import Box
 
 if TYPE_CHECKING:
     from ..settings import DataSettings
@@ -95,8 +96,8 @@ def decode(picture: Picture, settings: DataSettings) -> Decoded:
     try:
         content = picture.read()
 
-        def measure(whole: np.ndarray) -> None:
-            measured.append(measure_nuisances(whole, content=content))
+        def measure(whole: np.ndarray, box: Box | None) -> None:
+            measured.append(measure_nuisances(whole, content=content, box=box))
 
         pixels = decoding.decode_content(content, picture.name, settings, seen=measure)
     except UnusableError as error:
