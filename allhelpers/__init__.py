@@ -1,4 +1,4 @@
-"""Fine-tune ImageNet networks on pictures of single white-blood cells, and measure honestly what
+"""Fine-tune ImageNet networks on images of single white-blood cells, and measure honestly what
 they can do.
 
 A cell's way through the package, one room after the other::

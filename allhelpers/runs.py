@@ -54,7 +54,7 @@ from ._core.files import (
     write_json,
     write_text,
 )
-from ._core.renaming import renamed
+from ._core.renaming import COLUMNS, SPLITS, renamed, renamed_table
 from ._core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ LEFT_BY_A_STOP = {
     "files.json",
 }
 # Ids and labels are text, whatever they look like: a patient called 007 or NA keeps the name.
-AS_TEXT = {"file": str, "subject": str, "label": str, "split": str, "sha256": str}
+AS_TEXT = {"file": str, "patient": str, "label": str, "split": str, "sha256": str}
+AS_TEXT |= {name: str for name in COLUMNS if COLUMNS[name] in AS_TEXT}
 
 SETTINGS = "settings"  # in the list of a run: what came before its notebooks
 
@@ -82,25 +83,7 @@ log = logging.getLogger(__name__)
 def changed_settings(
     earlier: Mapping[str, Any], wanted: Mapping[str, Any], *, ignoring: Iterable[str] = ()
 ) -> list[str]:
-    """Names of the settings that differ.
-
-    Parameters
-    ----------
-    earlier, wanted : mapping of str to value
-        A setting that one of them lacks differs.
-    ignoring : iterable of str
-        Names that do not count.
-
-    Returns
-    -------
-    list of str
-        Sorted.
-
-    Examples
-    --------
-    >>> changed_settings({"epochs": 5, "seed": 1}, {"epochs": 9, "seed": 1})
-    ['epochs']
-    """
+    """Names of the settings that differ."""
     earlier, wanted = renamed(earlier), renamed(wanted)
     names = {*earlier, *wanted} - set(ignoring)
     absent = object()
@@ -162,7 +145,13 @@ class _Folder:
 def _as_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False)
+    return renamed_table(pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False))
+
+
+def _as_text(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return renamed_table(pd.read_csv(path, dtype=str, keep_default_na=False))
 
 
 def _as_record(path: Path) -> dict:
@@ -198,7 +187,8 @@ class Result(_Folder):
         "judged.csv",
         "familiar.npy",
         "tried.csv",
-        "new_pictures.csv",
+        "new_images.csv",
+        "new_pictures.csv",  # old name
         "checkpoint.npz",
         "model_card.md",
         "figures/*.webp",
@@ -248,7 +238,8 @@ class Result(_Folder):
 
     def metrics(self) -> dict:
         """What metrics.json holds, by split."""
-        return self._read(self.metrics_path, _as_record)
+        metrics = self._read(self.metrics_path, _as_record)
+        return {SPLITS.get(name, name): value for name, value in metrics.items()}
 
     def history(self) -> pd.DataFrame:
         """One row per epoch."""
@@ -257,20 +248,18 @@ class Result(_Folder):
     def predictions(self, split: str | None = None) -> pd.DataFrame:
         """Predictions of one split, or of all."""
         table = self._read(self.predictions_path, _as_table)
-        if not {"file", "subject", "split", "label"} <= set(table):
+        if not {"file", "patient", "split", "label"} <= set(table):
             raise InputError(f"{self.predictions_path} lacks columns: {AGAIN}.")
         return table if split is None else table[table["split"] == split]
 
     def held_out(self) -> pd.DataFrame:
         """Predictions of training cells by heads that have not met their patients."""
-        import pandas as pd
-
-        return pd.read_csv(self.held_out_path, dtype=AS_TEXT, keep_default_na=False)
+        return _as_table(self.held_out_path)
 
     def judged(self) -> pd.DataFrame:
         """Of every cell, by heads that have not met it; for suspect labels."""
         table = self._read(self.judged_path, _as_table)
-        if not set(AS_TEXT) - {"sha256"} <= set(table):
+        if not {"file", "patient", "split", "label"} <= set(table):
             raise InputError(f"{self.judged_path} lacks columns: {AGAIN}.")
         return table
 
@@ -380,7 +369,7 @@ class Run(_Folder):
     Examples
     --------
     >>> Run(run).manifest()["split"].value_counts().to_dict()
-    {'test': 10, 'valid': 2}
+    {'test': 10, 'val': 2}
     """
 
     OWN = (
@@ -448,12 +437,7 @@ class Run(_Folder):
 
     def manifest(self) -> pd.DataFrame:
         """The cells of this run, with their splits."""
-        import pandas as pd
-
-        def read(path: Path) -> pd.DataFrame:
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-        return self._read(self.manifest_path, read)
+        return self._read(self.manifest_path, _as_text)
 
     def data(self) -> dict:
         """Where the cells came from, and what must be said about them."""
@@ -606,19 +590,7 @@ class Run(_Folder):
         return listed[0] != hashlib.sha256(manifest.encode()).hexdigest()
 
     def left_by(self, notebook: str, methods: Iterable[str] = ()) -> list[Path]:
-        """Files that a notebook has just left: its copy, and those of its methods, or of no other.
-
-        Parameters
-        ----------
-        notebook : str
-            Name without suffix.
-        methods : iterable of str
-            That it has trained.
-
-        Returns
-        -------
-        list of Path
-        """
+        """Files that a notebook has just left: its copy, and those of its methods or of none."""
         if methods:
             files = [path for name in methods for path in self.result(name).own_files()]
         else:
@@ -665,7 +637,7 @@ class Run(_Folder):
         return path.is_file() and sha256(path) == digest
 
     def inputs(self) -> str | None:
-        """What identified pictures and table when the cells were read; ``None``: not known."""
+        """What identified images and table when the cells were read; ``None``: not known."""
         return (self._list() or {}).get("inputs")
 
 

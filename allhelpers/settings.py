@@ -40,7 +40,7 @@ YES_OR_NO = {"yes": True, "on": True, "no": False, "off": False}
 PAPERS_THREE = ("mobilenet", "vgg16", "resnet50")
 
 Optimizer = Literal["sgd", "adam", "rmsprop", "adagrad", "ftrl"]
-OPTIMISERS = get_args(Optimizer)
+OPTIMIZERS = get_args(Optimizer)
 
 Engine = Literal["auto", "keras", "keras-float16", "openvino", "openvino-bfloat16"]
 
@@ -61,7 +61,7 @@ Sensitivity = Annotated[
 LEAST_SIZE = 64
 # Beyond these nothing can be computed, or stored; NumPy's seeds end there.
 MOST_SEED, MOST_EPOCHS, MOST_CELLS = 2**32 - 1, 100_000, 100_000
-MOST_PIXELS, MOST_UNITS, MOST_PICTURES = 65_536, 16_384, 10**9
+MOST_PIXELS, MOST_UNITS, MOST_IMAGES = 65_536, 16_384, 10**9
 
 SAMPLE, SAMPLE_PART = "sample", "cell|size|brightness|file"
 
@@ -103,8 +103,8 @@ class DataSettings(BaseModel):
     )
     layout: str = Field(
         "",
-        description="what the folders above a picture are, such as */class/patient (of class, "
-        "patient, side and *); empty: found out",
+        description="what the folders above an image are, such as */class/patient (of class, "
+        "patient, split and *); empty: found out",
     )
     positive: str = Field("", description="class to be found; empty: the first by name")
     classes: str = Field(
@@ -114,13 +114,13 @@ class DataSettings(BaseModel):
     )
     split: str = Field("paper", description=HELP)
     allow_subset: bool = Field(
-        False, description="go on where only a part of the manifest's pictures is there"
+        False, description="go on where only a part of the manifest's images is there"
     )
     max_rejected: int = Field(
         0,
         ge=0,
-        le=MOST_PICTURES,
-        description="how many pictures that cannot be used may be left out",
+        le=MOST_IMAGES,
+        description="how many images that cannot be used may be left out",
     )
     sample_cells: int = Field(
         320, ge=160, le=MOST_CELLS, description="how many synthetic cells the sample draws"
@@ -139,12 +139,12 @@ class DataSettings(BaseModel):
         False, description="replace what an earlier run with other settings has left there"
     )
     cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
-    picture_size: int = Field(
-        IMAGE_SIZE, ge=0, description="height and width that every picture must have; 0: any"
+    image_size: int = Field(
+        IMAGE_SIZE, ge=0, description="height and width that every image must have; 0: any"
     )
     crop: int | Literal["cell"] = Field(
         0,
-        description="side of the central square that is kept, in pixels; 0: the whole picture; "
+        description="side of the central square that is kept, in pixels; 0: the whole image; "
         "cell: the cell's own box, stretched to one size",
     )
     input_size: int = Field(
@@ -215,10 +215,10 @@ class TrainingSettings(DataSettings):
     )
     batch_size: PositiveInt = Field(32, le=MOST_CELLS, description="cells per step")
     optimizer: Optimizer = Field("sgd", description="algorithm that takes the steps")
-    learning_rate: PositiveFloat = Field(1e-4, description="step size of the optimiser")
+    learning_rate: PositiveFloat = Field(1e-4, description="of the optimizer")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="of the step size: constant, or cosine (to zero)"
+        "constant", description="of the learning rate: constant, or cosine (to zero)"
     )
     orientations: Literal[1, 8] = Field(
         1, description="1, or 8: each epoch sees a random rotation or reflection"
@@ -250,6 +250,9 @@ class TrainingSettings(DataSettings):
     )
     balance_by: Literal["draw", "loss"] = Field(
         "draw", description="how a balance is reached: cells drawn more often, or weighing more"
+    )
+    size_matching: float = Field(
+        1.0, ge=0, le=1, description="how far a balance of size goes: 1 wholly, 0 not at all"
     )
     depths: str = Field(
         "", description="blocks whose pooled features the head sees, separated by commas"
@@ -365,18 +368,18 @@ class OwnCellsSettings(TrainingSettings):
         "folders", description="folders: a folder per class; or a CSV file of file, label, patient"
     )
     split: str = Field("patient", description=HELP)
-    picture_size: int = Field(
-        0, ge=0, description="height and width that every picture must have; 0: any"
+    image_size: int = Field(
+        0, ge=0, description="height and width that every image must have; 0: any"
     )
     run_folder: str = Field(
         "runs/own_cells", description="where results go; in Colab drive/NAME is on Google Drive"
     )
     architecture: str = Field("mobilenet", description="which network is trained")
-    new_pictures: str = Field(
-        "", description="a folder of new pictures to classify; empty: some test cells"
+    new_images: str = Field(
+        "", description="a folder of new images to classify; empty: some test cells"
     )
     open_page: bool = Field(
-        False, description="open a page on which pictures can be dropped (needs gradio)"
+        False, description="open a page on which images can be dropped (needs gradio)"
     )
 
     @field_validator("architecture")
@@ -392,31 +395,31 @@ class OwnCellsSettings(TrainingSettings):
         return TrainingSettings(**{**values, "input_size": size})
 
 
-class NewPicturesSettings(BaseModel):
-    """A model that is trained, and new pictures for it."""
+class NewImagesSettings(BaseModel):
+    """A model that is trained, and new images for it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     model: str = Field(
         "runs/sample/mobilenet", description="folder with model.keras and parameters.json"
     )
-    new_pictures: str = Field(
-        SAMPLE, description="sample (drawn cells), a folder of pictures, or one picture"
+    new_images: str = Field(
+        SAMPLE, description="sample (drawn cells), a folder of images, or one image"
     )
     run_folder: str = Field(
-        "runs/new_pictures", description="where results go; in Colab drive/NAME is on Google Drive"
+        "runs/new_images", description="where results go; in Colab drive/NAME is on Google Drive"
     )
-    shown: PositiveInt = Field(8, description="pictures that are shown with their evidence")
+    shown: PositiveInt = Field(8, description="images that are shown with their evidence")
 
 
 class CollapseSettings(DataSettings):
-    """The study of ResNet50's collapse; the defaults are the paper's head and optimiser."""
+    """The study of ResNet50's collapse; the defaults are the paper's head and optimizer."""
 
     weights: str = Field(
         "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
     )
     pool: int = Field(
-        2000, ge=160, le=MOST_PICTURES, description="cells in the study, half of each class"
+        2000, ge=160, le=MOST_IMAGES, description="cells in the study, half of each class"
     )
     seeds: str = Field(
         "1,2,3,4,5",
@@ -426,7 +429,7 @@ class CollapseSettings(DataSettings):
     epochs: PositiveInt = Field(
         100, le=MOST_EPOCHS, description="how often the training cells are seen"
     )
-    learning_rate: PositiveFloat = Field(1e-4, description="step size of SGD")
+    learning_rate: PositiveFloat = Field(1e-4, description="of SGD")
 
     @field_validator("seeds")
     @classmethod
@@ -440,7 +443,7 @@ class CollapseSettings(DataSettings):
 
 
 class ChoicesSettings(DataSettings):
-    """The study of optimisers and activations on the features of one frozen network."""
+    """The study of optimizers and activations on the features of one frozen network."""
 
     architecture: str = Field("mobilenet", description="whose frozen features are used")
     weights: str = Field(
@@ -450,7 +453,7 @@ class ChoicesSettings(DataSettings):
         30, le=MOST_EPOCHS, description="how often the training cells are seen"
     )
     learning_rates: str = Field(
-        "0.0001,0.001,0.01,0.1", description="step sizes to try, separated by commas"
+        "0.0001,0.001,0.01,0.1", description="learning rates to try, separated by commas"
     )
     seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
     hidden_units: PositiveInt = Field(
@@ -484,7 +487,7 @@ class ChoicesSettings(DataSettings):
 
     @property
     def rates(self) -> list[float]:
-        """The step sizes as numbers."""
+        """The learning rates as numbers."""
         return [float(rate) for rate in self.learning_rates.split(",")]
 
     @property
@@ -612,32 +615,7 @@ def _possible_seeds(seeds: str) -> str:
 
 
 def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Build a settings object, or say in one sentence what is wrong.
-
-    Parameters
-    ----------
-    kind : type
-        One of the classes of this module.
-    values : mapping of str to value
-
-    Returns
-    -------
-    kind
-
-    Raises
-    ------
-    InputError
-        For the first unknown name, wrong type or impossible value.
-
-    Examples
-    --------
-    >>> validate(DataSettings, {"split": "patient:2/5"}).split
-    'patient:2/5'
-    >>> validate(DataSettings, {"crop": 10})
-    Traceback (most recent call last):
-        ...
-    allhelpers._core.errors.InputError: crop = 10 is too small for a cell: choose 64 or more, or 0.
-    """
+    """Build a settings object, or say in one sentence what is wrong."""
     if odd := [name for name in values if not isinstance(name, str)]:
         raise InputError(f"{str(odd[0])[:50]!r} is not a setting: names are text, in quotes.")
     if odd := [name for name, value in values.items() if not _can_be_written(value)]:

@@ -34,14 +34,14 @@ def main(model: str, folder: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         output = ("--output", Path(scratch) / "out.csv", "--overwrite")
         rows = {
-            "no picture there": measure("predict", model, "nothing", cache=scratch),
+            "no image there": measure("predict", model, "nothing", cache=scratch),
             "one, model new to the machine": measure(
                 "predict", model, files[0], *output, cache=scratch
             ),
             "one, model used before": measure("predict", model, files[0], *output, cache=scratch),
             f"{len(files):,}": measure("predict", model, folder, *output, cache=scratch),
         }
-    print(f"{'pictures':32}{'wall s':>9}{'CPU s':>9}")
+    print(f"{'images':32}{'wall s':>9}{'CPU s':>9}")
     for name, (wall, cpu) in rows.items():
         print(f"{name:32}{wall:9.1f}{cpu:9.1f}")
     wall, cpu = (each - one for each, one in zip(*reversed(list(rows.values())[-2:]), strict=True))

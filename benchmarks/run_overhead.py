@@ -28,7 +28,7 @@ from allhelpers.data.synthetic import draw_sample
 from benchmarks import tables
 from benchmarks.measuring import ROOT
 
-PICTURES = 200
+IMAGES = 200
 SETTINGS = "--architectures mobilenet --weights random --unfreeze none --epochs 5"
 # Left in each kernel's profile: what the kernel's process has used, when it ends.
 AT_EXIT = """
@@ -72,17 +72,17 @@ def run(code: Path, scratch: Path, name: str, *more: str) -> list[dict[str, obje
 def rows(code: Path, scratch: Path) -> list[dict[str, object]]:
     """Every row of the table."""
     measured = run(code, scratch, "first") + run(code, scratch, "again", "--learning-rate", "0.01")
-    model, pictures = scratch / "first" / "mobilenet", scratch / "pictures"
-    draw_sample(pictures, PICTURES)
+    model, images = scratch / "first" / "mobilenet", scratch / "images"
+    draw_sample(images, IMAGES)
     output = ("--output", scratch / "out.csv", "--overwrite")
     own = {"code": code, "ALLHELPERS_CACHE": str(scratch / "cache-first")}
-    one = sorted(pictures.rglob("*.bmp"))[0]
+    one = sorted(images.rglob("*.bmp"))[0]
     commands = {
         "--help": ("--help",),
         "run --help": ("run", "--help"),
-        "predict, no picture there": ("predict", model, scratch / "nothing"),
-        "predict, one picture": ("predict", model, one, *output),
-        f"predict, {PICTURES} pictures": ("predict", model, pictures, *output),
+        "predict, no image there": ("predict", model, scratch / "nothing"),
+        "predict, one image": ("predict", model, one, *output),
+        f"predict, {IMAGES} images": ("predict", model, images, *output),
     }
     return measured + [
         {"what": what, **measure(*arguments, **own)} for what, arguments in commands.items()

@@ -2,7 +2,7 @@
 
 python -m benchmarks.segmentation [--smears FOLDER] [--half odd|even|all]
 
-Settings were chosen on pictures of even numbers; those of odd numbers are reported. A box is found
+Settings were chosen on images of even numbers; those of odd numbers are reported. A box is found
 where it and a box of the answer overlap by half (intersection over union), each used once. Cells
 that the border cuts, or that are left out for another reason, count as found: they are listed with
 their boxes.
@@ -36,7 +36,7 @@ def overlaps(found: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def of_half(paths: list[Path], half: str) -> list[Path]:
-    """Pictures whose number is even, odd or either."""
+    """Images whose number is even, odd or either."""
     number = {path: int("".join(filter(str.isdigit, path.stem))) for path in paths}
     return [path for path in paths if number[path] % 2 in HALVES[half]]
 
@@ -67,7 +67,7 @@ def score_fields(smears: Path, half: str) -> pd.DataFrame:
 
 
 def score_cells(folder: Path, half: str) -> pd.DataFrame:
-    """One row per picture of one cell: intersection over union of the cell and of its nucleus."""
+    """One row per image of one cell: intersection over union of the cell and of its nucleus."""
     rows = []
     for path in of_half(sorted(folder.glob("*.webp")), half):
         mask = cv2.imread(str(path.with_name(f"{path.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
@@ -101,7 +101,7 @@ def table_of(smears: Path, half: str) -> pd.DataFrame:
         {
             "set": "fields",
             "half": half,
-            "pictures": len(fields),
+            "images": len(fields),
             "recall": sums["matched"] / sums["true"],
             "precision": sums["matched"] / sums["found"],
             "box_iou": sums["overlap"] / sums["matched"],
@@ -114,7 +114,7 @@ def table_of(smears: Path, half: str) -> pd.DataFrame:
             {
                 "set": name,
                 "half": half,
-                "pictures": len(scores),
+                "images": len(scores),
                 "cell_iou": scores["mask"].mean(),
                 "nucleus_iou": scores["nucleus"].mean(),
                 "cell_dice": dice(scores["mask"]),

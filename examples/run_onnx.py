@@ -20,7 +20,7 @@ def main(model: str, *paths: str) -> None:
     from decoder.data import images
 
     described = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
-    how = {name: described[name] for name in ("size", "crop", "picture_size")}
+    how = {name: described[name] for name in ("size", "crop", "image_size")}
     session = onnxruntime.InferenceSession(model)
     name = session.get_inputs()[0].name
     for path in paths:

@@ -45,21 +45,21 @@ def ten_cells():
     test = pd.DataFrame(
         {
             "file": [f"{k}.bmp" for k in range(10)],
-            "subject": patients,
+            "patient": patients,
             "split": "test",
             "label": labels,
         }
     )
-    valid = pd.DataFrame(
+    val = pd.DataFrame(
         {
             "file": ["v", "w"],
-            "subject": "5",
-            "split": "valid",
+            "patient": "5",
+            "split": "val",
             "label": ["all", "hem"],
             "p_all": [1, 0],
         }
     )
-    return with_p_all(pd.concat([test.assign(p_all=p_all), valid], ignore_index=True))
+    return with_p_all(pd.concat([test.assign(p_all=p_all), val], ignore_index=True))
 
 
 def with_p_all(table, p_all=None):
@@ -70,7 +70,7 @@ def with_p_all(table, p_all=None):
 
 def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     """Leave a finished run of one architecture, as the notebooks do."""
-    cells = predictions[["file", "subject", "split", "label"]].assign(
+    cells = predictions[["file", "patient", "split", "label"]].assign(
         fold="", part="training", sha256="x"
     )
     write_csv(folder / "manifest.csv", cells)
@@ -103,12 +103,12 @@ def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     return folder
 
 
-def few(cells, count=24, valid=8):
+def few(cells, count=24, val=8):
     """A few cells of both classes, so that training end to end stays quick."""
     table = cells.table.sort_values("file", key=lambda s: s.map(hash_free_order)).iloc[
-        : count + valid
+        : count + val
     ]
-    split = ["train"] * count + ["valid"] * valid
+    split = ["train"] * count + ["val"] * val
     some = cells.take(table.index)
     return dataclasses.replace(some, table=some.table.assign(split=split), key=f"few-{count}")
 

@@ -60,13 +60,13 @@ def headings(path):
 
 
 def test_every_stage_has_its_notebooks():
-    studies = ("4_resnet50_collapse", "4_optimisers_and_activations")
+    studies = ("4_resnet50_collapse", "4_optimizers_and_activations")
     assert {path.stem for path in PATHS} == {
         "0_cells_from_a_smear",
         "1_data_split",
         "3_comparison",
         "5_your_own_cells",
-        "6_new_pictures",
+        "6_new_images",
         *studies,
         *map(registry.notebook_of, NAMES),
     }

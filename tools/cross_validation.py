@@ -90,11 +90,11 @@ def by_patients(together):
     interval these few would have claimed.
     """
     random, rows = np.random.default_rng(0), []
-    patients = together.groupby("label")["subject"].unique()
+    patients = together.groupby("label")["patient"].unique()
     for number in (number for number in NEEDED if number <= min(map(len, patients))):
         for draw in range(DRAWS):
             chosen = [random.choice(each, number, replace=False) for each in patients]
-            few = together[together["subject"].isin(np.concatenate(chosen))]
+            few = together[together["patient"].isin(np.concatenate(chosen))]
             measured = evaluation.measure(few, resamples=200 if draw < CLAIMED else 0)["auroc"]
             claimed = measured.get("patients_high", np.nan) - measured.get("patients_low", np.nan)
             rows.append({"patients": number, "auroc": measured["value"], "claimed": claimed})

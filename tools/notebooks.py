@@ -31,7 +31,7 @@ from allhelpers.settings import (  # noqa: E402
     ComparisonSettings,
     DataSettings,
     EnsembleSettings,
-    NewPicturesSettings,
+    NewImagesSettings,
     OwnCellsSettings,
     TrainingSettings,
 )
@@ -49,8 +49,8 @@ FURTHER = {
         "sample_cells",
         "sample_differs",
     ),
-    "their pictures": (
-        "picture_size",
+    "their images": (
+        "image_size",
         "crop",
         "input_size",
         "cache_folder",
@@ -111,10 +111,10 @@ MAIN = {
         "epochs",
         "learning_rate",
         "run_folder",
-        "new_pictures",
+        "new_images",
         "open_page",
     ),
-    NewPicturesSettings: tuple(NewPicturesSettings.model_fields),
+    NewImagesSettings: tuple(NewImagesSettings.model_fields),
     ClassicalSettings: (*DATA, "classifiers", "refit", "choose_by"),
     EnsembleSettings: (*DATA, "members", "calibrate", "sensitivity"),
     ComparisonSettings: ("architectures", "run_folder"),
@@ -138,11 +138,11 @@ KINDS = {
     "2": TrainingSettings,
     "3": ComparisonSettings,
     "5": OwnCellsSettings,
-    "6": NewPicturesSettings,
+    "6": NewImagesSettings,
     "2_classical": ClassicalSettings,
     "2_ensemble": EnsembleSettings,
     "4_resnet50_collapse": CollapseSettings,
-    "4_optimisers_and_activations": ChoicesSettings,
+    "4_optimizers_and_activations": ChoicesSettings,
 }
 # Values that a text may take, where it is no Literal; others can be typed in.
 SUGGESTED = {
@@ -162,12 +162,12 @@ FITTING = {
         "manifest": ["folders", "drive/my_cells.csv"],
         "split": ["patient", "patient:1/5"],
         "run_folder": ["runs/own_cells", "drive/allhelpers/own_cells"],
-        "new_pictures": ["", "drive/new_cells"],
+        "new_images": ["", "drive/new_cells"],
     },
-    NewPicturesSettings: {
+    NewImagesSettings: {
         "model": ["runs/sample/mobilenet", "drive/allhelpers/own_cells/mobilenet"],
-        "new_pictures": ["sample", "drive/new_cells"],
-        "run_folder": ["runs/new_pictures", "drive/allhelpers/new_pictures"],
+        "new_images": ["sample", "drive/new_cells"],
+        "run_folder": ["runs/new_images", "drive/allhelpers/new_images"],
     },
 }
 CHOICES = {"architecture": list(ARCHITECTURES)}

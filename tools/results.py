@@ -34,7 +34,7 @@ PAGES = {
 }
 # Figures of the cross-validation by patient, in this order
 CROSSED = ("weighted_f1", "auroc", "auroc_by_patient", "auroc_equal_size")
-FINAL = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
+FINAL = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
 TESTED = ["test_correct", "test_accuracy", "low", "high"]
 
 
@@ -85,10 +85,10 @@ COLUMNS += ("weighted F1 (patients)", "AUROC (patients)", "min")
 
 def markdown(table, summary):
     """One table, with the command that made it."""
-    by_picture = (table["split"] == "paper").all()
-    columns = [*COLUMNS, "paper"] if by_picture else COLUMNS
+    by_image = (table["split"] == "paper").all()
+    columns = [*COLUMNS, "paper"] if by_image else COLUMNS
     lines = [
-        f"**{table['title'].iloc[0]}; tested by {'picture' if by_picture else 'patient'}**",
+        f"**{table['title'].iloc[0]}; tested by {'image' if by_image else 'patient'}**",
         "",
         line(columns),
     ]
@@ -107,7 +107,7 @@ def markdown(table, summary):
 
 
 RECIPES = {
-    "by picture": ("paper", "paper"),
+    "by image": ("paper", "paper"),
     "by patient": ("recipe", "fold_0:fold_1,fold_1:fold_0"),
 }
 
@@ -117,7 +117,7 @@ def missing():
     measured = published.measured()
     measured = measured[measured["weighted_f1"].notna()]
     done = {
-        "by picture": set(measured.loc[measured["split"] == "paper", "architecture"]),
+        "by image": set(measured.loc[measured["split"] == "paper", "architecture"]),
         "by patient": set(measured.loc[measured["split"] != "paper", "architecture"]),
     }
     lacking = {kind: [name for name in ARCHITECTURES if name not in done[kind]] for kind in done}

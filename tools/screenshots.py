@@ -1,6 +1,6 @@
 """Check a run's report and the page of `serve` in headless Chromium, and photograph them.
 
-python tools/screenshots.py RUN MODEL --pictures FOLDER
+python tools/screenshots.py RUN MODEL --images FOLDER
 
 The screenshots go to docs/assets. Fails if a page writes an error to the console, asks for anything
 outside this machine, or does not show a picture.
@@ -64,13 +64,13 @@ def report(run, target=None):
         return tab.evaluate("document.images.length")
 
 
-def served(model, pictures, target):
+def served(model, images, target):
     """Check the page of `serve` with three images of a folder, and take its screenshot."""
     network = saved.load(model)
     known = similar.reference_cells(network, similar.cells_of(model))
     address = page.launch_page(page.build_page(network, page.page_heading(model), known), port=PORT)
     with opened(address) as tab:
-        files = sources.find_images([pictures])
+        files = sources.find_images([images])
         tab.set_input_files(
             "input[type=file]", [str(file) for file in files[:: len(files) // 3][:3]]
         )
@@ -85,12 +85,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("model", type=Path, help="folder of a network in it")
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "assets")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"report: {report(options.run, options.output / 'report.png')} pictures, all shown")
-    served(options.model, options.pictures, options.output / "page.png")
+    served(options.model, options.images, options.output / "page.png")
     print(f"taken: {options.output / 'report.png'}, {options.output / 'page.png'}")
 
 

@@ -49,18 +49,7 @@ def gpu() -> str | None:
 
 
 def machine() -> str:
-    """Versions and device in words; without a GPU, what to do about it.
-
-    Returns
-    -------
-    str
-        Two lines.
-
-    Examples
-    --------
-    >>> machine().splitlines()[-1].split(":")[0]
-    'device'
-    """
+    """Versions and device in words; without a GPU, what to do about it."""
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     device = gpu() or (
         f"no GPU, {os.cpu_count()} CPU cores. Everything works, only slower; in Colab choose "

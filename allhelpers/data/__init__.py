@@ -1,4 +1,4 @@
-"""Cells: found, matched to a manifest, split by picture or by patient, decoded, audited."""
+"""Cells: found, matched to a manifest, split by image or by patient, decoded, audited."""
 
 import lazy_loader as lazy
 

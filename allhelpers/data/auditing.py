@@ -1,6 +1,6 @@
 """The audit: what in the data could make a network look better than it is.
 
-Leaks (identical or nearly identical images, patients on both sides of a split) and shortcuts (the
+Leaks (identical or nearly identical images, patients in two splits) and shortcuts (the
 size of the cell) are found before any network is trained. Identical images are found from the
 manifest alone; near-duplicates and areas need the images.
 """
@@ -29,7 +29,7 @@ from .own_cells import patients_unknown
 from .shortcuts import find_shortcuts, sentence_of_files, sentence_of_shortcuts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .loading import Cells
 
@@ -39,6 +39,8 @@ HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 # Among 4,586 real cells at 160 pixels 142 pairs of one patient are so close, and none of two.
 MOST_BITS = 4
 MOST_GREY_VALUES = 3.0
+THUMBNAIL = 32  # tiles of a side, by which most candidates are told apart without their pixels
+HALF_PRECISION = 0.13  # what rounding to half precision can add to a difference of values
 COUNTER = re.compile(r"[^\W\d]*[\W_]*\d{1,3}")  # 1, 07, PT3, patient 12: numbers, not names
 NOBODY = {"nan", "none", "null", "na", "n/a", "<na>", "unknown", "unbekannt", "?", "-", "0.0"}
 FEW_TESTED = 3  # patients of a class in the test: with fewer one patient decides
@@ -57,8 +59,8 @@ class Audit:
         Pairs of byte-identical files.
     folds : DataFrame
         For every two official folds: identical pairs, and patients involved.
-    sides : DataFrame
-        For every two sides of the split: patients and images in common.
+    splits : DataFrame
+        For every two splits: patients and images in common.
     areas : DataFrame or None
         Area of each cell with its label, where the images are there.
     shortcuts : DataFrame or None
@@ -70,14 +72,14 @@ class Audit:
 
     Examples
     --------
-    >>> audit(cells).sides[["side_1", "side_2", "pictures"]].values.tolist()
-    [['train', 'valid', 0], ['train', 'test', 0], ['valid', 'test', 0]]
+    >>> audit(cells).splits[["split_1", "split_2", "images"]].values.tolist()
+    [['train', 'val', 0], ['train', 'test', 0], ['val', 'test', 0]]
     """
 
     counts: pd.DataFrame
     identical: pd.DataFrame
     folds: pd.DataFrame
-    sides: pd.DataFrame
+    splits: pd.DataFrame
     areas: pd.DataFrame | None = None
     near: pd.DataFrame | None = None
     shortcuts: pd.DataFrame | None = None
@@ -113,7 +115,7 @@ def audit(cells: Cells) -> Audit:
     >>> audit(cells).sentences[0]
     'No two files are byte-identical.'
     """
-    areas = cells.table[["file", "subject", "label"]].assign(area=cells.areas)
+    areas = cells.table[["file", "patient", "label"]].assign(area=cells.areas)
     found = find_shortcuts(cells)
     report = _audit(cells.manifest, cells.table, areas, near_duplicates(cells), found)
     if files := sentence_of_files(cells):
@@ -133,12 +135,12 @@ def _audit(
     near: pd.DataFrame | None = None,
     shortcuts: pd.DataFrame | None = None,
 ) -> Audit:
-    identical, sides = identical_files(manifest), common_to_sides(used)
+    identical, splits = identical_files(manifest), common_to_splits(used)
     known = not patients_unknown(manifest)
     sentences = [
         _sentence_of_identical(identical, manifest, known),
         _sentence_of_labels(identical),
-        _sentence_of_sides(sides, known),
+        _sentence_of_splits(splits, known),
         _sentence_of_nobody(manifest) if known else "",
         _sentence_of_numbers(manifest) if known else "",
         _sentence_of_spellings(manifest) if known else "",
@@ -149,7 +151,7 @@ def _audit(
     ]
     sentences = [sentence for sentence in sentences if sentence]
     counts, folds = count(manifest), across_folds(identical)
-    return Audit(counts, identical, folds, sides, areas, near, shortcuts, sentences)
+    return Audit(counts, identical, folds, splits, areas, near, shortcuts, sentences)
 
 
 def record_audit(found: Audit, run_folder: str | Path) -> None:
@@ -177,7 +179,7 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
     groups = ["part", "fold", "label"]
     if patients_unknown(table):
         return table.groupby(groups).size().rename("cells").reset_index()
-    per_patient = table.groupby([*groups, "subject"]).size().rename("cells").reset_index()
+    per_patient = table.groupby([*groups, "patient"]).size().rename("cells").reset_index()
     per_group = per_patient.groupby(groups)["cells"]
     return per_group.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
 
@@ -191,7 +193,7 @@ def identical_files(table: pd.DataFrame) -> pd.DataFrame:
 
 def _pairs(table: pd.DataFrame, pairs: Sequence[tuple]) -> pd.DataFrame:
     """File, patient, fold and label of both rows of each pair."""
-    columns = ["file", "subject", "fold", "label"]
+    columns = ["file", "patient", "fold", "label"]
     first, second = (
         table.loc[[pair[k] for pair in pairs], columns].reset_index(drop=True) for k in (0, 1)
     )
@@ -202,14 +204,14 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
     """Count identical pairs within and across the official folds."""
     folds = np.sort(identical[["fold_1", "fold_2"]].to_numpy(str), axis=1).reshape(-1, 2)
     table = identical.assign(fold_1=folds[:, 0], fold_2=folds[:, 1])
-    table = table.assign(two=table["subject_1"] != table["subject_2"])
+    table = table.assign(two=table["patient_1"] != table["patient_2"])
     rows = [
         {
             "fold_1": fold_1,
             "fold_2": fold_2,
             "pairs": len(rows),
             "under_two_names": int(rows["two"].sum()),
-            "patients": ", ".join(sorted({*rows["subject_1"], *rows["subject_2"]})),
+            "patients": ", ".join(sorted({*rows["patient_1"], *rows["patient_2"]})),
         }
         for (fold_1, fold_2), rows in table.groupby(["fold_1", "fold_2"])
         if fold_1 or fold_2  # own cells have none
@@ -217,20 +219,20 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["fold_1", "fold_2", "pairs", "under_two_names", "patients"])
 
 
-def common_to_sides(table: pd.DataFrame) -> pd.DataFrame:
-    """Patients and images that stand on two sides of the split, if there is one."""
+def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
+    """Patients and images that are in two splits, if there is one."""
     rows, unknown = [], patients_unknown(table)
-    for side_1, side_2 in combinations(SPLITS, 2) if "split" in table else ():
-        first, second = (table[table["split"] == side] for side in (side_1, side_2))
-        patients = set(first["subject"]) & set(second["subject"])
+    for split_1, split_2 in combinations(SPLITS, 2) if "split" in table else ():
+        first, second = (table[table["split"] == split] for split in (split_1, split_2))
+        patients = set(first["patient"]) & set(second["patient"])
         known = {} if unknown else {"patients": len(patients)}
         rows.append(
             {
-                "side_1": side_1,
-                "side_2": side_2,
+                "split_1": split_1,
+                "split_2": split_2,
                 **known,
-                "pictures": len(set(first["sha256"]) & set(second["sha256"])),
-                "cells_2": int(second["subject"].isin(patients).sum()),
+                "images": len(set(first["sha256"]) & set(second["sha256"])),
+                "cells_2": int(second["patient"].isin(patients).sum()),
             }
         )
     return pd.DataFrame(rows)
@@ -265,20 +267,19 @@ def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
 
     ``chunk`` rows are compared with all others at a time.
     """
-    hashes, digests = perceptual_hashes(cells.pixels), cells.table["sha256"].to_numpy()
+    pixels, digests = cells.pixels, cells.table["sha256"].to_numpy()
+    hashes, small = perceptual_hashes(pixels), _thumbnails(pixels)
     pairs: dict[tuple[int, int], tuple[int, float, int]] = {}
     for start in range(0, hashes.shape[1], chunk):
         for turn in range(ORIENTATIONS):
             some = hashes[turn, start : start + chunk, np.newaxis]
             bits = np.bitwise_count(some ^ hashes[0, start:])
-            for k, j in np.argwhere(bits <= MOST_BITS):
-                first, second = int(start + k), int(start + j)
-                if first >= second or digests[first] == digests[second]:
-                    continue
-                turned = orient(cells.pixels[first : first + 1], turn)[0]
-                apart = _grey_values_apart(turned, cells.pixels[second])
-                if apart <= min(MOST_GREY_VALUES, pairs.get((first, second), (0, np.inf, 0))[1]):
-                    pairs[first, second] = (int(bits[k, j]), round(apart, 2), turn)
+            first, second = np.argwhere(bits <= MOST_BITS).T
+            unlike = (first < second) & (digests[start + first] != digests[start + second])
+            for k, j in _perhaps_near(small, start + first[unlike], start + second[unlike], turn):
+                apart = _grey_values_apart(orient(pixels[k : k + 1], turn)[0], pixels[j])
+                if apart <= min(MOST_GREY_VALUES, pairs.get((k, j), (0, np.inf, 0))[1]):
+                    pairs[k, j] = (int(bits[k - start, j - start]), round(apart, 2), turn)
     found = sorted(pairs)
     measured = np.array([pairs[pair] for pair in found], float).reshape(-1, 3)
     return _pairs(cells.table, found).assign(
@@ -288,9 +289,39 @@ def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
     )
 
 
+def _thumbnails(pixels: np.ndarray) -> np.ndarray:
+    """Mean colour and share of the cell in each tile, shape (images, tiles, tiles, 4)."""
+    side = min(THUMBNAIL, pixels.shape[1])
+    small = np.empty((len(pixels), side, side, 4), np.float16)
+    for row, image in enumerate(pixels):
+        cell = np.full(image.shape[:2], 255, np.uint8) * _of_cell(image)
+        seen = np.dstack([image, cell]).astype(np.float32)
+        small[row] = cv2.resize(seen, (side, side), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _perhaps_near(
+    small: np.ndarray, first: np.ndarray, second: np.ndarray, turn: int, *, chunk: int = 1024
+) -> Iterator[tuple[int, int]]:
+    """Pairs whose thumbnails allow that they are near: tiles' means differ less than pixels do."""
+    for start in range(0, len(first), chunk):
+        some, others = first[start : start + chunk], second[start : start + chunk]
+        turned, seen = (np.asarray(one, np.float32) for one in (small[some], small[others]))
+        turned = orient(turned, turn)
+        apart = np.abs(turned[..., :3] - seen[..., :3]).mean(axis=(1, 2, 3))
+        most_cell = np.minimum(255, turned[..., 3] + seen[..., 3]).mean(axis=(1, 2)) / 255
+        allowed = apart - HALF_PRECISION <= MOST_GREY_VALUES * most_cell
+        yield from zip(some[allowed].tolist(), others[allowed].tolist(), strict=True)
+
+
+def _of_cell(image: np.ndarray) -> np.ndarray:
+    """Pixels that are not black."""
+    return (image[..., 0] | image[..., 1] | image[..., 2]) > 0
+
+
 def _grey_values_apart(first: np.ndarray, second: np.ndarray) -> float:
-    cell = (first | second).any(axis=-1)
-    return float(np.abs(first[cell].astype(int) - second[cell]).mean()) if cell.any() else 0.0
+    cell = int(np.count_nonzero(_of_cell(first | second)))
+    return cv2.norm(first, second, cv2.NORM_L1) / (3 * cell) if cell else 0.0
 
 
 def area_auroc(areas: pd.DataFrame, positive: str) -> float:
@@ -303,15 +334,15 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
         return "No two files are byte-identical."
     pairs = counted(len(identical), "pair") + " of files " + _are(len(identical))
     two_folds = int((identical["fold_1"] != identical["fold_2"]).sum())
-    two_names = int((identical["subject_1"] != identical["subject_2"]).sum())
+    two_names = int((identical["patient_1"] != identical["patient_2"]).sum())
     if not known:
         twins = identical["file_1"] + " and " + identical["file_2"]
-        return f"{pairs} byte-identical: {listing(twins)}. They are kept on one side by patient."
+        return f"{pairs} byte-identical: {listing(twins)}. By patient they are kept in one split."
     across = f" and {two_folds} across two official folds" if manifest["fold"].any() else ""
     leak = "the official folds leak, and " if two_folds else ""
     lesson = f": {leak}a patient's name does not make a patient" if two_names else ""
     together = (
-        " Patients who share a picture are kept together in every split by patient: "
+        " Patients who share an image are kept together in every split by patient: "
         f"{_patients_with_one_image(manifest)}."
         if two_names
         else ""
@@ -322,16 +353,12 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
     )
 
 
-def _stand(number: int) -> str:
-    return "stands" if number == 1 else "stand"
-
-
 def _are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
 def _patients_with_one_image(manifest: pd.DataFrame) -> str:
-    groups = manifest["subject"].groupby(splitting.patient_groups(manifest)).unique()
+    groups = manifest["patient"].groupby(splitting.patient_groups(manifest)).unique()
     joined = [" with ".join(sorted(patients)) for patients in groups if len(patients) > 1]
     return listing(joined, len(joined)) or "none"
 
@@ -343,32 +370,32 @@ def _sentence_of_labels(identical: pd.DataFrame) -> str:
     return f"{contradictions} identical pairs carry two labels: one of each pair is wrong."
 
 
-def _sentence_of_sides(sides: pd.DataFrame, known: bool) -> str:
-    if sides.empty:
+def _sentence_of_splits(splits: pd.DataFrame, known: bool) -> str:
+    if splits.empty:
         return ""
-    shared = sides[(sides["side_1"] == "train") & (sides["side_2"] == "test")].iloc[0]
+    shared = splits[(splits["split_1"] == "train") & (splits["split_2"] == "test")].iloc[0]
     if known and shared["patients"]:
         return (
-            f"{counted(shared['patients'], 'patient')} {_stand(shared['patients'])} on the "
-            f"training and the test side, with {shared['cells_2']} of the test cells: a network "
+            f"{counted(shared['patients'], 'patient')} {_are(shared['patients'])} in the "
+            f"training and the test split, with {shared['cells_2']} of the test cells: a network "
             "can score by recognising them, so expect lower figures on new patients."
         )
-    if shared["pictures"]:
+    if shared["images"]:
         return (
-            f"{counted(shared['pictures'], 'picture')} {_stand(shared['pictures'])} on both the "
-            "training and the test side: what is tested there has been learnt by heart."
+            f"{counted(shared['images'], 'image')} {_are(shared['images'])} in both the "
+            "training and the test split: what is tested there has been learnt by heart."
         )
     if not known:
         return (
-            "No picture (identical file) stands on both the training and the test side; whether "
+            "No image (identical file) is in both the training and the test split; whether "
             "cells of one patient do is not known, as no patients are given."
         )
-    return "No patient and no picture stands on both the training and the test side."
+    return "No patient and no image is in both the training and the test split."
 
 
 def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
     """Ask about patients who may be counted anew in each class: 1 to 6 here, 1 to 6 there."""
-    names = manifest.groupby("label")["subject"].agg(set)
+    names = manifest.groupby("label")["patient"].agg(set)
     shared = {a for one, two in combinations(names, 2) for a in one & two if COUNTER.fullmatch(a)}
     if len(shared) < 2 or len(shared) < min(map(len, names)) / 2:
         return ""
@@ -382,7 +409,7 @@ def _sentence_of_numbers(manifest: pd.DataFrame) -> str:
 
 def _sentence_of_nobody(manifest: pd.DataFrame) -> str:
     """Ask about patients whose name means that there is none: all their cells count as one's."""
-    cells = manifest["subject"].value_counts()
+    cells = manifest["patient"].value_counts()
     nobody = [name for name in cells.index if name.casefold() in NOBODY and cells[name] > 1]
     if not nobody:
         return ""
@@ -395,7 +422,7 @@ def _sentence_of_nobody(manifest: pd.DataFrame) -> str:
 
 def _sentence_of_spellings(manifest: pd.DataFrame) -> str:
     """Ask about patients whose numbers a spreadsheet may have written in two ways: 007 and 7."""
-    numbers = {n: int(n) for n in manifest["subject"].unique() if re.fullmatch(r"[0-9]{1,18}", n)}
+    numbers = {n: int(n) for n in manifest["patient"].unique() if re.fullmatch(r"[0-9]{1,18}", n)}
     same = pd.Series(numbers.keys(), dtype=str).groupby(list(numbers.values())).unique()
     twins = [" and ".join(sorted(names)) for names in same if len(names) > 1]
     if not twins:
@@ -407,7 +434,7 @@ def _sentence_of_few(manifest: pd.DataFrame, used: pd.DataFrame) -> str:
     """Where a test has few patients: how to test on all of them."""
     if "split" not in used:
         return ""
-    tested = used[used["split"] == "test"].groupby("label")["subject"].nunique()
+    tested = used[used["split"] == "test"].groupby("label")["patient"].nunique()
     groups = splitting.patient_groups(manifest)
     there = groups[manifest["part"] == "training"].groupby(manifest["label"]).nunique()
     folds = min(int(there.min()), MOST_FOLDS) if len(there) else 0
@@ -425,7 +452,7 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
     if areas is None:
         return ""
     if areas["area"].nunique() == 1:
-        return "All pictures are filled to their borders: the area of the cell tells nothing."
+        return "All images are filled to their borders: the area of the cell tells nothing."
     means = areas.groupby("label")["area"].mean()
     larger = str(means.idxmax())
     titles = {label: manifests.class_title(label, short=True) for label in means.index}
@@ -441,7 +468,7 @@ def _sentence_of_near(near: pd.DataFrame | None, used: pd.DataFrame, known: bool
     if near is None:
         return ""
     across = _across_sides(near, used)
-    two_names = int((near["subject_1"] != near["subject_2"]).sum())
+    two_names = int((near["patient_1"] != near["patient_2"]).sum())
     turned = int((near["orientation"] > 0).sum())
     look = "pair looks" if len(near) == 1 else "pairs look"
     sentence = f"{len(near):,} further {look} the same without being the same file"
@@ -454,7 +481,7 @@ def _sentence_of_near(near: pd.DataFrame | None, used: pd.DataFrame, known: bool
 
 
 def _across_sides(near: pd.DataFrame, used: pd.DataFrame) -> str:
-    """How many pairs stand on two sides of the split: what is tested there was shown before."""
+    """How many pairs are in two splits: what is tested there was shown before."""
     side = dict(zip(used["file"], used["split"], strict=True)) if "split" in used else {}
     number = sum(side.get(a) != side.get(b) for a, b in near[["file_1", "file_2"]].to_numpy())
-    return f", and {number:,} on two sides of the split" if number else ""
+    return f", and {number:,} in two splits" if number else ""

@@ -47,13 +47,13 @@ def decode_usable(
     if not reasons:
         listed.unlink(missing_ok=True)
         return table, pixels, decoding.key, []
-    rejected = table.iloc[list(reasons)][["file", "split", "label", "subject"]]
+    rejected = table.iloc[list(reasons)][["file", "split", "label", "patient"]]
     write_csv(listed, rejected.assign(reason=list(reasons.values())))
     if len(reasons) > settings.max_rejected or len(reasons) == len(table):
         some = len(reasons) < len(table)
         allow = f", or allow so many to be left out (max_rejected = {len(reasons)})" if some else ""
         raise InputError(
-            f"{len(reasons):,} of {len(table):,} pictures cannot be used "
+            f"{len(reasons):,} of {len(table):,} images cannot be used "
             f"({next(iter(reasons.values()))} All are in {listed}.) Mend them{allow}."
         )
     usable = np.delete(np.arange(len(table)), list(reasons))
@@ -62,11 +62,11 @@ def decode_usable(
     if lost := sorted(before - after):  # nothing could be learnt or measured there
         which = listing(f"{label} for {side}" for label, side in lost)
         raise InputError(
-            f"No picture can be used of {which} ({next(iter(reasons.values()))} All are in "
+            f"No image can be used of {which} ({next(iter(reasons.values()))} All are in "
             f"{listed}.) Mend them, or leave the class out (--classes)."
         )
     verb = "cannot be used and is" if len(reasons) == 1 else "cannot be used and are"
-    note = f"{counted(len(reasons), 'picture')} {verb} left out: see rejected.csv"
+    note = f"{counted(len(reasons), 'image')} {verb} left out: see rejected.csv"
     return left, *_without(pixels, usable, left["sha256"], settings), [note]
 
 
@@ -157,7 +157,7 @@ def pixels_key(sha256: Iterable[str], settings: DataSettings) -> str:
         "size": settings.size,
         "crop": settings.crop,
         "interpolation": "area",
-        "picture_size": settings.picture_size,
+        "picture_size": settings.image_size,  # old name: pixels that are kept are found again
         "cells": list(sha256),
     }
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
@@ -189,7 +189,7 @@ def measure_cells(
         if known and listed[row][1] in known:
             return known[listed[row][1]]
         content = source.read(listed[row][0])
-        whole = images.decode_whole(content, listed[row][0], picture_size=settings.picture_size)
+        whole = images.decode_whole(content, listed[row][0], image_size=settings.image_size)
         return measure_nuisances(whole, content=content)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -216,7 +216,7 @@ def decode_content(
         name,
         size=settings.size,
         crop=settings.crop,
-        picture_size=settings.picture_size,
+        image_size=settings.image_size,
         sha256=sha256,
         seen=seen,
     )

@@ -34,7 +34,7 @@ def digests(source: Source, members: Sequence[PurePath], cache: str | Path) -> l
     if new:
         with ThreadPoolExecutor(COPIES) as pool:
             results = pool.map(lambda member: _digest(source, member), new.values())
-            bar = tqdm(results, total=len(new), desc="hashing pictures", unit="picture")
+            bar = tqdm(results, total=len(new), desc="hashing images", unit="image")
             known |= {stamp: digest for stamp, digest in zip(new, bar, strict=True) if digest}
         write_csv(path, pd.DataFrame({"stamp": known.keys(), "sha256": known.values()}))
     return [known.get(stamp) or f"unreadable {stamp}" for stamp in stamps]

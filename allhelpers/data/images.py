@@ -54,9 +54,7 @@ def read(path: Path) -> bytes:
     try:
         # A pipe without a writer would block, a device may have no end: neither is opened.
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UnusableError(
-                f"{path} is a folder, a pipe or a device and no picture: remove it."
-            )
+            raise UnusableError(f"{path} is a folder, a pipe or a device and no image: remove it.")
         with open(path, "rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
             content = b"" if size > MOST_BYTES else _read(stream, size + 1)
@@ -88,17 +86,17 @@ def decode(
     *,
     size: int = INPUT_SIZE,
     crop: int | str = 0,
-    picture_size: int = IMAGE_SIZE,
+    image_size: int = IMAGE_SIZE,
     sha256: str | None = None,
     seen: Callable[[np.ndarray, Box | None], None] | None = None,
 ) -> np.ndarray:
     """Decode one image as RGB, crop it and resize it by pixel area, which does not alias.
 
-    ``crop`` and ``picture_size`` count pixels of the image: the side of the central square that is
+    ``crop`` and ``image_size`` count pixels of the image: the side of the central square that is
     kept (or `CELL`: the cell's own box), and what height and width must be; 0: the whole image, and
     any. ``seen`` is shown the whole image and its `lit_box`. Raises `UnusableError`.
     """
-    image = decode_whole(content, name, picture_size=picture_size, sha256=sha256)
+    image = decode_whole(content, name, image_size=image_size, sha256=sha256)
     box = lit_box(image)
     if seen:
         seen(image, box)
@@ -128,7 +126,7 @@ def cut_to_cell(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def decode_whole(
-    content: bytes, name: object, *, picture_size: int = IMAGE_SIZE, sha256: str | None = None
+    content: bytes, name: object, *, image_size: int = IMAGE_SIZE, sha256: str | None = None
 ) -> np.ndarray:
     """Decode one image as RGB, as it is, if it passes the gate."""
     if not content:
@@ -137,15 +135,15 @@ def decode_whole(
         raise UnusableError(
             f"{name} is not the file that the manifest lists (SHA-256 differs): download it again."
         )
-    grey = _check_header(content, name, picture_size)
+    grey = _check_header(content, name, image_size)
     return cv2.cvtColor(_pixels(content, name, grey), cv2.COLOR_BGR2RGB)
 
 
-def _check_header(content: bytes, name: object, picture_size: int) -> bool:
-    """Check format and size before any pixel is decoded; whether the picture is grey."""
+def _check_header(content: bytes, name: object, image_size: int) -> bool:
+    """Check format and size before any pixel is decoded; whether the image is grey."""
     if not content.startswith(SIGNATURES):
         raise UnusableError(
-            f"{name} is not a BMP, PNG or JPEG, nor a TIFF picture: convert or remove it."
+            f"{name} is not a BMP, PNG or JPEG, nor a TIFF image: convert or remove it."
         )
     try:
         header = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -159,13 +157,13 @@ def _check_header(content: bytes, name: object, picture_size: int) -> bool:
         raise UnusableError(
             f"{name} claims {width:,} x {height:,} pixels, too many for a cell: remove it."
         )
-    if picture_size and (width, height) != (picture_size, picture_size):
+    if image_size and (width, height) != (image_size, image_size):
         raise UnusableError(
-            f"{name} is {width} x {height} pixels, not {picture_size} x {picture_size}: "
-            "remove it, or say which size your pictures have (picture_size; 0: any)."
+            f"{name} is {width} x {height} pixels, not {image_size} x {image_size}: "
+            "remove it, or say which size your images have (image_size; 0: any)."
         )
     if pages > 1:
-        raise UnusableError(f"{name} holds {pages} pictures: save one of them by itself.")
+        raise UnusableError(f"{name} holds {pages} images: save one of them by itself.")
     return header.mode in ("L", "LA")
 
 
@@ -185,7 +183,7 @@ def _pixels(content: bytes, name: object, grey: bool) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3:
         kind = "grey" if grey or image.ndim == 2 else "with transparency"
         raise UnusableError(
-            f"{name} is {kind}, not a picture in colour (RGB): convert or remove it."
+            f"{name} is {kind}, not an image in colour (RGB): convert or remove it."
         )
     if not image.any():
         raise UnusableError(f"{name} is all black, there is no cell in it: remove it.")

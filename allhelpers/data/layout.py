@@ -1,4 +1,4 @@
-"""Which level of folders is the class, which the patient, which the side of a split.
+"""Which level of folders is the class, which the patient, which the split.
 
 The user may say it (``*/class/patient``). Else it is found: by names that are known
 (``Train_data``, ``fold_0``, ``Segmented``, ``patient_06``), and by repetition: what stands above is
@@ -17,26 +17,27 @@ import numpy as np
 import pandas as pd
 
 from .._core.errors import InputError, listing
+from .._core.renaming import LAYOUT
 
-CLASS, PATIENT, SIDE, ANY, PLACE = "class", "patient", "side", "*", "place"
-ROLES = (CLASS, PATIENT, SIDE, ANY)
+CLASS, PATIENT, SPLIT, ANY, PLACE = "class", "patient", "split", "*", "place"
+ROLES = (CLASS, PATIENT, SPLIT, ANY)
 SAY = (
-    "say which level is what (--layout, of class, patient, side and *, such as {example}), or give "
-    "a CSV of file, label and patient"
+    "say which level is what (--layout, of class, patient, split and *, such as {example}), or "
+    "give a CSV of file, label and patient"
 )
 
-# What may stand beside the word in the name of a side: C-NMC_training_data, Test-A, trainset.
+# What may stand beside the word in the name of a split: C-NMC_training_data, Test-A, trainset.
 _FILLER = (
     r"c|nmc|data|dataset|set|images?|imgs?|pictures?|cells?|folder|phase|prelim|final|[ab]|\d+"
 )
-_SIDES = {
+_SPLITS = {
     "train": "train|training|trn",
-    "valid": "val|valid|validation|dev",
+    "val": "val|valid|validation|dev",
     "test": "test|testing",
 }
 _FOLD = re.compile(r"(fold|cv)[ _.-]*(\d+)", re.IGNORECASE)
 _GROUPS = re.compile(r"(fold|cv|batch|split|part|chunk|set|subset|dataset|shard)[ _.-]*(\d+|[a-z])")
-# Words between the class and the picture that tell nothing.
+# Words between the class and the image that tell nothing.
 _WRAPPERS = re.compile(
     r"(single[ _-]?)?(cells?|crops?|cropped|data|dataset|folder|images?|imgs?|patch(es)?|pictures?|"
     r"cell[ _-]?images|png|jpe?g|bmp|tiff?|raw|new)"
@@ -59,7 +60,7 @@ _PATIENT = re.compile(
 )
 _CLASS = re.compile(r"(class|type|grade|stage|label|category|cd)[ _.-]*\w{1,3}", re.IGNORECASE)
 _NUMBER = re.compile(r"([\W_]+[^\W\d_]{1,8})?[\W_]*\d+\W*$")  # _P01, 12, (3)
-# Where or when pictures were taken: more than one patient may be there, and one at several.
+# Where or when images were taken: more than one patient may be there, and one at several.
 _PLACE = re.compile(
     r"(slide|smear|image|img|field|fov|roi|scan|site|cent(er|re)|hospital|clinic|lab|microscope|"
     r"scanner|stain|series|day|week|month|run|session|plate|well)[ _.-]*([a-z]|\d+)",
@@ -75,9 +76,9 @@ class Reading:
     Attributes
     ----------
     table : DataFrame
-        One row per file: file, label, and perhaps subject, fold and split.
+        One row per file: file, label, and perhaps patient, fold and split.
     summary : DataFrame
-        One row each for class, patient and side: where it was found, and its names.
+        One row each for class, patient and split: where it was found, and its names.
     class_level : int, optional
         Number of the folder that is the class, from 0.
     """
@@ -93,10 +94,10 @@ def check(layout: str) -> str:
     if layout and (
         set(roles) - set(ROLES)
         or roles.count(CLASS) != 1
-        or max(roles.count(PATIENT), roles.count(SIDE)) > 1
+        or max(roles.count(PATIENT), roles.count(SPLIT)) > 1
     ):
         raise InputError(
-            f"layout = {layout!r} is not understood: write one of class, patient, side or * for "
+            f"layout = {layout!r} is not understood: write one of class, patient, split or * for "
             "each level of folders, with class once, such as */class/patient."
         )
     return layout
@@ -104,11 +105,12 @@ def check(layout: str) -> str:
 
 def split_layout(layout: str) -> list[str]:
     """The levels of a layout."""
-    return [part.strip().lower() for part in layout.strip("/").split("/")] if layout else []
+    parts = [part.strip().lower() for part in layout.strip("/").split("/")] if layout else []
+    return [LAYOUT.get(part, part) for part in parts]
 
 
 def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
-    """Read class, patient and side of files from their folders, or refuse in one sentence."""
+    """Read class, patient and split of files from their folders, or refuse in one sentence."""
     folders = [name.split("/")[:-1] for name in names]
     if layout:
         above, roles = _as_said(names, folders, layout, where)
@@ -122,19 +124,19 @@ def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
     named = dict(zip(roles, levels, strict=False))
     table = pd.DataFrame({"file": names, "label": named[CLASS]})
     if PATIENT in named:
-        table["subject"] = named[PATIENT]
+        table["patient"] = named[PATIENT]
     folds = [matches for level in levels if all(matches := [*map(_FOLD.fullmatch, level)])]
     if folds:
         table["fold"] = [f"fold_{int(match[2])}" for match in folds[0] if match]
-    if SIDE in named:
-        table["split"] = [_side(name, where) for name in named[SIDE]]
+    if SPLIT in named:
+        table["split"] = [_split(name, where) for name in named[SPLIT]]
     return Reading(table, summarise(roles, levels, above), above + roles.index(CLASS))
 
 
 def summarise(roles: Sequence[str], levels: Sequence[Sequence[str]], above: int) -> pd.DataFrame:
-    """What was taken as class, patient and side, for people."""
+    """What was taken as class, patient and split, for people."""
     rows = []
-    for role in (CLASS, PATIENT, SIDE):
+    for role in (CLASS, PATIENT, SPLIT):
         place, names = "not known", ""
         if role in roles:
             level = roles.index(role)
@@ -142,7 +144,7 @@ def summarise(roles: Sequence[str], levels: Sequence[Sequence[str]], above: int)
             counts = sorted(Counter(levels[level]).items())
             names = listing((f"{name} ({count:,})" for name, count in counts), 8)
         rows.append((role, place, names))
-    return pd.DataFrame(rows, columns=["what", "read from", "names (pictures)"])
+    return pd.DataFrame(rows, columns=["what", "read from", "names (images)"])
 
 
 def in_words(reading: Reading) -> str:
@@ -171,7 +173,7 @@ def _as_said(
     if wrong:
         raise InputError(
             f"{listing(wrong, 3)} in {where} does not lie as layout = {layout!r} says: move such "
-            "pictures, or write one part for each folder that they lie in."
+            "images, or write one part for each folder that they lie in."
         )
     return depth, roles
 
@@ -185,8 +187,8 @@ def _find(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -
     levels = [[parts[k] for parts in inner] for k in range(depth)]
     roles: list[str] = []
     for level in levels:
-        roles.append(_known_role(level, first=all(role in (SIDE, ANY) for role in roles)))
-    for again in [k for k, role in enumerate(roles) if role == SIDE][1:]:
+        roles.append(_known_role(level, first=all(role in (SPLIT, ANY) for role in roles)))
+    for again in [k for k, role in enumerate(roles) if role == SPLIT][1:]:
         roles[again] = ANY
     _check_versions(levels, where)
     unknown = [k for k, role in enumerate(roles) if role == ""]
@@ -204,8 +206,8 @@ def _find(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -
 def _known_role(level: Sequence[str], *, first: bool) -> str:
     """The role that names tell by themselves, or none; ``first``: no class can stand above."""
     names = {name.lower() for name in level}
-    if all(map(_side_of, names)):
-        return SIDE
+    if all(map(_split_of, names)):
+        return SPLIT
     if all(_GROUPS.fullmatch(name) for name in names):
         return ANY
     if all(map(_VERSIONS.fullmatch, names)) or (
@@ -217,26 +219,26 @@ def _known_role(level: Sequence[str], *, first: bool) -> str:
     return PLACE if all(map(_PLACE.fullmatch, names)) else ""
 
 
-def _side_of(name: str) -> str:
-    """train, valid or test, if that is what a folder's name means."""
+def _split_of(name: str) -> str:
+    """train, val or test, if that is what a folder's name means."""
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
-    for side, spellings in _SIDES.items():
+    for split, spellings in _SPLITS.items():
         whole = re.compile(rf"({spellings})(data|dataset|set|images|[ab]|\d+)?")
         if any(map(whole.fullmatch, words)) and all(
             whole.fullmatch(word) or re.fullmatch(_FILLER, word) for word in words
         ):
-            return side
+            return split
     return ""
 
 
-def _side(name: str, where: object) -> str:
-    side = _side_of(name)
-    if not side:
+def _split(name: str, where: object) -> str:
+    split = _split_of(name)
+    if not split:
         raise InputError(
-            f"The folder {name} in {where} is said to be a side of the split, but its name does "
-            "not tell which: call it train, valid or test, or write * in the layout."
+            f"The folder {name} in {where} is said to be a split, but its name does "
+            "not tell which: call it train, val or test, or write * in the layout."
         )
-    return side
+    return split
 
 
 def _likeness(level: Sequence[str]) -> int:
@@ -271,7 +273,7 @@ def _tell_apart(levels: Sequence[Sequence[str]], where: object) -> list[str]:
         return [
             CLASS if k == words[0] else PATIENT if k == best[0] else ANY for k in range(len(grades))
         ]
-    raise _two_readings(levels[0], levels[1], where, "which lies deeper than class/patient/picture")
+    raise _two_readings(levels[0], levels[1], where, "which lies deeper than class/patient/image")
 
 
 def _tell_two(
@@ -304,47 +306,47 @@ def _two_readings(
 
 
 def _check_versions(levels: Sequence[Sequence[str]], where: object) -> None:
-    """Refuse what may hold one cell several times, on both sides of a split then."""
+    """Refuse what may hold one cell several times, in two splits then."""
     for level in levels:
         names = sorted(set(level))
         if len(names) > 1 and all(_VERSIONS.fullmatch(name.lower()) for name in names):
             raise InputError(
-                f"{listing(names)} in {where} are versions of pictures and not classes, and one "
+                f"{listing(names)} in {where} are versions of images and not classes, and one "
                 "cell may lie in several: give the folder of one, or "
                 f"{SAY.format(example='*/class')}."
             )
 
 
 def _check_mixed(levels: Sequence[Sequence[str]], where: object) -> None:
-    """Refuse a level of which only some names are sides, or tell nothing."""
+    """Refuse a level of which only some names are splits, or tell nothing."""
     for level in levels:
         names = sorted(set(level))
-        odd = [name for name in names if _side_of(name) or _NO_CLASS.fullmatch(name.lower())]
+        odd = [name for name in names if _split_of(name) or _NO_CLASS.fullmatch(name.lower())]
         if odd and len(names) > 1:
             others = [name for name in names if name not in odd]
             raise InputError(
-                f"{listing(odd)} in {where} is no class by its name (a side of a split, or any "
-                f"pictures), but {listing(others, 3)} beside it may be: take the one or the "
+                f"{listing(odd)} in {where} is no class by its name (a split, or any "
+                f"images), but {listing(others, 3)} beside it may be: take the one or the "
                 f"other away, or {SAY.format(example='class')}."
             )
 
 
 def _check_variants(level: Sequence[str], where: object) -> None:
-    """Refuse classes that are sides, versions or copies of one: ``blast_train, blast_test``."""
+    """Refuse classes that are splits, versions or copies of one: ``blast_train, blast_test``."""
     of_one = defaultdict(set)
     for name in set(level):
         words = [word for word in re.split(r"[\W_]+", name) if word]
         of_one[tuple(word for word in words if not _tells_nothing(word.lower()))].add(name)
     if variants := next((sorted(names) for names in of_one.values() if len(names) > 1), None):
         raise InputError(
-            f"{listing(variants)} in {where} look like sides, versions or copies of one class: "
-            "keep one, make a folder of each side and in it one per class, or "
+            f"{listing(variants)} in {where} look like splits, versions or copies of one class: "
+            "keep one, make a folder of each split and in it one per class, or "
             f"{SAY.format(example='class')}."
         )
 
 
 def _tells_nothing(word: str) -> bool:
-    return bool(_side_of(word) or _COPY.fullmatch(word) or _VERSIONS.fullmatch(word))
+    return bool(_split_of(word) or _COPY.fullmatch(word) or _VERSIONS.fullmatch(word))
 
 
 def _check_numbers(
@@ -361,8 +363,8 @@ def _check_numbers(
 
 def _refuse_no_class(level: Sequence[str], where: object) -> None:
     names = sorted(set(level))
-    sides = any(map(_side_of, names))
-    kind = "sides of a split" if sides else "parts or versions of a data set"
+    splits = any(map(_split_of, names))
+    kind = "splits" if splits else "parts or versions of a data set"
     raise InputError(
         f"The folders in {where} are called {listing(names)}, which are {kind} and not classes: "
         "put one folder per class there, at least two, side by side (the project draws the split), "
@@ -386,13 +388,13 @@ def _refuse_depth(names: Sequence[str], inner: Sequence[Sequence[str]], where: o
     less = "fewer" if len(odd[0].split("/")) < len(example.split("/")) else "more"
     raise InputError(
         f"{listing(odd, 3)} in {where} {'lies' if len(odd) == 1 else 'lie'} in {less} "
-        f"folders than {example}: give each picture the same folders, or give a CSV of file, label "
+        f"folders than {example}: give each image the same folders, or give a CSV of file, label "
         "and patient."
     )
 
 
 def _check_twins(names: Sequence[str], where: object) -> None:
-    """Refuse two files of one name, such as a picture and its mask."""
+    """Refuse two files of one name, such as an image and its mask."""
     stems = [os.path.splitext(name)[0] for name in names]
     known = dict(zip(stems, names, strict=True))
     if len(known) < len(names):
@@ -400,5 +402,5 @@ def _check_twins(names: Sequence[str], where: object) -> None:
         one, other = next((kept, name) for kept, name in pairs if kept != name)
         raise InputError(
             f"{other} and {one} in {where} share a name ({len(names) - len(known):,} such files): "
-            "one may be the other's mask or copy; keep one of each, or list the pictures in a CSV."
+            "one may be the other's mask or copy; keep one of each, or list the images in a CSV."
         )

@@ -13,13 +13,14 @@ import pandas as pd
 
 from .._core.errors import InputError, counted, listing
 from .._core.files import sha256, write_csv, write_json, write_text
+from .._core.renaming import former_table
 from ..runs import Run
-from . import decoding, matching, own_cells, plausibility, sides, sources, splitting, walking
+from . import decoding, given_splits, matching, own_cells, plausibility, sources, splitting, walking
 from . import manifest as manifests
+from .given_splits import AS_IS, COLUMN
 from .images import areas
 from .manifest import SPLITS
-from .own_cells import PATIENTS_UNKNOWN
-from .sides import AS_IS, COLUMN
+from .own_cells import UNKNOWN_NOTE
 from .splitting import DEFAULT_SEED
 from .synthetic import SYNTHETIC_NOTE
 
@@ -39,7 +40,7 @@ class Cells:
     Attributes
     ----------
     table : DataFrame
-        Manifest rows that are used, with a column ``split`` of train, valid and test.
+        Manifest rows that are used, with a column ``split`` of train, val and test.
     pixels : ndarray of shape (cells, size, size, 3), uint8
         RGB, memory-mapped; row i belongs to row i of ``table``.
     notes : list of str
@@ -77,7 +78,7 @@ class Cells:
 
         Parameters
         ----------
-        split : {"train", "valid", "test"}
+        split : {"train", "val", "test"}
 
         Returns
         -------
@@ -163,7 +164,7 @@ def prepare(settings: DataSettings) -> Cells:
     notes += left_out + more
     notes += walking.left_out(source.passed_over)
     if unlisted:
-        what = f"{counted(len(unlisted), 'picture')} ({walking.kinds(unlisted)})"
+        what = f"{counted(len(unlisted), 'image')} ({walking.kinds(unlisted)})"
         notes.append(f"not listed in {Path(settings.manifest).name}, and not used: {what}")
     known: dict[str, np.ndarray] = {}
     table, pixels, key, more_notes = decoding.decode_usable(
@@ -203,7 +204,10 @@ def record_cells(cells: Cells, settings: DataSettings) -> str:
     """
     run, content = Run(settings.run_folder), cells.table.to_csv(index=False)
     path = run.manifest_path
-    if run.trained_on_others(content) and not settings.overwrite:
+    former = former_table(cells.table).to_csv(index=False)
+    if run.trained_on_others(content) and not run.trained_on_others(former):
+        content = former  # an earlier version's: what it has left refers to this very file
+    elif run.trained_on_others(content) and not settings.overwrite:
         raise InputError(
             f"{path} holds other cells, labels or another split than these settings give, and "
             "what was trained on them would no longer fit: choose another run_folder (--output), "
@@ -226,10 +230,10 @@ def choose_cells(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Keep the rows that the split uses, and draw it where the manifest does not hold it.
 
-    ``unlisted``: pictures that lie there and are in no row, for the sentence on missing ones.
+    ``unlisted``: images that lie there and are in no row, for the sentence on missing ones.
     """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
-    notes += [PATIENTS_UNKNOWN] if own_cells.patients_unknown(table) else []
+    notes += [UNKNOWN_NOTE] if own_cells.patients_unknown(table) else []
     whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
     if whole and not settings.classes:
         split = splitting.stored(table, settings.split)
@@ -242,27 +246,29 @@ def choose_cells(
         table = table[there]
         split = splitting.draw(table, settings.split, settings.seed)
         notes.append(_subset_note(there, split, settings))
-    notes += _notes_on_sides(table, split, settings)
+    notes += _notes_on_given_splits(table, split, settings)
     table = table.assign(split=split)
     return table[table["split"] != ""], notes
 
 
-def _notes_on_sides(table: pd.DataFrame, split: pd.Series, settings: DataSettings) -> list[str]:
-    """What has to be said where cells bring sides of their own."""
+def _notes_on_given_splits(
+    table: pd.DataFrame, split: pd.Series, settings: DataSettings
+) -> list[str]:
+    """What has to be said where cells bring splits of their own."""
     own = settings.split in (COLUMN, AS_IS)
-    if "side" in table and not own:
+    if "given_split" in table and not own:
         return [
             "the cells say themselves who trains and who tests (column or folders train, test), "
             f"and that is not used with split = {settings.split}: choose --split column for it"
         ]
-    if own and sides.leaking_patients(table, split):
-        number = sides.leaking_patients(table, split)
-        return [f"{counted(number, 'patient')} on two sides of the given split, kept as it is"]
+    if own and given_splits.leaking_patients(table, split):
+        number = given_splits.leaking_patients(table, split)
+        return [f"{counted(number, 'patient')} in two splits as given, kept as they are"]
     return []
 
 
 def _unlisted(members: pd.Series, source: sources.Source, settings: DataSettings) -> list[str]:
-    """Pictures that a table of the user's own does not name."""
+    """Images that a table of the user's own does not name."""
     if settings.manifest in ("", own_cells.FOLDERS):
         return []
     listed = set(members)
@@ -281,7 +287,7 @@ def _report_missing(
     remedy += "" if some_are_there or settings.manifest else OWN_CELLS_HELP
     others = f"; there, but in no row: {listing(unlisted, 3)}" if unlisted else ""
     raise InputError(
-        f"{len(missing):,} of the {needed:,} pictures that the split needs are not in "
+        f"{len(missing):,} of the {needed:,} images that the split needs are not in "
         f"{settings.images} ({listing(missing['file'], 3)}; all in "
         f"{path}{_ending(missing['file'])}{others}): complete them{remedy}."
     )
@@ -297,7 +303,7 @@ def _subset_note(there: pd.Series, split: pd.Series, settings: DataSettings) -> 
     counts = split.value_counts()
     sizes = " / ".join(f"{counts.get(name, 0):,}" for name in SPLITS)
     return (
-        f"subset: {there.sum():,} of the manifest's {len(there):,} pictures are there, and the "
+        f"subset: {there.sum():,} of the manifest's {len(there):,} images are there, and the "
         f"rule of the {settings.split} split was drawn on them ({sizes} cells for training, "
         "validation and test)"
     )

@@ -21,6 +21,7 @@ import pandas as pd
 from .._core.errors import InputError, counted, listing
 from .._core.files import sha256
 from .._core.packaged import packaged
+from .._core.renaming import renamed_table
 from . import short_tables, spelling, walking
 
 OFFICIAL_CLASSES = ("all", "hem")  # of C-NMC 2019
@@ -28,15 +29,16 @@ MOST_LETTERS = 50  # of the name of a class
 TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
 SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
-COLUMNS = ("file", "part", "fold", "label", "subject", "sha256")
+COLUMNS = ("file", "part", "fold", "label", "patient", "sha256")
 PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
-SPLITS = ("train", "valid", "test")
+SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
+SPLITS = tuple(SPLIT_TITLES)
 PROJECT_MANIFEST = packaged("data_manifest.csv")
 
-# Official names: UID_<subject>_<image>_<cell>_<label>.bmp; copies may have another suffix.
-# IGNORECASE keeps subject h3.
+# Official names: UID_<patient>_<image>_<cell>_<label>.bmp; copies may have another suffix.
+# IGNORECASE keeps patient h3.
 OFFICIAL_NAME = re.compile(
-    r"UID_(?P<subject>H?\d+)_\d+_\d+_(?P<label>all|hem)\.[a-z]+", re.IGNORECASE
+    r"UID_(?P<patient>H?\d+)_\d+_\d+_(?P<label>all|hem)\.[a-z]+", re.IGNORECASE
 )
 # Says what a label was before somebody has corrected it; empty elsewhere.
 CORRECTED_FROM = "corrected_from"
@@ -98,7 +100,7 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
             f"its columns must include {', '.join(COLUMNS)}."
         )
     if table.empty:
-        raise InputError(f"{where} lists no cells: add one row per picture.")
+        raise InputError(f"{where} lists no cells: add one row per image.")
     files = table["file"].tolist()
     official = [OFFICIAL_NAME.fullmatch(base_name(file)) for file in files]
     _check_values(table, official, where)
@@ -118,7 +120,7 @@ def _check_values(
     table: pd.DataFrame, official: list[re.Match[str] | None], where: str | Path
 ) -> None:
     """Refuse what cannot be a file, a class, a patient or an official part."""
-    for column, title in (("file", "file"), ("label", "label"), ("subject", "patient")):
+    for column, title in (("file", "file"), ("label", "label"), ("patient", "patient")):
         if (empty := table[column] == "").any():
             raise InputError(
                 f"{where} names no {title} for {listing(table.loc[empty, 'file'])} "
@@ -136,7 +138,7 @@ def _check_values(
                 f"(where that is wrong, name it in a column {CORRECTED_FROM})."
             )
     spelling.refuse_twins(sorted(sound), "classes", where)
-    own = table["subject"][[name is None for name in official]]
+    own = table["patient"][[name is None for name in official]]
     patients = own[own != table.loc[own.index, "file"]]
     spelling.refuse_twins(sorted(patients.unique()), "patients", where)
     if unknown := sorted(set(table["part"]) - PARTS):
@@ -174,11 +176,11 @@ def from_folder(
     folder = Path(folder)
     found = walking.walk(folder)
     rows = [
-        _training_row(path, folder) for path in found.pictures if OFFICIAL_NAME.fullmatch(path.name)
+        _training_row(path, folder) for path in found.images if OFFICIAL_NAME.fullmatch(path.name)
     ]
     tables = [name for name in found.passed_over if base_name(name) == PRELIMINARY_TABLE]
     for table in sorted(tables):
-        rows += _preliminary_rows(folder / table, found.pictures, folder)
+        rows += _preliminary_rows(folder / table, found.images, folder)
     if not rows:
         raise InputError(
             f"There are no official files (UID_*.bmp) under {folder}: give the folder that holds "
@@ -197,7 +199,7 @@ def _digests(files: list[Path]) -> list[str]:
 def left_out(folder: str | Path, table: pd.DataFrame) -> pd.DataFrame:
     """Images under a folder that its manifest does not list, and what is no image for a run."""
     found, listed = walking.walk(Path(folder)), set(table["file"])
-    files = [walking.spelled(path.relative_to(folder)) for path in found.pictures]
+    files = [walking.spelled(path.relative_to(folder)) for path in found.images]
     reason = (
         f"neither an official name (UID_*_all.bmp, UID_*_hem.bmp) nor a row of {PRELIMINARY_TABLE}"
     )
@@ -219,23 +221,23 @@ def _training_row(path: Path, folder: Path) -> tuple[Path, dict[str, str]]:
         "part": "training",
         "fold": next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), ""),
         "label": label,
-        "subject": name["subject"],
+        "patient": name["patient"],
     }
 
 
 def _preliminary_rows(
-    table: Path, pictures: list[Path], folder: Path
+    table: Path, files: list[Path], folder: Path
 ) -> Iterator[tuple[Path, dict[str, str]]]:
     """Rows of the preliminary test: files are called 1.bmp; patient and label are in the table.
 
-    Its pictures lie beside the table or in the folder that is called like it: other tests have
+    Its images lie beside the table or in the folder that is called like it: other tests have
     files of the same names.
     """
     rows, columns = short_tables.read_plain(table), ["Patient_ID", "new_names", "labels"]
     if not set(columns) <= set(rows):
         raise InputError(f"{table} lacks one of {listing(columns)}: download it again.")
     images, own = defaultdict(list), table.stem.removesuffix("_labels")
-    for path in pictures:
+    for path in files:
         if path.parent == table.parent or own in path.relative_to(folder).parts:
             images[path.name].append(path)
     for official, file, code in rows[columns].itertuples(index=False):
@@ -259,14 +261,14 @@ def _preliminary_rows(
                 "part": "preliminary_test",
                 "fold": "",
                 "label": label,
-                "subject": original["subject"],
+                "patient": original["patient"],
             },
         )
 
 
 def from_listing(path: str | Path) -> pd.DataFrame:
     """Make a manifest of a CSV list that already holds all of its columns."""
-    table = short_tables.read_plain(path)
+    table = renamed_table(short_tables.read_plain(path))
     return _tidy(table[table["label"] != ""] if "label" in table else table, path)
 
 

@@ -39,7 +39,7 @@ def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With at least the columns file, part, fold, label, subject and sha256; all text.
+        With at least the columns file, part, fold, label, patient and sha256; all text.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def match(table: pd.DataFrame, source: Source) -> pd.Series:
 
     A path fits the file that it names from the source's folder, or from a folder above it, or the
     one file whose path ends so: never another folder's file of the same name, unless an official
-    name or the SHA-256 shows that it is the same picture.
+    name or the SHA-256 shows that it is the same image.
     """
     index = _Index(source)
     digests = table["sha256"] if "sha256" in table else [""] * len(table)
@@ -142,7 +142,7 @@ class _Index:
         same = self._same(name, digest, fitting) if SHA256.fullmatch(digest) else []
         if len(same) > 1:
             raise InputError(
-                f"The picture {file} lies twice in {self.source.given} ({listing(same)}): remove "
+                f"The image {file} lies twice in {self.source.given} ({listing(same)}): remove "
                 "one copy."
             )
         if fitting and not same and not SHA256.fullmatch(digest):

@@ -46,35 +46,7 @@ TITLES = {
 def measure_nuisances(
     image: np.ndarray, *, content: bytes = b"", box: Box | None = None
 ) -> np.ndarray:
-    """Measure what could be a shortcut.
-
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, 3), uint8
-        RGB; black is background.
-    content : bytes
-        The file.
-    box : (slice, slice), optional
-        What `lit_box` gives for the image.
-
-    Returns
-    -------
-    ndarray of shape (len(NAMES),), float32
-        In the order of `NAMES`: area in pixels; mean brightness (0 to 255), mean hue (cosine of the
-        angle, -1 to 1) and saturation (0 to 255) of the cell; sharpness (variance of the Laplacian
-        within the cell, in units of the squared brightness); distance of the cell's centre of mass
-        from the image's centre, as a share of its half diagonal; share of the image's border that
-        the cell touches; height, width and bytes of the file; width divided by height; 1 if any
-        pixel has a colour, else 0; format (a place in `FORMAT_NAMES`); JPEG quality (`NO_LOSS` for
-        other formats).
-
-    Examples
-    --------
-    >>> image = np.zeros((64, 64, 3), np.uint8)
-    >>> image[16:48, 16:48] = 200
-    >>> dict(zip(NAMES, measure_nuisances(image).tolist()))["area"]
-    1024.0
-    """
+    """Measure what could be a shortcut; ``box``: what `lit_box` gives."""
     height, width = image.shape[:2]
     of_file = [height, width, len(content), width / height, has_colour(image), *_file(content)]
     box = box or lit_box(image)
@@ -103,7 +75,7 @@ def measure_nuisances(
 def has_colour(image: np.ndarray) -> bool:
     """Whether pixels are of a colour; grey saved as RGB has none, but for what JPEG adds."""
     some = image[::COLOUR_STEP, ::COLOUR_STEP]
-    # One row tells it of most pictures.
+    # One row tells it of most images.
     for part in (some[len(some) // 2 :][:1], some):
         red, green, blue = cv2.split(np.ascontiguousarray(part))
         pairs = ((red, green), (red, blue), (green, blue))

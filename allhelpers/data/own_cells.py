@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from .sources import Source
 
 FOLDERS = "folders"  # settings.manifest, for labels from folders
-PATIENTS_UNKNOWN = (
-    "patients unknown: each picture counts as a patient of its own, so that a patient can stand on "
-    "several sides of the split and intervals are too narrow"
+PATIENTS_UNKNOWN = "patients unknown"  # how the note begins, whatever version has written it
+UNKNOWN_NOTE = (
+    f"{PATIENTS_UNKNOWN}: each image counts as a patient of its own, so that a patient can stand "
+    "in several splits and intervals are too narrow"
 )
 MOST_ASTRAY = 0.25  # share of official files in a folder of the other class that is a slip
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 def from_folders(source: Source, said: str = "") -> pd.DataFrame:
     """Read class and patient from the folders of the images, and say what was read.
 
-    Columns file and label, and perhaps subject, fold and split; ``said``: the user's layout. Files
+    Columns file and label, and perhaps patient, fold and split; ``said``: the user's layout. Files
     with official names have class and patient from these.
     """
     _check_linked(source)
@@ -56,11 +57,11 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
         reading = _from_names(names, official)
     _check_empty(reading, source)
     table = _officially(reading.table, official, source.given, said)
-    if "subject" in table and not table["subject"].all():
-        without = table["file"][table["subject"] == ""]
+    if "patient" in table and not table["patient"].all():
+        without = table["file"][table["patient"] == ""]
         raise InputError(
             f"{listing(without, 3)} lies in no patient's folder, but others in {source.given} have "
-            "a patient: give each picture one, or none."
+            "a patient: give each image one, or none."
         )
     if any(official):
         reading = replace(reading, summary=_summary_of_names(table, reading.summary))
@@ -81,7 +82,7 @@ def _from_names(names: list[str], official: Sequence[re.Match[str] | None]) -> l
 
 def _summary_of_names(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """What was read, where official names tell class and patient."""
-    levels = [table["label"].tolist(), table["subject"].tolist()]
+    levels = [table["label"].tolist(), table["patient"].tolist()]
     named = layout.summarise([layout.CLASS, layout.PATIENT], levels, 0)
     named["read from"] = "names of files"
     return pd.concat([named[:2], summary[2:]])
@@ -109,8 +110,8 @@ def _officially(
             "than its official name says: move or rename it."
         )
     label = label.where(named, folder.map(usual)).where(lambda one: one.notna(), folder)
-    subject = pd.Series([match["subject"] if match else "" for match in official])
-    return table.assign(label=label, subject=subject.where(named, table.get("subject", "")))
+    patient = pd.Series([match["patient"] if match else "" for match in official])
+    return table.assign(label=label, patient=patient.where(named, table.get("patient", "")))
 
 
 def _check_linked(source: Source) -> None:
@@ -121,12 +122,12 @@ def _check_linked(source: Source) -> None:
         if twin != member:
             raise InputError(
                 f"{source.name(member)} and {source.name(twin)} in {source.given} are one file, "
-                "by a link: give the folder of the one or of the other, or a CSV of the pictures."
+                "by a link: give the folder of the one or of the other, or a CSV of the images."
             )
 
 
 def _check_empty(reading: layout.Reading, source: Source) -> None:
-    """Refuse a class whose pictures cannot be read."""
+    """Refuse a class whose images cannot be read."""
     level = reading.class_level
     if level is None:
         return
@@ -137,8 +138,8 @@ def _check_empty(reading: layout.Reading, source: Source) -> None:
         lost = len(folders) > level and tuple(folders[:level]) in above
         if lost and rule in (walking.EMPTY, *walking.MISSED) and folders[level] not in there:
             raise InputError(
-                f"The folder {'/'.join(folders[: level + 1])} in {source.given} holds no picture "
-                f"that can be read ({walking.kinds([name])}: {rule}): convert its pictures, or "
+                f"The folder {'/'.join(folders[: level + 1])} in {source.given} holds no image "
+                f"that can be read ({walking.kinds([name])}: {rule}): convert its images, or "
                 "take the folder away."
             )
 
@@ -156,13 +157,11 @@ def complete(
     An image that is missing or cannot be read has a note instead of its SHA-256; the loader stops
     at it.
     """
-    if "subject" not in table:
-        table = table.rename(columns={"patient": "subject"})
-    table = table.rename(columns={"split": "side"})
-    table = spelling.tidied(table, [n for n in ("label", "subject", "side") if n in table])
-    official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["subject"]
-    subject = official if official.notna().all() else table["file"]
-    unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "subject": subject}
+    table = table.rename(columns={"split": "given_split"})
+    table = spelling.tidied(table, [n for n in ("label", "patient", "given_split") if n in table])
+    official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["patient"]
+    patient = official if official.notna().all() else table["file"]
+    unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "patient": patient}
     table = table.assign(**{name: value for name, value in unknown.items() if name not in table})
     there = members.notna()
     digests = hashing.digests(source, members[there].tolist(), cache)
@@ -172,4 +171,4 @@ def complete(
 
 def patients_unknown(table: pd.DataFrame) -> bool:
     """Whether each image of a manifest stands for a patient of its own."""
-    return bool((table["subject"] == table["file"]).all())
+    return bool((table["patient"] == table["file"]).all())

@@ -1,4 +1,4 @@
-"""Pictures that pass the gate and yet look like no single cell: they are named, not left out."""
+"""Images that pass the gate and yet look like no single cell: they are named, not left out."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def doubts(files: Sequence[str], measured: pd.DataFrame) -> list[str]:
     for what, rows in odd.items():
         if names := [file for file, is_so in zip(files, rows, strict=True) if is_so]:
             verb = "is" if len(names) == 1 else "are"
-            notes.append(f"{counted(len(names), 'picture')} {verb} {what} ({listing(names, 3)})")
+            notes.append(f"{counted(len(names), 'image')} {verb} {what} ({listing(names, 3)})")
     return notes

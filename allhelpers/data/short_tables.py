@@ -25,21 +25,21 @@ MEANINGS = {
     "imagepath imageid img imgname imgpath picture pictures picturename photo",
     "label": "label labels class classes classname classlabel category diagnosis diagnoses "
     "celltype groundtruth",
-    "subject": "subject subjects subjectid patient patients patientid patientno patientnr "
+    "patient": "patient patients patientid patientno patientnr subject subjects subjectid "
     "patientnumber patientname patientcode pid mrn case caseid casenumber donor donorid person "
     "personid individual",
-    "side": "split side sides set subset partition phase usage traintest",
+    "given_split": "split givensplit side sides set subset partition phase usage traintest",
     "part": "part",
     "fold": "fold folds foldid",
     "sha256": "sha256 sha256sum sha",
 }
 BY_NAME = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
 ASKED_ABOUT = [name for name, meaning in BY_NAME.items() if meaning not in ("part", "fold")]
-TITLES = {"subject": "patient", "side": "split"}  # what a user calls them
+TITLES = {"given_split": "split"}  # what a user calls them
 ALIKE = 0.79  # share of letters in common from which a name looks like another
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 WANTED = "its first line must name the columns file, label and, where known, patient"
-OFFICIAL = ("file", "part", "fold", "label", "subject", "sha256")
+OFFICIAL = ("file", "part", "fold", "label", "patient", "sha256")
 Lines = Iterator[list[str]]
 BYTE_ORDERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -128,7 +128,7 @@ def _next(lines: Lines, path: Path) -> list[str]:
                 return line
     except csv.Error as error:
         raise _unreadable(path, error) from error
-    raise InputError(f"The table {path} is empty: {WANTED}, and there is a line for each picture.")
+    raise InputError(f"The table {path} is empty: {WANTED}, and there is a line for each image.")
 
 
 def _unreadable(path: Path, error: csv.Error) -> InputError:
@@ -203,11 +203,11 @@ def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
 
 
 def _tidy_values(table: pd.DataFrame) -> pd.DataFrame:
-    """Names as they are meant; a column of patients or sides that is empty is none."""
+    """Names as they are meant; a column of patients or splits that is empty is none."""
     if "sha256" in table:
         table = table.assign(sha256=table["sha256"].str.strip().str.lower())
     else:
-        may_lack = [name for name in ("subject", "side", "fold", "part") if name in table]
+        may_lack = [name for name in ("patient", "given_split", "fold", "part") if name in table]
         table = table.drop(columns=[c for c in may_lack if not table[c].str.strip().any()])
-    named = ("label", "subject", "side", "fold", "part")
+    named = ("label", "patient", "given_split", "fold", "part")
     return spelling.tidied(table, [name for name in named if name in table])

@@ -27,26 +27,7 @@ APART = 0.1  # between training and test: the test does not share the shortcut
 
 
 def find_shortcuts(cells: Cells) -> pd.DataFrame:
-    """How well each nuisance alone ranks a class above all others, by split and by fold.
-
-    Parameters
-    ----------
-    cells : Cells
-
-    Returns
-    -------
-    DataFrame
-        Columns nuisance, label, split, fold (``""``: all of the split), cells, auroc. The direction
-        is that of the training cells, so that an AUROC below one half means that it is reversed.
-        With two classes the label is the positive one. Nuisances that do not vary are left out;
-        so are groups that lack a class.
-
-    Examples
-    --------
-    >>> table = find_shortcuts(cells)
-    >>> sorted(set(table["nuisance"]))[:2]
-    ['area', 'brightness']
-    """
+    """How well each nuisance alone ranks a class above all others, by split and by fold."""
     measured, table = cells.nuisances, cells.table
     if measured.empty:
         return pd.DataFrame(columns=COLUMNS)

@@ -75,7 +75,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(
-                f"{path} does not exist: give picture files or a folder that holds some."
+                f"{path} does not exist: give image files or a folder that holds some."
             )
         if path.is_dir():
             folder = Folder(path)
@@ -84,7 +84,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         else:
             files.append(path)
     if not files:
-        raise InputError(_no_picture(listing(paths), passed_over))
+        raise InputError(_no_image(listing(paths), passed_over))
     return files
 
 
@@ -95,15 +95,15 @@ def cells_of(source: Source) -> list[PurePath]:
     return [member for member in source.members if source.name(member) not in masks]
 
 
-def _no_picture(where: object, passed_over: Mapping[str, str]) -> str:
+def _no_image(where: object, passed_over: Mapping[str, str]) -> str:
     """What there is instead."""
     there = walking.kinds(name for name in passed_over if not name.endswith("/"))
     holds = f"it holds {there}" if there else "check the path"
-    return f"There is no picture ({', '.join(SUFFIXES)}) in {where}: {holds}."
+    return f"There is no image ({', '.join(SUFFIXES)}) in {where}: {holds}."
 
 
 def _say(passed_over: Mapping[str, str], where: object) -> None:
-    """Account for what is no picture; what may be missed is a warning."""
+    """Account for what is no image; what may be missed is a warning."""
     for line in walking.left_out(passed_over, harmless=True):
         log.info("%s: %s", where, line)
     for line in walking.left_out(passed_over):
@@ -190,7 +190,7 @@ class Folder(Source):
         self._cut = len(str(self.path / "x")) - 1  # as `relative_to` would, but ten times as fast
         found = walking.walk(self.path, own)
         self.members, self.passed_over, self.linked = (
-            found.pictures,
+            found.images,
             found.passed_over,
             found.linked,
         )
@@ -267,22 +267,22 @@ def what_is(path: Path) -> str:
     """Why a path is neither a folder of images nor an archive that can be read."""
     suffix = path.suffix.lower()
     if not path.exists():
-        return f"{path} does not exist: give a folder of pictures, an archive or 'sample'."
+        return f"{path} does not exist: give a folder of images, an archive or 'sample'."
     if not (path.is_file() or path.is_dir()):
-        return f"{path} is a pipe, a socket or a device: give a folder of pictures or an archive."
+        return f"{path} is a pipe, a socket or a device: give a folder of images or an archive."
     if path.is_dir():
         kind, remedy = "a folder", "take the suffix of an archive off its name"
-    elif suffix in SUFFIXES or suffix in walking.PICTURES - {".npy", ".npz"}:
-        kind, remedy = "one file", "give the folder that holds the pictures"
+    elif suffix in SUFFIXES or suffix in walking.IMAGES - {".npy", ".npz"}:
+        kind, remedy = "one file", "give the folder that holds the images"
     elif suffix in walking.ARCHIVES:
         kind, remedy = "an archive of a kind that is not read", "unpack it, or make it a zip or tar"
     elif suffix in (".csv", ".tsv", ".txt", ".xlsx"):
-        kind, remedy = "a table", "name it as manifest, and as images what holds the pictures"
+        kind, remedy = "a table", "name it as manifest, and as images what holds the images"
     elif suffix in (".npy", ".npz", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".parquet"):
-        kind, remedy = "a file of arrays", "write its pictures into a folder, one file each"
+        kind, remedy = "a file of arrays", "write its images into a folder, one file each"
     else:
-        kind, remedy = "a file", "give a folder of pictures, or an archive (.zip, .tar, .tar.gz)"
-    return f"{path} is {kind}, no folder of pictures or archive of them: {remedy}."
+        kind, remedy = "a file", "give a folder of images, or an archive (.zip, .tar, .tar.gz)"
+    return f"{path} is {kind}, no folder of images or archive of them: {remedy}."
 
 
 def file_stamp(path: Path) -> str:
@@ -340,7 +340,7 @@ def open_images(settings: DataSettings) -> Source:
     if where.lower().endswith(ARCHIVES):
         source.given = Path(where)
     if not source.members:
-        raise InputError(_no_picture(source.given, source.passed_over))
+        raise InputError(_no_image(source.given, source.passed_over))
     if not settings.synthetic:
         _say(source.passed_over, source.given)
     if isinstance(source, Folder) and is_far(source.path) and not is_far(cache):

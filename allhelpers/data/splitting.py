@@ -20,9 +20,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .._core.errors import InputError, listing
-from . import sides
+from . import given_splits
+from .given_splits import AS_IS, COLUMN
 from .manifest import SPLITS
-from .sides import AS_IS, COLUMN
 from .tables import unit_of
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ DEFAULT_SEED = 2019
 PAPER_CELLS = 3088
 PAPER_HELD_BACK = 35
 # By patient: one of five parts is the test, one of six parts of what is left validates.
-TEST_PARTS, VALID_PARTS = 5, 6
-LEAST_PATIENTS = 3  # of each class: one for each side
+TEST_PARTS, VAL_PARTS = 5, 6
+LEAST_PATIENTS = 3  # of each class: one for each split
 
 
 def drawing_order(names: Iterable[str], seed: int) -> list[str]:
@@ -55,7 +55,7 @@ def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
         drawn = by_file.loc[drawing_order(rows["file"], seed)[:per_class]]
         split.loc[drawn] = "train"
         split.loc[drawn.iloc[:PAPER_HELD_BACK]] = "test"
-        split.loc[drawn.iloc[PAPER_HELD_BACK : 2 * PAPER_HELD_BACK]] = "valid"
+        split.loc[drawn.iloc[PAPER_HELD_BACK : 2 * PAPER_HELD_BACK]] = "val"
     return split
 
 
@@ -82,18 +82,18 @@ def _without(labels: list[str], small: list[str]) -> str:
 def patient_groups(table: pd.DataFrame) -> pd.Series:
     """Group patients who share a byte-identical image, directly or through others."""
     if table.empty:
-        return table["subject"]
-    subjects, images = (pd.factorize(table[name])[0] for name in ("subject", "sha256"))
+        return table["patient"]
+    patients, images = (pd.factorize(table[name])[0] for name in ("patient", "sha256"))
     # A graph with a node per patient and per image, and an edge per row: its components are groups.
-    images += subjects.max() + 1
+    images += patients.max() + 1
     nodes = images.max() + 1
-    edges = coo_array((np.ones(len(table)), (subjects, images)), shape=(nodes, nodes))
-    components = connected_components(edges, directed=False)[1][subjects]
-    return table["subject"].groupby(components).transform("min")
+    edges = coo_array((np.ones(len(table)), (patients, images)), shape=(nodes, nodes))
+    components = connected_components(edges, directed=False)[1][patients]
+    return table["patient"].groupby(components).transform("min")
 
 
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
-    """Draw a split in which no patient, and no two who share an image, stand on two sides."""
+    """Draw a split in which no patient, and no two who share an image, are in two splits."""
     groups, split = patient_groups(table), pd.Series("train", index=table.index)
     _check_patients(table, groups, least=LEAST_PATIENTS)
     official = table["part"] == "preliminary_test"
@@ -130,7 +130,7 @@ def _check_folds(table: pd.DataFrame, folds: int) -> None:
         if patients < max(folds, LEAST_PATIENTS):
             raise InputError(
                 f"{folds} folds need {max(folds, LEAST_PATIENTS)} patients or more (after joining "
-                f"those who share a picture) of class {label}, but there are {patients}: "
+                f"those who share an image) of class {label}, but there are {patients}: "
                 f"{'choose fewer folds' if patients >= LEAST_PATIENTS else 'add patients'}"
                 f"{_without_small(table, max(folds, LEAST_PATIENTS))}."
             )
@@ -155,7 +155,7 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
     for label in groups.groupby(table["label"]).nunique().sort_values(kind="stable").index:
         rows = table["label"] == label
         held = table[rows].groupby(groups[rows])
-        loads = pd.DataFrame({"cells": held.size(), "patients": held["subject"].nunique()})
+        loads = pd.DataFrame({"cells": held.size(), "patients": held["patient"].nunique()})
         load = {str(group): share for group, share in (loads / loads.sum()).sum(axis=1).items()}
         filled = [0.0] * parts
         for group in load:
@@ -200,7 +200,7 @@ def _hold_out(table: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
     """Let some patients of the training cells validate, and check what has been drawn."""
     training, used = table[split == "train"], set(table.loc[split != "", "label"])
     _check_patients(training, patient_groups(training), least=2, labels=used)
-    split[last_part(training, VALID_PARTS, seed=seed)] = "valid"
+    split[last_part(training, VAL_PARTS, seed=seed)] = "val"
     check_patient_split(table, split)
     return split
 
@@ -214,15 +214,15 @@ def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> p
 def _check_patients(
     table: pd.DataFrame, groups: pd.Series, *, least: int, labels: Iterable[str] = ()
 ) -> None:
-    """Each side needs a patient of each class."""
+    """Each split needs a patient of each class."""
     known = table.empty or unit_of(table) == "patient"
-    who = "pictures" if not known else "patients (after joining those who share a picture)"
+    who = "images" if not known else "patients (after joining those who share an image)"
     there = groups.groupby(table["label"]).nunique()
     for label, patients in there.reindex(sorted({*there.index, *labels}), fill_value=0).items():
         if patients < least:
             left = "" if least == LEAST_PATIENTS else " beside those of the test"
             cells = table["label"].value_counts()
-            paper = ", or choose --split paper (by picture)" if _fits_paper(cells) else ""
+            paper = ", or choose --split paper (by image)" if _fits_paper(cells) else ""
             raise InputError(
                 f"The split by patient needs at least {least} {who} of class {label}{left}, but "
                 f"there are {patients}: add {who.split(' ')[0]}{_without_small(table, least)}"
@@ -235,34 +235,34 @@ def _fits_paper(cells: pd.Series) -> bool:
 
 
 def check_patient_split(table: pd.DataFrame, split: pd.Series) -> None:
-    """Make sure that no patient and no image stands on two sides."""
-    sides.check_leaks(table, split, "The split", "draw it anew (--split patient)")
+    """Make sure that no patient and no image is in two splits."""
+    given_splits.check_leaks(table, split, "The split", "draw it anew (--split patient)")
 
 
 def column_split(
     table: pd.DataFrame, seed: int = DEFAULT_SEED, *, leaky: bool = False
 ) -> pd.Series:
-    """The table's own sides; where none validates, some patients of the training cells do."""
-    split, title = sides.given(table), "The column split"
+    """The table's own splits; where none validates, some patients of the training cells do."""
+    split, title = given_splits.given(table), "The column split"
     if not leaky:
         remedy = f"mend it, or keep it as it is by --split {AS_IS}, which every output then says"
-        sides.check_leaks(table, split, title, remedy)
-    if not (split == "valid").any():
+        given_splits.check_leaks(table, split, title, remedy)
+    if not (split == "val").any():
         training = table[split == "train"]
         if len(training):
             _check_patients(training, patient_groups(training), least=2)
-            split[last_part(training, VALID_PARTS, seed=seed)] = "valid"
-    sides.check_sides(table, split, title)
+            split[last_part(training, VAL_PARTS, seed=seed)] = "val"
+    given_splits.check_splits(table, split, title)
     return split
 
 
 def stored(table: pd.DataFrame, rule: str) -> pd.Series:
     """A rule's result that the manifest holds, checked as if it were drawn."""
     title = f"The manifest's column {rule}_split"
-    split = sides.read_sides(table[f"{rule}_split"], title, stored=True)
+    split = given_splits.read_splits(table[f"{rule}_split"], title, stored=True)
     if rule == "patient":
-        sides.check_leaks(table, split, title, "mend it, or remove the column")
-    sides.check_sides(table, split, title, stored=True)
+        given_splits.check_leaks(table, split, title, "mend it, or remove the column")
+    given_splits.check_splits(table, split, title, stored=True)
     return split
 
 
@@ -270,7 +270,7 @@ def stored(table: pd.DataFrame, rule: str) -> pd.Series:
 RULES = {"paper": paper_split, "patient": patient_split}
 
 HELP = (
-    "paper (by picture), patient, patient:2/5 (part 2 of 5 is the test), "
+    "paper (by image), patient, patient:2/5 (part 2 of 5 is the test), "
     "fold_0:2/5 (the same in one fold), fold_0:fold_1 (train:test), or column (the table's own)"
 )
 
@@ -292,7 +292,7 @@ def parse(split: str) -> Callable[..., pd.Series]:
 
 
 def draw(table: pd.DataFrame, split: str, seed: int = DEFAULT_SEED) -> pd.Series:
-    """Draw a split by its name in the settings: train, valid, test or empty for each row."""
+    """Draw a split by its name in the settings: train, val, test or empty for each row."""
     return parse(split)(table, seed=seed)
 
 
@@ -343,13 +343,13 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
     split label  cells  patients
     train   all     10         7
     train   hem     10         6
-    valid   all     35         8
-    valid   hem     35         8
+      val   all     35         8
+      val   hem     35         8
      test   all     35         8
      test   hem     35         8
     """
     used = table[table["split"] != ""]
-    counted = {"cells": ("file", "size"), "patients": ("subject", "nunique")}
+    counted = {"cells": ("file", "size"), "patients": ("patient", "nunique")}
     if len(used) and unit_of(used) != "patient":
         del counted["patients"]
     counts = used.groupby(["split", "label"]).agg(**counted)
@@ -370,10 +370,10 @@ def shared_patients(table: pd.DataFrame) -> list[str]:
 
     Examples
     --------
-    >>> table = pd.DataFrame({"subject": ["1", "1", "2"], "split": ["train", "test", "test"]})
+    >>> table = pd.DataFrame({"patient": ["1", "1", "2"], "split": ["train", "test", "test"]})
     >>> shared_patients(table)
     ['1']
     """
     used = table[table["split"] != ""]
-    sides = used.groupby("subject")["split"].nunique()
-    return sorted(sides.index[sides > 1])
+    splits = used.groupby("patient")["split"].nunique()
+    return sorted(splits.index[splits > 1])

@@ -78,7 +78,7 @@ def draw_sample(
     Parameters
     ----------
     folder : str or Path
-        Receives ``C-NMC_training_data/fold_K/LABEL/UID_<subject>_<image>_<cell>_LABEL.bmp``.
+        Receives ``C-NMC_training_data/fold_K/LABEL/UID_<patient>_<image>_<cell>_LABEL.bmp``.
     cells : int, default=320
         Number of images, half of them of each class, spread evenly over 8 patients per class.
     seed : int, default=2019
@@ -173,8 +173,7 @@ def _is_drawn(tree: Path, plan: dict[str, tuple[str, int, int]], seed: int, diff
     there = {path.relative_to(tree).as_posix() for path in tree.rglob("*.bmp")}
     if there != set(plan) or (tree / first).read_bytes() != _bmp(seed, differs, *plan[first]):
         raise InputError(
-            f"{tree} holds other pictures than this sample: "
-            "give another folder, or remove it first."
+            f"{tree} holds other images than this sample: give another folder, or remove it first."
         )
     return True
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def tabulate(cells: Cells, rows: np.ndarray, probabilities: ArrayLike) -> pd.DataFrame:
     """Put probabilities, of shape (rows, classes), beside the cells that they belong to.
 
-    Columns file, subject, split, label, area (of the cell, in pixels of its image), and
+    Columns file, patient, split, label, area (of the cell, in pixels of its image), and
     ``p_<class>`` for each class, the positive one first.
     """
-    table = cells.table.iloc[rows][["file", "subject", "split", "label"]].reset_index(drop=True)
+    table = cells.table.iloc[rows][["file", "patient", "split", "label"]].reset_index(drop=True)
     table["area"] = cells.areas[rows].astype(int)
     columns = np.asarray(probabilities, float).round(6).T
     return table.assign(
@@ -38,15 +38,15 @@ def scored(classes: tuple[str, ...]) -> tuple[str, ...]:
     return classes[:1] if len(classes) == 2 else classes
 
 
-def stated(predictions: pd.DataFrame) -> np.ndarray:
+def y_prob(predictions: pd.DataFrame) -> np.ndarray:
     """Probabilities as an array of shape (cells, classes)."""
     return predictions[[f"p_{label}" for label in classes_of(predictions)]].to_numpy(float)
 
 
-def stated_for_truth(predictions: pd.DataFrame) -> np.ndarray:
+def prob_true_class(predictions: pd.DataFrame) -> np.ndarray:
     """Probability of the true class of each cell."""
     columns = predictions["label"].map(list(classes_of(predictions)).index).to_numpy(int)
-    return stated(predictions)[np.arange(len(predictions)), columns]
+    return y_prob(predictions)[np.arange(len(predictions)), columns]
 
 
 def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) -> pd.Series:
@@ -56,7 +56,7 @@ def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) 
     of the others.
     """
     classes = np.array(classes_of(predictions), dtype=object)
-    columns = predicted_columns(stated(predictions), threshold)
+    columns = predicted_columns(y_prob(predictions), threshold)
     return pd.Series(classes[columns], index=predictions.index, dtype=object)
 
 
@@ -69,11 +69,11 @@ def predicted_columns(probabilities: np.ndarray, threshold: float | None = None)
 
 
 def unit_of(table: pd.DataFrame) -> str:
-    """What a row's subject is called: a patient where patients are known, else a picture."""
-    return "picture" if bool((table["subject"] == table["file"]).all()) else "patient"
+    """What a row's patient is: a patient where patients are known, else an image."""
+    return "image" if bool((table["patient"] == table["file"]).all()) else "patient"
 
 
 def patients_of(predictions: pd.DataFrame) -> pd.Series:
     """What is resampled: the patient of each cell, or the cell itself where none is known."""
-    subject = predictions["subject"].fillna("").astype(str)
-    return subject.where(subject != "", predictions["file"].astype(str))
+    patient = predictions["patient"].fillna("").astype(str)
+    return patient.where(patient != "", predictions["file"].astype(str))

@@ -1,4 +1,4 @@
-"""Every file of a source is accounted for: a picture, or passed over by a rule that is said.
+"""Every file of a source is accounted for: an image, or passed over by a rule that is said.
 
 Links are followed: to a file wherever it lies, to a folder if that is a part of the source and was
 not read already. What an operating system or a network drive keeps for itself is passed over.
@@ -35,24 +35,24 @@ SYSTEM = {
 }
 
 HIDDEN = "hidden, or kept by an operating system or a network drive"
-UNREAD = "no picture format that is read"
+UNREAD = "no image format that is read"
 PACKED = "archives inside of it: unpack them, or give one of them"
-FOREIGN = "no pictures"
+FOREIGN = "no images"
 LINK = "links that lead nowhere, out of it, or to what is read already"
 SPECIAL = "no files but pipes, sockets or devices"
 CLOSED = "cannot be opened: check the permissions"
 EMPTY = "empty folders"
 OWN = "what this program has written"
-MASK = "masks beside the pictures"
+MASK = "masks beside the images"
 HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK, OWN)
 MISSED = (UNREAD, PACKED, LINK, SPECIAL, CLOSED)  # a user would want to know
 
-_PICTURES = (
+_IMAGES = (
     "arw avif cr2 cr3 czi dcm dib dng emf eps gif heic heif ico j2k jp2 jpx jxl lif lsm mpo mrxs "
     "nd2 ndpi nef nii npy npz oib oif orf pbm pcx pef pgm ppm psd raf raw rw2 scn srw svg svs tga "
     "vsi webp zvi"
 )
-PICTURES = {f".{end}" for end in re.findall(r"\w+", _PICTURES)}
+IMAGES = {f".{end}" for end in re.findall(r"\w+", _IMAGES)}
 ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
 
 _MASKS = re.compile(
@@ -68,7 +68,7 @@ _MASK_OF = re.compile(
 class Listing:
     """What lies under a folder or in an archive."""
 
-    pictures: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
     passed_over: dict[str, str] = field(default_factory=dict)  # name inside of it: rule
     linked: bool = False
 
@@ -85,19 +85,19 @@ def is_hidden(name: str) -> bool:
 
 
 def rule_of(name: str) -> str:
-    """The rule by which a file is passed over; empty for a picture."""
+    """The rule by which a file is passed over; empty for an image."""
     suffix = PurePosixPath(name).suffix.lower()
     if is_hidden(name):
         return HIDDEN
     if suffix in SUFFIXES:
         return ""
-    return UNREAD if suffix in PICTURES else PACKED if suffix in ARCHIVES else FOREIGN
+    return UNREAD if suffix in IMAGES else PACKED if suffix in ARCHIVES else FOREIGN
 
 
 def walk(folder: Path, own: Iterable[str | Path] = ()) -> Listing:
     """List all that lies under a folder; a folder is entered once, whatever links lead to it.
 
-    ``own``: folders of results and caches, which may lie among the pictures.
+    ``own``: folders of results and caches, which may lie among the images.
     """
     found = Listing()
     root, ours = Path(os.path.realpath(folder)), {os.path.realpath(each) for each in own}
@@ -127,8 +127,8 @@ def walk(folder: Path, own: Iterable[str | Path] = ()) -> Listing:
             if rule:
                 found.passed_over[_inside(path, folder) + "/" * folder_too] = rule
             else:
-                (pending if folder_too else found.pictures).append(path)
-    found.pictures.sort()
+                (pending if folder_too else found.images).append(path)
+    found.images.sort()
     return found
 
 
@@ -158,7 +158,7 @@ def _rule_of_link(path: Path, root: Path, entered: set[Path]) -> str:
 
 
 def masks(names: Iterable[str]) -> list[str]:
-    """Files in a folder of masks, or named like a picture beside them with ``_mask``."""
+    """Files in a folder of masks, or named like an image beside them with ``_mask``."""
     names = list(names)
     stems = {posixpath.splitext(name)[0] for name in names}
     found = []

@@ -32,26 +32,9 @@ BINS = 12
 
 
 def patient_weights(table: pd.DataFrame) -> np.ndarray:
-    """Give every patient of a class the same total weight, and every class the same.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns file, subject and label; where no patient is known a cell stands for itself.
-
-    Returns
-    -------
-    ndarray of shape (cells,)
-        Weights with mean 1.
-
-    Examples
-    --------
-    >>> cells = pd.DataFrame({"file": list("abc"), "subject": list("112"), "label": "all"})
-    >>> patient_weights(cells).tolist()
-    [0.75, 0.75, 1.5]
-    """
-    subject = table["subject"].fillna("").astype(str)
-    units = subject.where(subject != "", table["file"].astype(str))
+    """Give every patient of a class the same total weight, and every class the same."""
+    patient = table["patient"].fillna("").astype(str)
+    units = patient.where(patient != "", table["file"].astype(str))
     groups = [table["label"].to_numpy(), units.to_numpy()]
     cells = units.groupby(groups).transform("size")
     patients = units.groupby(groups[0]).transform("nunique")
@@ -66,26 +49,8 @@ def matched_weights(
 
     In a stratum whose classes have the total weights n_1 .. n_k each class gets 1 / (1 / n_1 + ...
     + 1 / n_k), which for two classes is n_1 n_2 / (n_1 + n_2) (Li, Morgan & Zaslavsky 2018, JASA
-    113:390). Strata that lack a class get no weight.
-
-    Parameters
-    ----------
-    nuisance : ndarray of shape (cells,)
-        For instance the area of each cell.
-    labels : ndarray of shape (cells,)
-    base : ndarray of shape (cells,), optional
-        Weights to begin with, for instance `patient_weights`.
-
-    Returns
-    -------
-    ndarray of shape (cells,)
-        Weights with mean 1; all zero where no stratum holds every class.
-
-    Examples
-    --------
-    >>> area = np.repeat([1, 2], 4)
-    >>> matched_weights(area, np.array(list("aaabbbba"))).round(2).tolist()
-    [0.67, 0.67, 0.67, 2.0, 0.67, 0.67, 0.67, 2.0]
+    113:390). Strata that lack a class get no weight. ``base`` are weights to begin with,
+    for instance `patient_weights`.
     """
     base = np.ones(len(labels)) if base is None else np.asarray(base, float)
     strata = strata_of(nuisance)
@@ -104,35 +69,24 @@ def strata_of(nuisance: np.ndarray, bins: int = BINS) -> np.ndarray:
     return np.digitize(values, borders)
 
 
-def cell_weights(table: pd.DataFrame, balance: str) -> np.ndarray | None:
-    """Weights of training cells in the loss.
+def cell_weights(
+    table: pd.DataFrame, balance: str, *, size_matching: float = 1.0
+) -> np.ndarray | None:
+    """Weights of training cells in the loss, with mean 1; None where all count alike.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Training cells: file, subject, label and, for size, area.
-    balance : {"none", "class", "patient", "size", "patient+size"}
-
-    Returns
-    -------
-    ndarray of shape (cells,), or None
-        With mean 1; ``None`` where all cells count alike.
-
-    Examples
-    --------
-    >>> cells = pd.DataFrame({"file": list("abc"), "subject": list("123"), "label": list("aab")})
-    >>> cell_weights(cells, "class").tolist()
-    [0.75, 0.75, 1.5]
+    ``size_matching`` is the share of matched sizes in the geometric mean with what the balance is
+    without them: below 1 cells whose size is rare in the other class still count a little.
     """
     labels = table["label"].to_numpy()
     if balance == "none":
         return None
     if balance == "class":
         return _with_mean_one(1 / table.groupby("label")["file"].transform("size").to_numpy(float))
-    patients = patient_weights(table) if "patient" in balance else None
+    base = patient_weights(table) if "patient" in balance else np.ones(len(table))
     if "size" not in balance:
-        return patients
-    return matched_weights(table["area"].to_numpy(float), labels, base=patients)
+        return base
+    matched = matched_weights(table["area"].to_numpy(float), labels, base=base)
+    return _with_mean_one(base ** (1 - size_matching) * matched**size_matching)
 
 
 def _with_mean_one(weights: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def write_baselines(cells: Cells, run_folder: str | Path) -> None:
     >>> sorted(path.name for path in Path("first", "baselines").iterdir())
     ['area.csv', 'majority.csv']
     """
-    rows = np.concatenate([cells.rows("valid"), cells.rows("test")])
+    rows = np.concatenate([cells.rows("val"), cells.rows("test")])
     for name, method in METHODS.items():
         table = tables.tabulate(cells, rows, method(cells)[rows])
         write_csv(Run(run_folder).baseline(name), table)

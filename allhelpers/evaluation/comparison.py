@@ -112,10 +112,10 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     -------
     DataFrame
         One row per pair: first, second, cells, patients; only_first and only_second (cells that
-        one alone gets right) with mcnemar_p (McNemar 1947, exact); for AUROC (plain, by patient, at
-        equal size) and weighted F1 the difference, first less second, with the interval and the
-        two-sided p of a paired bootstrap that resamples patients. All p are corrected for the
-        number of pairs (Holm 1979); ``differ`` says whether both McNemar's test and the
+        one alone predicts correctly) with mcnemar_p (McNemar 1947, exact); for AUROC (plain, by
+        patient, at equal size) and weighted F1 the difference, first less second, with the interval
+        and the two-sided p of a paired bootstrap that resamples patients. All p are corrected for
+        the number of pairs (Holm 1979); ``differ`` says whether both McNemar's test and the
         bootstrap of weighted F1 are below .05.
 
     Raises

@@ -145,7 +145,7 @@ def evidence(
     model : Network
     cells : Cells
     seed : int
-    split : {"train", "valid", "test"}
+    split : {"train", "val", "test"}
     most : int
         Cells of each class.
     features : array of shape (orientations, cells, ...), optional

@@ -132,13 +132,13 @@ def _row(run: Run, result: Result) -> dict:
 
 def _chosen_epoch(result: Result, patience: int) -> dict:
     """How the training of the kept network stood; nothing for methods without epochs."""
-    columns = {"accuracy": "train_accuracy", "val_accuracy": "valid_accuracy"}
-    columns |= {"loss": "train_loss", "val_loss": "valid_loss"}
+    names = {"accuracy": "train_accuracy", "loss": "train_loss"}
+    columns = ["accuracy", "val_accuracy", "loss", "val_loss"]
     if not result.history_path.is_file():
-        return dict.fromkeys(["epochs", "chosen_epoch", *columns.values()])
+        return dict.fromkeys(["epochs", "chosen_epoch", *(names.get(c, c) for c in columns)])
     history = result.history()
     epoch = checkpoints.chosen_epoch(history, patience)
-    row = history.set_index("epoch").loc[epoch, list(columns)].rename(columns)
+    row = history.set_index("epoch").loc[epoch, columns].rename(names)
     return {"epochs": len(history), "chosen_epoch": epoch, **row}
 
 

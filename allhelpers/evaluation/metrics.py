@@ -47,14 +47,14 @@ def proportion(correct: int, cells: int) -> dict:
 def per_patient(predictions: pd.DataFrame) -> pd.DataFrame:
     """Cells and accuracy of each patient and class, as C-NMC 2019's organisers asked for."""
     cells = predictions.assign(
-        subject=tables.patients_of(predictions),
+        patient=tables.patients_of(predictions),
         correct=predictions["label"] == tables.predicted_labels(predictions),
     )
-    table = cells.groupby(["label", "subject"], as_index=False).agg(
+    table = cells.groupby(["label", "patient"], as_index=False).agg(
         cells=("correct", "size"), correct=("correct", "sum")
     )
     table = table.assign(accuracy=table["correct"] / table["cells"])
-    columns = ["subject", "label", "cells", "correct", "accuracy"]
+    columns = ["patient", "label", "cells", "correct", "accuracy"]
     return table.sort_values(["label", "accuracy"])[columns]
 
 
@@ -79,7 +79,7 @@ def measure(
     Parameters
     ----------
     predictions : DataFrame
-        Columns file, subject, label and ``p_<class>`` of each class.
+        Columns file, patient, label and ``p_<class>`` of each class.
     resamples : int
         Of the bootstrap; 0 leaves it out.
     resampled : DataFrame, optional
@@ -158,17 +158,17 @@ def at_threshold(
     """Sensitivity and specificity of the positive class at a threshold, with both intervals."""
     positive = tables.classes_of(predictions)[0]
     truth = (predictions["label"] == positive).to_numpy()
-    called = (tables.predicted_labels(predictions, threshold) == positive).to_numpy()
+    predicted = (tables.predicted_labels(predictions, threshold) == positive).to_numpy()
     patients = resampling.Patients(predictions)
     drawn = patients.draws(resamples)
     entries: dict = {"threshold": threshold}
-    for name, group, right in (
-        ("sensitivity", truth, truth & called),
-        ("specificity", ~truth, ~truth & ~called),
+    for name, group, correct in (
+        ("sensitivity", truth, truth & predicted),
+        ("specificity", ~truth, ~truth & ~predicted),
     ):
-        entry = proportion(right.sum(), group.sum())
+        entry = proportion(correct.sum(), group.sum())
         with np.errstate(invalid="ignore"):
-            shares = drawn @ patients.sums(right) / (drawn @ patients.sums(group))
+            shares = drawn @ patients.sums(correct) / (drawn @ patients.sums(group))
         if group.any() and patients.per_class.min() > 1:
             low, high = np.quantile(shares, LIMITS)
             entry |= {"patients_low": float(low), "patients_high": float(high)}

@@ -1,4 +1,4 @@
-"""Can probabilities be taken at their word, and from which one on is a cell called positive?
+"""Can probabilities be taken at their word, and from which one on is a cell predicted positive?
 
 Both are decided on cells whose patients the network has not met, and never on the test.
 """
@@ -29,7 +29,7 @@ class Calibration:
     temperature : float
         By which scores are divided before softmax; 1 leaves them.
     threshold : float or None
-        Probability of the positive class from which on a cell is called positive; ``None``: the
+        Probability of the positive class from which on a cell is predicted positive; ``None``: the
         most probable class.
     wanted : float
         The sensitivity that was asked for; 0: none.
@@ -100,7 +100,7 @@ def calibrate(
 
 
 def _scores(predictions: pd.DataFrame) -> np.ndarray:
-    return np.log(np.maximum(tables.stated(predictions), SMALLEST))
+    return np.log(np.maximum(tables.y_prob(predictions), SMALLEST))
 
 
 def _temperature(held_out: pd.DataFrame) -> float:

@@ -17,7 +17,7 @@ OTHER_TABLES = (
     "paper",
     "ablation",
     "collapse",
-    "optimisers",
+    "optimizers",
     "activations",
     "segmentation",
     "cross_validation",
@@ -62,15 +62,15 @@ def beside_paper(comparison: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> from allhelpers.evaluation import compare
-    >>> beside_paper(compare(run, ["mobilenet"]))["right"].to_dict()
+    >>> beside_paper(compare(run, ["mobilenet"]))["correct"].to_dict()
     {('mobilenet', 'paper'): '64 of 70', ('mobilenet', 'this run'): '7 of 10'}
     """
-    columns = ["train_accuracy", "valid_accuracy", "train_loss", "valid_loss"]
-    columns += ["test_accuracy", "low", "high", "right"]
+    columns = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
+    columns += ["test_accuracy", "low", "high", "correct"]
     sources = {"paper": paper_rows(comparison), "this run": comparison}
     known = {source: table for source, table in sources.items() if len(table)}
     both = pd.concat(known, names=["source"]).reset_index("source")
-    both["right"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
+    both["correct"] = both["test_correct"].astype(str) + " of " + both["test_cells"].astype(str)
     order = {name: place for place, name in enumerate(comparison["architecture"])}
     both = both.sort_values(["architecture", "source"], key=lambda names: names.replace(order))
     return both.set_index(["architecture", "source"])[columns]

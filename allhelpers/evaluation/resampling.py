@@ -31,7 +31,7 @@ class Patients:
         classes = tables.classes_of(predictions)
         self.table = predictions
         self.names, self.unit = np.unique(units, return_inverse=True)
-        self.probabilities = tables.stated(predictions)
+        self.probabilities = tables.y_prob(predictions)
         self.count, self.scored = len(classes), len(tables.scored(classes))
         self.classes = predictions["label"].map(classes.index).to_numpy(int)
         self.truth = np.eye(self.count, dtype=bool)[self.classes]

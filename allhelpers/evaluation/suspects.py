@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..runs import Result
 
 COLUMNS = (
-    "rank", "file", "subject", "split", "label", "suggested", "probability", "score", "against",
+    "rank", "file", "patient", "split", "label", "suggested", "probability", "score", "against",
     "methods", "why", "mark",
 )  # fmt: skip
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
@@ -51,7 +51,7 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns rank, file, subject, split, label; suggested: the class that is most probable
+        Columns rank, file, patient, split, label; suggested: the class that is most probable
         instead, and its mean probability; score: how probable the methods hold it that the label is
         wrong, of two like images with two labels beside the other's (0 to 1); against and methods:
         how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
@@ -76,7 +76,7 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     found = found[found.index.isin(cells.index)].rename_axis(None)
     pairs = _pairs_with_two_labels(run, cells)
     found = found.reindex(found.index.union(sorted({file for pair in pairs for file in pair})))
-    found = found.join(cells[["file", "subject", "split", "label"]])
+    found = found.join(cells[["file", "patient", "split", "label"]])
     found["score"] = (1 - found["label_p"]).fillna(0.5)
     _settle_pairs(found, pairs)
     found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]
@@ -102,24 +102,28 @@ def _unmet(result: Result) -> pd.DataFrame:
     refit = bool(record.get("settings", {}).get("refit"))
     if result.judged_path.is_file():
         return result.judged()
-    stated = result.predictions()
-    stated = stated[stated["split"].isin(["test"] if refit else ["valid", "test"])]
+    predictions = result.predictions()
+    predictions = predictions[predictions["split"].isin(["test"] if refit else ["val", "test"])]
     if result.held_out_path.is_file():
         found = Calibration(record.get("calibration", {}).get("temperature", 1.0))
         held_out = found.apply(result.held_out())  # as predictions are
-        stated = pd.concat([held_out, stated[~stated["file"].isin(held_out["file"])]])
-    return stated.reset_index(drop=True)
+        predictions = pd.concat(
+            [held_out, predictions[~predictions["file"].isin(held_out["file"])]]
+        )
+    return predictions.reset_index(drop=True)
 
 
-def _doubted(stated: pd.DataFrame) -> pd.DataFrame:
+def _doubted(predictions: pd.DataFrame) -> pd.DataFrame:
     """Mean over the methods that were asked about a cell, one row per file."""
-    classes = np.array(tables.classes_of(stated), dtype=object)
-    stated = stated.assign(otherwise=tables.predicted_labels(stated) != stated["label"])
-    each = stated.groupby("file")
+    classes = np.array(tables.classes_of(predictions), dtype=object)
+    predictions = predictions.assign(
+        otherwise=tables.predicted_labels(predictions) != predictions["label"]
+    )
+    each = predictions.groupby("file")
     means = each[[f"p_{label}" for label in classes]].mean().to_numpy(float)
     own = classes == each["label"].first().to_numpy()[:, np.newaxis]
     best = np.where(own, -1.0, means).argmax(axis=1)
-    said = stated["method"].where(stated["otherwise"]).groupby(stated["file"])
+    said = predictions["method"].where(predictions["otherwise"]).groupby(predictions["file"])
     return pd.DataFrame(
         {
             "label_p": means[own],
@@ -161,7 +165,7 @@ def _why(row: Mapping) -> str:
     if isinstance(row["who"], list) and row["who"]:
         titles = listing(map(registry.title_of, row["who"]), 8)
         more = f" ({len(row['who'])} of {int(row['methods'])})" if row["methods"] > 1 else ""
-        reasons.append(f"called {row['suggested']} by {titles}{more}")
+        reasons.append(f"predicted {row['suggested']} by {titles}{more}")
     elif not row["twin"]:
         reasons.append(f"{row['suggested']} is more probable on average")
     return "; ".join(reasons)

@@ -125,12 +125,13 @@ def sentence_of_patients(metrics: dict, split: str = "test") -> str:
     'The bootstrap resamples the patients of the test (30 ALL, 25 HEM).'
     """
     counts = metrics[split]["patients"]
-    unit = "pictures" if PATIENTS_UNKNOWN in metrics.get("notes", ()) else "patients"
+    unknown = any(note.startswith(PATIENTS_UNKNOWN) for note in metrics.get("notes", ()))
+    unit = "images" if unknown else "patients"
     text = ", ".join(
         f"{count} {manifests.class_title(label, short=True)}" for label, count in counts.items()
     )
     sentence = f"The bootstrap resamples the {unit} of the test ({text})"
-    if unit == "pictures":
+    if unit == "images":
         return f"{sentence}: patients are unknown, so that the true uncertainty is larger."
     if min(counts.values()) >= FEW_PATIENTS:
         return f"{sentence}."
@@ -156,11 +157,11 @@ def sentence_of_result(row: Mapping) -> str:
     --------
     >>> from allhelpers.evaluation import compare
     >>> sentence_of_result(compare(run, ["mobilenet"]).iloc[0])
-    'MobileNet: 7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)'
+    'MobileNet: 7 of 10 test cells correct, 70.0% (95 % interval 39.7% to 89.2%)'
     """
     return (
         f"{method_title(row['architecture'])}: {row['test_correct']} of {row['test_cells']} test "
-        f"cells right, {row['test_accuracy']:.1%} "
+        f"cells correct, {row['test_accuracy']:.1%} "
         f"(95 % interval {row['low']:.1%} to {row['high']:.1%})"
     )
 
@@ -219,7 +220,7 @@ def sentence_of_calibration(record: Mapping, measured: Mapping) -> str:
         _with_interval(point[name]) for name in ("sensitivity", "specificity")
     )
     return (
-        f"{text} For a wanted sensitivity of {decided['wanted']:.2f} a cell is called positive "
+        f"{text} For a wanted sensitivity of {decided['wanted']:.2f} a cell is predicted positive "
         f"from {point['threshold']:.2f} on; on the test that gives sensitivity {sensitivity} and "
         f"specificity {specificity}."
     )
@@ -254,7 +255,7 @@ def sentence_of_pair(row: Mapping) -> str:
     of_patients = f" of {counted(row['patients'], 'patient')}" if known else ""
     return (
         f"{verdict} on these {counted(row['cells'], 'cell')}{of_patients} ({row['only_first']} "
-        f"cells only the first gets right, {row['only_second']} only the second, "
+        f"cells only the first predicts correctly, {row['only_second']} only the second, "
         f"{_p(row['mcnemar_p'])}; difference of weighted F1 over resampled {what} "
         f"{row_in_words(row, 'weighted_f1', '+.3f')}, "
         f"{_p(row['weighted_f1_p'])})"

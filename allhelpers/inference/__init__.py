@@ -1,4 +1,4 @@
-"""Saved models at work: new pictures, explanations, exports, and a page in the browser."""
+"""Saved models at work: new images, explanations, exports, and a page in the browser."""
 
 import lazy_loader as lazy
 

@@ -8,7 +8,7 @@ __all__ = [
     "keep_ready",
     "launch_page",
     "find_model",
-    "find_pictures",
+    "find_images",
     "load",
     "mean_predictions",
     "member_notes",
@@ -27,11 +27,11 @@ from .ensembles import member_notes as member_notes
 from .ensembles import open_members as open_members
 from .ensembles import write_ensemble as write_ensemble
 from .exporting import export as export
+from .new_images import find as find_images
 from .page import build_page as build_page
 from .page import launch_page as launch_page
 from .page import page_heading as page_heading
 from .page import serve as serve
-from .pictures import find as find_pictures
 from .predicting import predict as predict
 from .predicting import probabilities as probabilities
 from .saved import find as find_model

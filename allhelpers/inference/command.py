@@ -11,7 +11,7 @@ from .. import RESEARCH_ONLY
 from .._core.errors import InputError
 from .._core.files import write_for_people
 from ..runs import check_free
-from . import pictures, uploads
+from . import new_images, uploads
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": "_saved_model"}
 PARTLY = 3  # exit status where some images could not be used
@@ -24,7 +24,7 @@ class Wanted:
     """Where the answer goes, and what images must be."""
 
     output: Path | None
-    picture_size: int | None = None
+    image_size: int | None = None
     overwrite: bool = False
 
 
@@ -33,18 +33,18 @@ def predict(model: Path, paths: Sequence[str], wanted: Wanted) -> int:
     assert wanted.output is not None
     check_free(wanted.output, overwrite=wanted.overwrite)
     with uploads.private() as scratch:
-        found = pictures.find(paths, scratch)
+        found = new_images.find(paths, scratch)
         from . import predicting, saved  # pandas takes a second: not for a misspelt name
 
         opened = saved.find(model)
 
-        table = predicting.predict(opened, found, picture_size=wanted.picture_size)
+        table = predicting.predict(opened, found, image_size=wanted.image_size)
     write_for_people(wanted.output, table)
     for line in predicting.counts(table):
         log.info("%s", line)
     used = int((table["predicted"] != "").sum())
     of = "" if used == len(table) else f" of {len(table):,}"
-    log.info("%s%s pictures classified: %s. %s", f"{used:,}", of, wanted.output, RESEARCH_ONLY)
+    log.info("%s%s images classified: %s. %s", f"{used:,}", of, wanted.output, RESEARCH_ONLY)
     return PARTLY if of else 0
 
 
@@ -57,7 +57,7 @@ def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None
     opened = saved.find(model)
     path = wanted.output or opened.path.parent / f"{opened.record.architecture}{SUFFIXES[kind]}"
     with uploads.private() as scratch:
-        found = pictures.find(paths, scratch) if paths else None
+        found = new_images.find(paths, scratch) if paths else None
         if kind == "saved_model" and path.exists():
             raise InputError(f"{path} exists: remove it, or choose another --output.")
         for each in _written(path):
@@ -66,7 +66,7 @@ def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None
         from . import exporting
 
         cells, difference = exporting.export(
-            opened.network(), kind, path, files=found, picture_size=wanted.picture_size
+            opened.network(), kind, path, files=found, image_size=wanted.image_size
         )
     log.info(
         "%s: probabilities of %s differ by %.1e at most. %s",

@@ -108,7 +108,7 @@ def mean_predictions(settings: EnsembleSettings, *, held_out: bool = False) -> p
     elif all(result.held_out_path.is_file() for result in results):
         each = [result.held_out() for result in results]
     else:
-        each = [result.predictions("valid") for result in results]
+        each = [result.predictions("val") for result in results]
     return mean_of(each)
 
 

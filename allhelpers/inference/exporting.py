@@ -30,7 +30,7 @@ from .command import SUFFIXES
 if TYPE_CHECKING:
     from ..networks.building import Network
     from ..settings import TrainingSettings
-    from .pictures import Picture
+    from .new_images import ImageFile
 
 ONNX_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
 TOLERANCE = 1e-3  # of a probability
@@ -43,8 +43,8 @@ def export(
     kind: str,
     path: str | Path,
     *,
-    files: Sequence[str | Path | Picture] | None = None,
-    picture_size: int | None = None,
+    files: Sequence[str | Path | ImageFile] | None = None,
+    image_size: int | None = None,
 ) -> tuple[str, float]:
     """Write a model in another format, and beside it what a program needs to use it.
 
@@ -60,7 +60,7 @@ def export(
         A file; for ``"saved_model"`` a folder, which must not exist.
     files : sequence of Path, optional
         Images on which the probabilities are compared; without them, synthetic cells.
-    picture_size : int, optional
+    image_size : int, optional
         Height and width that these must have; 0: any. By default as in training.
 
     Returns
@@ -91,8 +91,8 @@ def export(
         partial = Path(scratch) / f"model{SUFFIXES[kind]}"
         _write(with_averaging(network), kind, partial)
         settings = network.settings
-        if picture_size is not None:
-            settings = settings.model_copy(update={"picture_size": picture_size})
+        if image_size is not None:
+            settings = settings.model_copy(update={"image_size": image_size})
         cells, pixels = _cells_to_compare(settings, files, Path(scratch))
         expected = predicting.probabilities(network, pixels)
         difference = float(np.abs(run(partial, kind, pixels) - expected).max())
@@ -128,14 +128,14 @@ def write_decoder(path: Path) -> None:
 
 
 def _cells_to_compare(
-    settings: TrainingSettings, files: Sequence[str | Path | Picture] | None, scratch: Path
+    settings: TrainingSettings, files: Sequence[str | Path | ImageFile] | None, scratch: Path
 ) -> tuple[str, np.ndarray]:
     """In words and as pixels."""
     kind = "cells"
     files = (files or [])[:COMPARED]
     if not files:
         files = sources.Folder(synthetic.draw_sample(scratch / "cells", SAMPLE)).members
-        settings = settings.model_copy(update={"picture_size": synthetic.SIDE})
+        settings = settings.model_copy(update={"image_size": synthetic.SIDE})
         kind = "synthetic cells"
     return f"{len(files)} {kind}", predicting.decoded(settings, files)
 
@@ -192,10 +192,10 @@ def describe(network: Network, kind: str) -> dict:
         "format": kind,
         "architecture": network.architecture.name,
         "input": f"RGB, 0 to 255, uint8, of shape (n, {settings.size}, {settings.size}, 3)",
-        "pictures": f"{part}, resized by pixel area to {settings.size} x {settings.size}",
+        "images": f"{part}, resized by pixel area to {settings.size} x {settings.size}",
         "crop": settings.crop,
         "size": settings.size,
-        "picture_size": settings.picture_size,
+        "image_size": settings.image_size,
         "output": [f"p_{label}" for label in network.classes],
         "orientations_averaged_inside": settings.tta,
         "note": RESEARCH_ONLY,

@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 HOST, PORT = "127.0.0.1", 7860
 MOST_PORT = 65535
 KEPT = 3600  # seconds after which uploaded images are deleted
-MOST_PICTURES = 32  # at once
+MOST_IMAGES = 32  # at once
 LOCAL = ("127.0.0.1", "localhost", "::1")
 # Gradio's own come from the network.
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}
 HELP = (
-    "The second picture shows where the evidence for the predicted class lies (Grad-CAM), not why. "
+    "The second image shows where the evidence for the predicted class lies (Grad-CAM), not why. "
     "The others are the training cells whose features are most alike: neighbours of several "
-    "classes are a reason to doubt, and so is *atypical*: the picture is not like the cells "
+    "classes are a reason to doubt, and so is *atypical*: the image is not like the cells "
     "that the network was trained on."
 )
 
-MOST_SUSPECTS = 60  # in the page's table, the first 24 as pictures
+MOST_SUSPECTS = 60  # in the page's table, the first 24 as images
 SUSPECTS_HELP = (
     "Cells whose label may be wrong, the most suspect first. A confident mistake is a wrong "
     "network or a wrong label: look, and write into the column *mark* `x` (take what is "
@@ -171,9 +171,9 @@ def build_page(
     title = "Cells before a trained network"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
         gr.Markdown(heading)
-        with gr.Tab("New pictures"):
+        with gr.Tab("New images"):
             upload = gr.File(
-                label=f"Pictures of single cells ({', '.join(SUFFIXES)})",
+                label=f"Images of single cells ({', '.join(SUFFIXES)})",
                 file_count="multiple",
                 file_types=list(SUFFIXES),
                 type="filepath",
@@ -199,7 +199,7 @@ class Suspected:
     table : DataFrame
         From `evaluation.find_suspects`.
     cells : Cells
-        Whose pictures are shown.
+        Whose images are shown.
     """
 
     run_folder: Path
@@ -253,22 +253,22 @@ def answer(
     network: Network, files: list[str] | None, known: ReferenceCells | None = None
 ) -> tuple[pd.DataFrame, Figure]:
     """The table and the figure for uploaded images."""
-    if not files or len(files) > MOST_PICTURES:
-        given = "no picture" if not files else f"{len(files)} pictures"
-        raise InputError(f"There is {given}: choose 1 to {MOST_PICTURES}.")
+    if not files or len(files) > MOST_IMAGES:
+        given = "no image" if not files else f"{len(files)} images"
+        raise InputError(f"There is {given}: choose 1 to {MOST_IMAGES}.")
     try:
         explained = similar.explain(network, files, known)
     except InputError as error:
         raise InputError(_named(str(error), files)) from error
     table = explained.table
-    shown = {"picture": table["file"], "predicted": table["predicted"].map(manifests.class_title)}
+    shown = {"image": table["file"], "predicted": table["predicted"].map(manifests.class_title)}
     for label in network.classes:
         title = f"p({manifests.class_title(label, short=True)})"
         shown[title] = table[f"p_{label}"].astype(float).round(3)
     whole = pd.DataFrame({**shown, "atypical": table["atypical"], "note": table["note"]})
-    rejected = pd.DataFrame(explained.rejected.items(), columns=["picture", "note"])
+    rejected = pd.DataFrame(explained.rejected.items(), columns=["image", "note"])
     whole = pd.concat([whole, rejected], ignore_index=True).astype(object).fillna("")
-    for name in ("picture", "note"):
+    for name in ("image", "note"):
         whole[name] = [_named(text, files) for text in whole[name]]
     return whole, plotting.new_cells(explained, known)
 

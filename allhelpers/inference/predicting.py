@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from .._core.errors import InputError, legible
 from ..data import tables
-from . import answering, pictures
-from .pictures import Decoded, Picture
+from . import answering, new_images
+from .new_images import Decoded, ImageFile
 
 if TYPE_CHECKING:
     from ..networks.building import Network
@@ -51,9 +51,9 @@ def probabilities(network: Network, pixels: np.ndarray) -> np.ndarray:
 
 def predict(
     model: Network | SavedModel,
-    files: Sequence[str | Path | Picture],
+    files: Sequence[str | Path | ImageFile],
     *,
-    picture_size: int | None = None,
+    image_size: int | None = None,
 ) -> pd.DataFrame:
     """Classify images, prepared and averaged over orientations as in the model's settings.
 
@@ -61,8 +61,8 @@ def predict(
     ----------
     model : Network or SavedModel
         From `load` or, without waiting for TensorFlow, `find_model`.
-    files : sequence of str, Path or Picture
-    picture_size : int, optional
+    files : sequence of str, Path or ImageFile
+    image_size : int, optional
         Height and width that every image must have, in pixels; 0: any. By default as in training.
 
     Returns
@@ -86,32 +86,34 @@ def predict(
     ['file', 'p_all', 'p_hem', 'predicted', 'atypical', 'note']
     """
     settings: DataSettings = model.settings
-    if picture_size is not None:
-        settings = settings.model_copy(update={"picture_size": picture_size})
-    listed = as_pictures(files)
+    if image_size is not None:
+        settings = settings.model_copy(update={"image_size": image_size})
+    listed = as_image_files(files)
     familiar = None if (find := getattr(model, "familiar", None)) is None else find()
     answer: Answer | None = None
     parts = []
-    with tqdm(total=len(listed), desc="classifying", unit="picture") as bar:
-        for part in pictures.decoded(listed, settings):
+    with tqdm(total=len(listed), desc="classifying", unit="image") as bar:
+        for part in new_images.decoded(listed, settings):
             if answer is None and any(each.usable for each in part):
                 answer = answering.answering(model)
             parts.append(_rows(part, model, answer, familiar))
             bar.update(len(part))
     table = pd.concat(parts, ignore_index=True)
     if (table["predicted"] == "").all():
-        raise InputError(f"None of {len(table):,} pictures can be used: {table['note'].iloc[0]}")
+        raise InputError(f"None of {len(table):,} images can be used: {table['note'].iloc[0]}")
     return table
 
 
-def as_pictures(files: Sequence[str | Path | Picture]) -> list[Picture]:
+def as_image_files(files: Sequence[str | Path | ImageFile]) -> list[ImageFile]:
     """Images, of which some may be files."""
-    return [each if isinstance(each, Picture) else pictures.of_files([each])[0] for each in files]
+    return [
+        each if isinstance(each, ImageFile) else new_images.of_files([each])[0] for each in files
+    ]
 
 
-def decoded(settings: DataSettings, files: Sequence[str | Path | Picture]) -> np.ndarray:
+def decoded(settings: DataSettings, files: Sequence[str | Path | ImageFile]) -> np.ndarray:
     """Pixels of images, as the settings prepare them; each must be of use."""
-    each = [pictures.decode(picture, settings) for picture in as_pictures(files)]
+    each = [new_images.decode(image, settings) for image in as_image_files(files)]
     if problems := [one.reason for one in each if not one.usable]:
         raise InputError(problems[0])
     return np.stack([one.pixels for one in each])

@@ -112,7 +112,7 @@ class SavedModel:
 
     @property
     def threshold(self) -> float | None:
-        """Probability of the positive class from which on a cell is called positive."""
+        """Probability of the positive class from which on a cell is predicted positive."""
         return self.record.calibration.threshold
 
     def familiar(self) -> Familiarity | None:

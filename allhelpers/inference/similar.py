@@ -26,7 +26,7 @@ from ..networks import registry
 from ..runs import Run
 from ..training import engines
 from ..training.familiarity import MOST_KEPT, draw
-from . import answering, pictures, predicting, saved
+from . import answering, new_images, predicting, saved
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..settings import DataSettings
     from ..training.familiarity import Familiarity
     from .answering import Answer
-    from .pictures import Picture
+    from .new_images import ImageFile
 
 NEIGHBOURS = 4
 
@@ -159,10 +159,10 @@ def cells_of(model: str | Path) -> Cells:
 
 def explain(
     network: Network,
-    files: Sequence[str | Path | Picture],
+    files: Sequence[str | Path | ImageFile],
     known: ReferenceCells | None = None,
     *,
-    picture_size: int | None = None,
+    image_size: int | None = None,
 ) -> Explanation:
     """Classify new images, and say what each verdict rests on.
 
@@ -170,11 +170,11 @@ def explain(
     ----------
     network : Network
         Trained, or from `load`.
-    files : sequence of str, Path or Picture
+    files : sequence of str, Path or ImageFile
         Images of single cells, prepared as in the network's settings.
     known : ReferenceCells, optional
         Where to look for the nearest cells.
-    picture_size : int, optional
+    image_size : int, optional
         Height and width that every image must have, in pixels; 0: any. By default as in training.
 
     Returns
@@ -195,15 +195,15 @@ def explain(
     (['file', 'p_all', 'p_hem', 'predicted'], (2, 64, 64))
     """
     settings: DataSettings = network.settings
-    if picture_size is not None:
-        settings = settings.model_copy(update={"picture_size": picture_size})
-    given = [pictures.decode(each, settings) for each in predicting.as_pictures(files)]
+    if image_size is not None:
+        settings = settings.model_copy(update={"image_size": image_size})
+    given = [new_images.decode(each, settings) for each in predicting.as_image_files(files)]
     usable = [each for each in given if each.usable]
     rejected = {each.name: each.reason for each in given if not each.usable}
     if not usable:
         raise InputError(
-            "There is no picture." if not given else
-            f"None of {len(given):,} pictures can be used: {given[0].reason}"
+            "There is no image." if not given else
+            f"None of {len(given):,} images can be used: {given[0].reason}"
         )  # fmt: skip
     pixels = np.stack([each.pixels for each in usable])
     measured = np.stack([each.measured for each in usable])

@@ -1,4 +1,4 @@
-"""Where pictures of patients lie for a while, uploaded or unpacked: nobody else is to find them."""
+"""Where images of patients lie for a while, uploaded or unpacked: nobody else is to find them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def _remove_left() -> None:
         try:
             with lock:
                 shutil.rmtree(folder, ignore_errors=True)
-            log.info("Pictures that an earlier process had left in %s are deleted.", folder)
+            log.info("Images that an earlier process had left in %s are deleted.", folder)
         except (Timeout, OSError):  # its process is still there, or it is somebody else's
             continue

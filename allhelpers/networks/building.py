@@ -90,7 +90,7 @@ class Network:
     members : tuple of Network
         Of an ensemble; empty for a single network.
     threshold : float or None
-        Probability of the positive class from which on a cell is called positive; ``None``: the
+        Probability of the positive class from which on a cell is predicted positive; ``None``: the
         most probable class.
 
     Examples

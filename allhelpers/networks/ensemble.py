@@ -17,7 +17,7 @@ from .building import Network
 from .registry import ENSEMBLE, ENSEMBLE_TITLE, Architecture
 
 SMALLEST = 1e-7  # probability whose logarithm is taken
-ALIKE = ("size", "crop", "picture_size", "tta")  # what decides how a cell is shown
+ALIKE = ("size", "crop", "image_size", "tta")  # what decides how a cell is shown
 
 ARCHITECTURE = Architecture(
     name=ENSEMBLE,
@@ -95,7 +95,7 @@ def _check_alike(first: Network, other: Network) -> None:
     differing = [name for name in ALIKE if _shown(first, name) != _shown(other, name)]
     if differing:
         raise InputError(
-            f"{titles} see cells in different ways ({', '.join(differing)}), so that one picture "
+            f"{titles} see cells in different ways ({', '.join(differing)}), so that one image "
             "does not serve both: train them with the same values, or leave one out."
         )
 

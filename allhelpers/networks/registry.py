@@ -161,7 +161,7 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
         return pixels
     if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
         raise InputError(
-            "Pixels must lie in 0..255: pass the picture as it was read, the preprocessing is "
+            "Pixels must lie in 0..255: pass the image as it was read, the preprocessing is "
             "inside the model."
         )
     if not np.array_equal(pixels, np.round(pixels)):

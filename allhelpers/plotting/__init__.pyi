@@ -5,7 +5,7 @@ __all__ = [
     "between",
     "cell_gallery",
     "cells_per_patient",
-    "cells_per_side",
+    "cells_per_split",
     "choices",
     "collapse",
     "confusion_matrix",
@@ -48,7 +48,7 @@ from .comparing import size_gap as size_gap
 from .comparing import split_gap as split_gap
 from .data import areas as areas
 from .data import cells_per_patient as cells_per_patient
-from .data import cells_per_side as cells_per_side
+from .data import cells_per_split as cells_per_split
 from .data import feature_distributions as feature_distributions
 from .galleries import cell_gallery as cell_gallery
 from .galleries import grad_cam as grad_cam

@@ -38,7 +38,7 @@ WEBP = {"quality": 85, "method": 4}  # 6 takes twice as long for the same size
 HAIR_SPACE = "\u200a"
 BRIGHT = 235  # grey value to which the brightest parts of cells are raised for display
 MOST_GAIN = 3.0
-MARGIN = 0.06  # of a picture's side, left around the largest cell
+MARGIN = 0.06  # of an image's side, left around the largest cell
 
 log = logging.getLogger(__name__)
 
@@ -132,16 +132,14 @@ def sample_note(compared: pd.DataFrame) -> str:
     return "Synthetic sample: shows the pipeline only. " if synthetic else ""
 
 
-def for_display(
-    pictures: Sequence[np.ndarray], *, crop: bool = True
-) -> tuple[list[np.ndarray], str]:
+def for_display(images: Sequence[np.ndarray], *, crop: bool = True) -> tuple[list[np.ndarray], str]:
     """Cells as they are drawn, all alike: the empty border cut off, and brightened, which is said.
 
     Cells keep their sizes among each other, and nothing but the display is changed.
     """
-    if not len(pictures):
+    if not len(images):
         return [], ""
-    stack = np.stack([np.asarray(each) for each in pictures])
+    stack = np.stack([np.asarray(each) for each in images])
     lit = stack.max(axis=-1)
     seen = (lit > 0).any(axis=0)
     if crop:
@@ -189,7 +187,7 @@ def encoded(figure: Figure) -> bytes:
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> encoded(plotting.cells_per_side(table))[8:12]
+    >>> encoded(plotting.cells_per_split(table))[8:12]
     b'WEBP'
     """
 
@@ -236,8 +234,8 @@ def keep(
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> _ = keep(lambda: plotting.cells_per_side(table), "first", "cells_per_side")
-    >>> Path("first/figures/cells_per_side.webp").is_file()
+    >>> _ = keep(lambda: plotting.cells_per_split(table), "first", "cells_per_split")
+    >>> Path("first/figures/cells_per_split.webp").is_file()
     True
     """
     path = Result(folder).figure_path(name)
@@ -268,7 +266,7 @@ def show(draw: Callable[[], Figure]) -> Figure | None:
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> figure = show(lambda: plotting.cells_per_side(table))
+    >>> figure = show(lambda: plotting.cells_per_split(table))
     """
     return _spared(draw, picture_of, "a figure")
 

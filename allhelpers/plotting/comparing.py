@@ -192,11 +192,11 @@ def split_gap(measured: pd.DataFrame) -> Figure:
     >>> figure = split_gap(evaluation.measured())
     """
     rows = measured[measured["accuracy"].notna() & (measured["architecture"] != "majority")]
-    rows = rows.assign(kind=np.where(rows["split"] == "paper", "by picture", "by patient"))
+    rows = rows.assign(kind=np.where(rows["split"] == "paper", "by image", "by patient"))
     rows = rows[rows.groupby("title")["kind"].transform("nunique") == 2]
     rows = rows.sort_values(["title", "architecture", "kind", "split"], ascending=False)
     figure, ax = base.new_figure(1.5 + 0.32 * len(rows))
-    for kind, colour in (("by picture", ORANGE), ("by patient", BLUE)):
+    for kind, colour in (("by image", ORANGE), ("by patient", BLUE)):
         of_kind, arms = (
             rows[rows["kind"] == kind],
             base.arms(rows[rows["kind"] == kind], "accuracy"),

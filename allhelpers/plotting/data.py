@@ -8,6 +8,7 @@ import numpy as np
 import seaborn as sns
 
 from ..data import tables
+from ..data.manifest import SPLIT_TITLES
 from . import base
 from .base import class_title
 
@@ -17,17 +18,16 @@ if TYPE_CHECKING:
 
     from ..data.loading import Cells
 
-SPLIT_TITLES = {"train": "training", "valid": "validation", "test": "test"}
 SHOWN_FEATURES = ("area", "circularity", "solidity", "red_mean", "hue_mean", "contrast_1")
 
 
-def cells_per_side(table: pd.DataFrame) -> Figure:
-    """Cells and patients of each class on each side of the split.
+def cells_per_split(table: pd.DataFrame) -> Figure:
+    """Cells and patients of each class in each split.
 
     Parameters
     ----------
     table : DataFrame
-        Cells with split, label and subject.
+        Cells with split, label and patient.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
 
     Examples
     --------
-    >>> figure = cells_per_side(table)
+    >>> figure = cells_per_split(table)
     """
     figure, (axes,) = base.new_figure(3.0, columns=2, squeeze=False)
     colours = {
@@ -47,14 +47,14 @@ def cells_per_side(table: pd.DataFrame) -> Figure:
     groups = named.groupby(["split", "label"])
     counts = {"cells": groups.size()}
     if tables.unit_of(table) == "patient":
-        counts["patients"] = groups["subject"].nunique()
+        counts["patients"] = groups["patient"].nunique()
     style = {"order": SPLIT_TITLES.values(), "hue_order": list(colours), "palette": colours}
     for ax, (unit, count) in zip(axes, counts.items(), strict=False):
         bars = count.rename(unit).reset_index()
         sns.barplot(bars, y="split", x=unit, hue="label", ax=ax, **style)
         for container in ax.containers:
             ax.bar_label(container, padding=2, fontsize=8)
-        ax.set(title=f"{unit.capitalize()} on each side of the split", ylabel="")
+        ax.set(title=f"{unit.capitalize()} in each split", ylabel="")
         ax.set_xlabel(f"number of {unit}")
         ax.margins(x=0.15)
         ax.get_legend().remove()
@@ -70,7 +70,7 @@ def cells_per_patient(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Cells with label and subject.
+        Cells with label and patient.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def cells_per_patient(table: pd.DataFrame) -> Figure:
     colours, unit = base.class_colours(table["label"]), tables.unit_of(table)
     figure, (axes,) = base.new_figure(3.0, columns=len(colours), sharey=True, squeeze=False)
     for ax, (label, colour) in zip(axes, colours.items(), strict=True):
-        counts = table[table["label"] == label]["subject"].value_counts()
+        counts = table[table["label"] == label]["patient"].value_counts()
         ax.bar(range(len(counts)), counts, color=colour)
         fontsize = 5 if len(counts) > 30 else 7
         ax.set_xticks(range(len(counts)), counts.index, rotation=90, fontsize=fontsize)
@@ -115,7 +115,7 @@ def areas(table: pd.DataFrame, note: str = "") -> Figure:
     for label, colour in base.class_colours(table["label"]).items():
         values = table.loc[table["label"] == label, "area"]
         ax.hist(values, bins, color=colour, alpha=0.6, label=class_title(label))
-    ax.set_xlabel("area of the cell (pixels of the decoded picture that are not black)")
+    ax.set_xlabel("area of the cell (pixels of the decoded image that are not black)")
     ax.set_ylabel("cells")
     ax.legend(fontsize=8)
     figure.suptitle(note, fontsize=10)

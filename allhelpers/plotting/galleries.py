@@ -81,11 +81,11 @@ def mistakes(cells: Cells, predictions: pd.DataFrame, *, most: int = 12, title: 
     --------
     >>> from allhelpers.data import tables
     >>> every = np.arange(len(cells.table))
-    >>> stated = np.tile([0.9, 0.1], (len(every), 1))
-    >>> figure = mistakes(cells, tables.tabulate(cells, every, stated))
+    >>> y_prob = np.tile([0.9, 0.1], (len(every), 1))
+    >>> figure = mistakes(cells, tables.tabulate(cells, every, y_prob))
     """
     wrong = predictions[predictions["label"] != tables.predicted_labels(predictions)]
-    order = np.argsort(-tables.stated(wrong).max(axis=1), kind="stable")[:most]
+    order = np.argsort(-tables.y_prob(wrong).max(axis=1), kind="stable")[:most]
     shown = wrong.iloc[order]
     return _gallery(cells, shown, _captions(shown), title=title, otherwise="no cell is wrong")
 
@@ -112,10 +112,10 @@ def uncertain(
     --------
     >>> from allhelpers.data import tables
     >>> every = np.arange(len(cells.table))
-    >>> stated = np.random.dirichlet([1, 1], len(every))
-    >>> figure = uncertain(cells, tables.tabulate(cells, every, stated))
+    >>> y_prob = np.random.dirichlet([1, 1], len(every))
+    >>> figure = uncertain(cells, tables.tabulate(cells, every, y_prob))
     """
-    best = np.sort(tables.stated(predictions), axis=1)
+    best = np.sort(tables.y_prob(predictions), axis=1)
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]
     shown = predictions.iloc[order]
     return _gallery(cells, shown, _captions(shown), title=title, otherwise="there are no cells")
@@ -141,7 +141,7 @@ def suspects(
 
     Examples
     --------
-    >>> row = {"file": cells.table["file"][0], "subject": "5", "rank": 1, "score": 0.97}
+    >>> row = {"file": cells.table["file"][0], "patient": "5", "rank": 1, "score": 0.97}
     >>> found = pd.DataFrame([{**row, "label": "all", "suggested": "hem"}])
     >>> figure = suspects(cells, found)
     """
@@ -160,8 +160,8 @@ def _gallery(
     """Cells in the order given, each under its caption."""
     rows = max(1, -(-len(shown) // COLUMNS))
     figure, axes = base.new_gallery(0.45 + 1.72 * rows, COLUMNS, rows)
-    pictures, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
-    for ax, pixels, text in zip(axes.flat, pictures, captions, strict=False):
+    images, note = base.for_display([cells.pixels[row] for row in _rows_of(cells, shown)])
+    for ax, pixels, text in zip(axes.flat, images, captions, strict=False):
         base.show_image(ax, pixels, text)
     if shown.empty:
         axes.flat[0].text(0, 0.5, otherwise, fontsize=10)
@@ -176,9 +176,9 @@ def _rows_of(cells: Cells, predictions: pd.DataFrame) -> np.ndarray:
 
 def _whose(row: Mapping) -> str:
     """The patient of a cell, or its file where the patient is not known."""
-    if row["subject"] == row["file"]:
+    if row["patient"] == row["file"]:
         return str(row["file"]).rsplit("/", 1)[-1]
-    return base.of_patient(row["subject"])
+    return base.of_patient(row["patient"])
 
 
 def _captions(predictions: pd.DataFrame) -> list[str]:
@@ -186,12 +186,12 @@ def _captions(predictions: pd.DataFrame) -> list[str]:
     predicted = tables.predicted_labels(predictions).map(
         lambda label: class_title(label, short=True)
     )
-    whose = [_whose(row) for row in predictions[["file", "subject"]].to_dict("records")]
+    whose = [_whose(row) for row in predictions[["file", "patient"]].to_dict("records")]
     columns = predictions["label"], whose, predicted
     return [
         f"{_joined(f'true {class_title(label, short=True)}', whose)}\np({other}) = {p:.2f}"
         for label, whose, other, p in zip(
-            *columns, tables.stated(predictions).max(axis=1), strict=True
+            *columns, tables.y_prob(predictions).max(axis=1), strict=True
         )
     ]
 
@@ -223,12 +223,12 @@ def patient_cells(
     --------
     >>> from allhelpers.data import tables
     >>> every = np.arange(len(cells.table))
-    >>> stated = np.random.dirichlet([1, 1], len(every))
-    >>> figure = patient_cells(cells, tables.tabulate(cells, every, stated))
+    >>> y_prob = np.random.dirichlet([1, 1], len(every))
+    >>> figure = patient_cells(cells, tables.tabulate(cells, every, y_prob))
     """
     table = predictions.assign(
-        subject=tables.patients_of(predictions),
-        probability=tables.stated_for_truth(predictions),
+        patient=tables.patients_of(predictions),
+        probability=tables.prob_true_class(predictions),
         correct=predictions["label"] == tables.predicted_labels(predictions),
     )
     strips = [
@@ -239,12 +239,12 @@ def patient_cells(
     figure, axes = base.new_gallery(0.5 + 1.05 * len(strips), STRIP, len(strips))
     shown = [s.sort_values("probability").iloc[_spread(len(s), STRIP)] for s in strips]
     rows = [_rows_of(cells, each) for each in shown]
-    pictures, note = base.for_display([cells.pixels[row] for each in rows for row in each])
-    remaining = iter(pictures)
+    images, note = base.for_display([cells.pixels[row] for each in rows for row in each])
+    remaining = iter(images)
     for line, strip, each in zip(axes, strips, shown, strict=True):
         for ax, p in zip(line, each["probability"], strict=False):
             base.show_image(ax, next(remaining), f"p = {p:.2f}")
-        label, patient = class_title(strip["label"].iloc[0], short=True), strip["subject"].iloc[0]
+        label, patient = class_title(strip["label"].iloc[0], short=True), strip["patient"].iloc[0]
         name = "\n".join(fitting.shortened(str(part), NAME) for part in (label, patient))
         _beside(line[0], f"{name}\n{strip['correct'].mean():.0%} of {len(strip)}", fontsize=8)
     figure.suptitle(f"{title}{note}", fontsize=10)
@@ -253,7 +253,7 @@ def patient_cells(
 
 def _strips(table: pd.DataFrame, patients: int) -> list[pd.DataFrame]:
     """Cells of some patients of one class, from the worst to the best."""
-    groups = [group for _, group in table.groupby("subject")]
+    groups = [group for _, group in table.groupby("patient")]
     groups.sort(key=lambda group: (group["correct"].mean(), group["probability"].median()))
     return [groups[place] for place in _spread(len(groups), patients)]
 
@@ -318,8 +318,8 @@ def grad_cam(
 def _brightened(cells: Cells, rows: Sequence[np.ndarray]) -> tuple[dict[int, np.ndarray], str]:
     """Cells brightened together, by their row; whole, as the evidence beside them is."""
     every = [row for each in rows for row in each]
-    pictures, note = base.for_display([cells.pixels[row] for row in every], crop=False)
-    return dict(zip(every, pictures, strict=True)), note
+    images, note = base.for_display([cells.pixels[row] for row in every], crop=False)
+    return dict(zip(every, images, strict=True)), note
 
 
 def mean_grad_cam(cells: Cells, evidence: Mapping[str, Evidence], *, title: str = "") -> Figure:
@@ -395,5 +395,5 @@ def near_pairs(cells: Cells, near: pd.DataFrame, most: int = 6) -> Figure:
         base.show_image(ax, pixels, file.rsplit("/", 1)[-1].removesuffix(".bmp"))
     figure.suptitle(note.removeprefix(", "), fontsize=8)
     if near.empty:
-        axes.flat[0].text(0, 0.5, "no two pictures look the same", fontsize=10)
+        axes.flat[0].text(0, 0.5, "no two images look the same", fontsize=10)
     return figure

@@ -48,7 +48,7 @@ def new_cells(explanation: Explanation, known: ReferenceCells | None = None) -> 
     plt.close(figure)
     heights = [HEAD, *[TOP + (LOW if neighbours else 0)] * shown]
     head, *parts = figure.subfigures(1 + shown, 1, squeeze=False, height_ratios=heights)[:, 0]
-    words = "New picture, evidence for its predicted class (yellow: strongest)"
+    words = "New image, evidence for its predicted class (yellow: strongest)"
     words += ", below: the most similar training cells" if neighbours else ""
     head.text(0.5, 0.5, textwrap.fill(words, 52), fontsize=FONT + 1, ha="center", va="center")
     for number, part in enumerate(parts):
@@ -80,7 +80,7 @@ def _one(part: SubFigure, explanation: Explanation, known: ReferenceCells | None
         place = explanation.neighbours[row, column]  # type: ignore[index]
         near = known.table.iloc[place]
         label = _lines(base.class_title(near["label"], short=True), 11, 2)
-        patient = _lines(str(near["subject"]), 11, 1)
+        patient = _lines(str(near["patient"]), 11, 1)
         base.show_image(ax, known.pixels[place])
         distance = explanation.distances[row, column]
         ax.set_title(f"{label}\n{patient}\n{distance:.2f}", fontsize=FONT - 1)

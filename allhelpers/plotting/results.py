@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHAPES = "osD^vP*X"
 LEGEND = 66  # letters side by side under a map
 MOST_STRIPS = 40  # patients of a class
-STRIP_MARKS = {True: (BLUE, "o", "cell called right"), False: (ORANGE, "x", "called wrong")}
+STRIP_MARKS = {True: (BLUE, "o", "predicted correctly"), False: (ORANGE, "x", "predicted wrongly")}
 FEATURE_GROUPS = {"shape and size": GREEN, "colour": ORANGE, "texture": BLUE}
 
 
@@ -53,7 +53,7 @@ def learning_curves(history: pd.DataFrame, title: str = "", patience: int = 0) -
     epoch = checkpoints.chosen_epoch(history, patience)
     kept = f"kept: epoch {epoch}, {'lowest validation loss' if patience else 'the last'}"
     style = {"marker": "o" if len(history) < 20 else None, "markersize": 3}
-    units = {"accuracy": "share of cells right", "loss": "cross-entropy (nats)"}
+    units = {"accuracy": "share of cells correct", "loss": "cross-entropy (nats)"}
     for ax, (measure, unit) in zip(axes, units.items(), strict=True):
         train, validation = history[measure], history[f"val_{measure}"]
         ax.plot(history["epoch"], train, color=BLUE, label="training", **style)
@@ -141,9 +141,9 @@ def ranking_curves(predictions: pd.DataFrame, title: str = "") -> Figure:
     left.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
     name = "the class" if several else class_title(next(iter(colours)), short=True)
     left.set(title="ROC", ylabel=f"sensitivity ({name} cells found)")
-    left.set_xlabel(f"1 - specificity (other cells called {name})")
+    left.set_xlabel(f"1 - specificity (other cells predicted {name})")
     right.set(title="precision-recall", xlabel="recall = sensitivity")
-    right.set_ylabel(f"precision ({name} among cells called so)")
+    right.set_ylabel(f"precision ({name} among cells predicted so)")
     for ax, place in ((left, "lower right"), (right, "lower left")):
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         ax.grid(alpha=0.3)
@@ -189,7 +189,7 @@ def reliability(predictions: pd.DataFrame, title: str = "") -> Figure:
     )
     colours = _scored(predictions)
     names = [class_title(label, short=True) for label in colours]
-    above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as stated")
+    above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as predicted")
     for name, (label, colour) in zip(names, colours.items(), strict=True):
         bins = metrics.calibration(predictions, label)
         above.plot(bins["predicted"], bins["observed"], "o-", color=colour, label=name)
@@ -201,7 +201,7 @@ def reliability(predictions: pd.DataFrame, title: str = "") -> Figure:
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     values = [predictions[f"p_{label}"] for label in colours]
     below.hist(values, bins=edges, color=list(colours.values()))
-    below.set(xlabel=f"stated probability of {name}", ylabel="cells")
+    below.set(xlabel=f"predicted probability of {name}", ylabel="cells")
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -224,7 +224,7 @@ def patients(predictions: pd.DataFrame, title: str = "") -> Figure:
     >>> figure = patients(predictions[:10], "MobileNet")
     """
     table = metrics.per_patient(predictions)
-    longest = table["subject"].astype(str).str.len().max()
+    longest = table["patient"].astype(str).str.len().max()
     colours = base.class_colours(tables.classes_of(predictions))
     figure, axes = base.new_figure(2.7 + 0.06 * longest, columns=len(colours), sharey=True)
     for ax, (label, colour) in zip(axes, colours.items(), strict=True):
@@ -233,11 +233,11 @@ def patients(predictions: pd.DataFrame, title: str = "") -> Figure:
         ax.scatter(places, rows["accuracy"], s=10 + 2 * rows["cells"], color=colour, alpha=0.6)
         ax.axhline(mean, color=GREY, linestyle=":", label=f"mean {mean:.2f}")
         fontsize = 6 if len(rows) > 20 else 8
-        ax.set_xticks(places, rows["subject"], rotation=90, fontsize=fontsize)
+        ax.set_xticks(places, rows["patient"], rotation=90, fontsize=fontsize)
         ax.set(title=class_title(label), xlabel=tables.unit_of(predictions))
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, loc="lower right")
-    axes[0].set(ylabel="share of cells right", ylim=(-0.05, 1.1))
+    axes[0].set(ylabel="share of cells correct", ylim=(-0.05, 1.1))
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -261,8 +261,8 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
     """
     table = predictions.assign(
         correct=predictions["label"] == tables.predicted_labels(predictions),
-        subject=tables.patients_of(predictions),
-        probability=tables.stated_for_truth(predictions),
+        patient=tables.patients_of(predictions),
+        probability=tables.prob_true_class(predictions),
     )
     groups = {str(label): _worst(group) for label, group in table.groupby("label")}
     most, unit = max(len(order) for _, order in groups.values()), tables.unit_of(predictions)
@@ -270,16 +270,16 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
     figure, axes = base.new_figure(height, columns=len(groups), sharex=True, squeeze=False)
     random = np.random.default_rng(0)
     for ax, (label, (group, order)) in zip(axes[0], groups.items(), strict=True):
-        y = group["subject"].map(order.get) + random.uniform(-0.3, 0.3, len(group))
+        y = group["patient"].map(order.get) + random.uniform(-0.3, 0.3, len(group))
         for correct, (colour, marker, _) in STRIP_MARKS.items():
             rows = group["correct"] == correct
             style = {"s": 8, "color": colour, "marker": marker, "linewidths": 0.8}
             ax.scatter(group.loc[rows, "probability"], y[rows], **style)
-        names = [f"{name} ({(group['subject'] == name).sum()})" for name in order]
+        names = [f"{name} ({(group['patient'] == name).sum()})" for name in order]
         ax.set_yticks(range(len(order)), names, fontsize=6 if most > 12 else 8)
-        count = table.loc[table["label"] == label, "subject"].nunique()
+        count = table.loc[table["label"] == label, "patient"].nunique()
         part = f", the worst {len(order)} of {count} {unit}s" if count > len(order) else ""
-        ax.set(title=class_title(label) + part, xlabel="probability stated for the true class")
+        ax.set(title=class_title(label) + part, xlabel="predicted probability of the true class")
         ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.5, -0.5))
         ax.grid(alpha=0.3)
     axes[0, 0].set_ylabel(f"{unit} (cells)")
@@ -292,8 +292,8 @@ def patient_strips(predictions: pd.DataFrame, title: str = "") -> Figure:
 
 def _worst(group: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Cells of the patients with the lowest median, and the place of each of these patients."""
-    worst = group.groupby("subject")["probability"].median().sort_values().index[:MOST_STRIPS]
-    return group[group["subject"].isin(worst)], {name: k for k, name in enumerate(worst)}
+    worst = group.groupby("patient")["probability"].median().sort_values().index[:MOST_STRIPS]
+    return group[group["patient"].isin(worst)], {name: k for k, name in enumerate(worst)}
 
 
 def feature_map(places: np.ndarray, table: pd.DataFrame, title: str = "") -> Figure:
@@ -304,7 +304,7 @@ def feature_map(places: np.ndarray, table: pd.DataFrame, title: str = "") -> Fig
     places : ndarray of shape (cells, 2)
         From `evaluation.map_of_features`.
     table : DataFrame
-        The same cells, with label and subject.
+        The same cells, with label and patient.
     title : str
 
     Returns
@@ -316,7 +316,7 @@ def feature_map(places: np.ndarray, table: pd.DataFrame, title: str = "") -> Fig
     >>> figure = feature_map(np.random.rand(160, 2), table)
     """
     figure, axes = base.new_figure(4.3, columns=2, sharex=True, sharey=True)
-    known, unit = table["subject"].fillna("").astype(str), tables.unit_of(table)
+    known, unit = table["patient"].fillna("").astype(str), tables.unit_of(table)
     largest = known[known != ""].value_counts().index[: len(PALETTE)]
     classes = {label: class_title(label) for label in sorted(set(table["label"]))}
     _map(axes[0], places, table["label"], names=classes)

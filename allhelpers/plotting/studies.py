@@ -1,4 +1,4 @@
-"""Figures of the studies: ResNet50's collapse, optimisers and activations."""
+"""Figures of the studies: ResNet50's collapse, optimizers and activations."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def collapse(table: pd.DataFrame, features: Mapping[tuple[str, str], np.ndarray]
 
 
 def choices(table: pd.DataFrame, curves: pd.DataFrame, choice: str, *, note: str = "") -> Figure:
-    """Validation by step size, and the training loss of each choice at its best step size.
+    """Validation by learning rate, and the training loss of each choice at its best learning rate.
 
     Parameters
     ----------
     table : DataFrame
-        From `studies.optimizers`: one row per choice, step size and seed.
+        From `studies.optimizers`: one row per choice, learning rate and seed.
     curves : DataFrame
         Training loss, one row per epoch of each.
     choice : str
@@ -87,27 +87,27 @@ def choices(table: pd.DataFrame, curves: pd.DataFrame, choice: str, *, note: str
     --------
     In notebook 4::
 
-        table, curves = studies.optimizers.compare_optimisers(features, cells, network, settings)
-        plotting.choices(table, curves, "optimiser")
+        table, curves = studies.optimizers.compare_optimizers(features, cells, network, settings)
+        plotting.choices(table, curves, "optimizer")
     """
     figure, (left, right) = base.new_figure(3.6, columns=2)
     names = list(dict.fromkeys(table[choice]))
     palette = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
-    shared = {"data": table, "y": "valid_f1", "hue": choice, "palette": palette, "legend": False}
+    shared = {"data": table, "y": "val_f1", "hue": choice, "palette": palette, "legend": False}
     if table["learning_rate"].nunique() > 1:
         sns.lineplot(x="learning_rate", marker="o", errorbar="sd", ax=left, **shared)
-        left.set(xscale="log", xlabel="step size")
+        left.set(xscale="log", xlabel="learning rate")
         left.xaxis.set_major_formatter("{x:g}")  # not 10 to the power of, which is a formula
         left.xaxis.set_minor_formatter("")
     else:
         sns.stripplot(x=choice, ax=left, **shared)
         left.set_xlabel("")
     left.set(ylabel="weighted F1, validation")
-    means = table.groupby([choice, "learning_rate"])["valid_f1"].mean()
+    means = table.groupby([choice, "learning_rate"])["val_f1"].mean()
     best = {name: means[name].idxmax() for name in names}
     shown = curves[curves["learning_rate"] == curves[choice].map(best)]
     sns.lineplot(shown, x="epoch", y="loss", hue=choice, palette=palette, errorbar="sd", ax=right)
-    right.set(ylabel="training loss at the best step size")
+    right.set(ylabel="training loss at the best learning rate")
     right.get_legend().remove()
     for ax in (left, right):
         ax.grid(alpha=0.3)

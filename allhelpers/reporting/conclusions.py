@@ -54,7 +54,7 @@ def _tested(cells: pd.DataFrame) -> str:
     size = counted(len(test), "cell")
     if tables.unit_of(cells) != "patient":
         return f"{size} whose patients are unknown"
-    patients = test["subject"].nunique()
+    patients = test["patient"].nunique()
     if splitting.shared_patients(cells):
         return f"{size} of {counted(patients, 'patient')}, some of whom also train"
     return f"{size} of {counted(patients, 'new patient')}"
@@ -86,7 +86,7 @@ def _beside_area(row: Mapping[Any, Any], methods: pd.DataFrame, labels: str) -> 
 def possible(methods: pd.DataFrame, pairs: pd.DataFrame, notes: Sequence[str] = ()) -> list[str]:
     """What the run shows, from methods.csv, pairs.csv and the run's notes."""
     if SYNTHETIC_NOTE in notes:
-        return ["That the software runs from pictures to this report."]
+        return ["That the software runs from images to this report."]
     sentences = []
     for beats, verbs in ((True, ("ranks", "rank")), (False, ("is not shown", "are not shown"))):
         beaten = methods.loc[methods["beats_area"].eq(beats), "method"]
@@ -106,7 +106,7 @@ def possible(methods: pd.DataFrame, pairs: pd.DataFrame, notes: Sequence[str] = 
 def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int) -> list[str]:
     """What the run does not show, whatever its figures, from its notes and its manifest.csv."""
     test = cells[cells["split"] == "test"]
-    patients = test.groupby("label")["subject"].nunique().min()
+    patients = test.groupby("label")["patient"].nunique().min()
     few = (
         f"{patients} patients of a class, and with fewer than {FEW_PATIENTS} even the intervals "
         "over patients are too narrow."
@@ -114,8 +114,10 @@ def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int)
         else "one patient of a class, and the intervals over patients say nothing: that one is "
         "drawn each time."
     )
-    synthetic, unknown = SYNTHETIC_NOTE in notes, PATIENTS_UNKNOWN in notes
-    random = any(note.startswith(RANDOM_NOTE) for note in notes)
+    synthetic = SYNTHETIC_NOTE in notes
+    unknown, random = (
+        any(note.startswith(known) for note in notes) for known in (PATIENTS_UNKNOWN, RANDOM_NOTE)
+    )
     shared = len(splitting.shared_patients(cells)) > 0
     new = "How good a network is on new patients:"
     limits = [
@@ -128,7 +130,7 @@ def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int)
             random,
             "How good a network trained on ImageNet is: the weights were random at the start.",
         ),
-        (unknown, f"{new} it is not known which pictures belong to one patient."),
+        (unknown, f"{new} it is not known which images belong to one patient."),
         (shared, f"{new} test cells come from patients who also train."),
         (
             patients < FEW_PATIENTS and not unknown,

@@ -91,11 +91,11 @@ def _trained_part(record: dict) -> str:
 
 def _leak(shared: int, known: bool) -> str:
     if not known:
-        return "Patients are unknown: whether one stands on two sides cannot be said."
+        return "Patients are unknown: whether one is in two splits cannot be said."
     if not shared:
-        return "No patient stands on two sides."
+        return "No patient is in two splits."
     whose = "patient stands" if shared == 1 else "patients stand"
-    return f"{shared} {whose} on more than one side: expect lower figures on new patients."
+    return f"{shared} {whose} in more than one split: expect lower figures on new patients."
 
 
 def harmless(value: object) -> object:

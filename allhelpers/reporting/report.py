@@ -19,6 +19,7 @@ from PIL import Image
 from .. import RESEARCH_ONLY
 from .._core.errors import InputError, counted
 from .._core.files import read_json, write_text
+from .._core.renaming import FIGURES_RENAMED, renamed_table
 from ..data import manifest as manifests
 from ..data import splitting, tables
 from ..evaluation import gathering, published, words
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 # Figures of the whole run, from notebooks 1 and 3, and how each is read.
 RUN_FIGURES = {
-    "cells_per_side": "Cells and patients per class on each side of the split. The figures rest on "
+    "cells_per_split": "Cells and patients per class in each split. The figures rest on "
     "the patients of the test, however many cells they gave.",
-    "accuracy_with_intervals": "Share of test cells that each network gets right, with its 95 % "
-    "interval over cells (Wilson). Where intervals overlap, other cells could turn the order "
-    "round.",
+    "accuracy_with_intervals": "Share of test cells that each network predicts correctly, with "
+    "its 95 % interval over cells (Wilson). Where intervals overlap, other cells could turn the "
+    "order round.",
     "methods": "AUROC and weighted F1 with intervals over resampled patients. A network whose "
     "interval reaches the cell area’s has not shown that it sees more than size.",
     "size_gap": "AUROC on all test cells, on cells of equal size, and with patients weighing the "
@@ -54,13 +55,13 @@ RUN_FIGURES = {
 FIGURES = {
     "learning_curves": "Loss and accuracy per epoch; the mark is the epoch that was kept. Training "
     "far ahead of validation: learnt by heart. Validation still improving: more epochs may help.",
-    "confusion_matrix": "Test cells: rows are the true class, columns what they were called, "
+    "confusion_matrix": "Test cells: rows are the true class, columns the predicted one, "
     "shares are of the row.",
     "ranking_curves": "ROC and precision-recall curve, over all thresholds: how well the "
     "probabilities rank the cells, whatever threshold is chosen.",
-    "reliability": "Stated probability against the share of cells that have the class. Points "
+    "reliability": "Predicted probability against the share of cells that have the class. Points "
     "below the line: the network is surer than it should be.",
-    "patients": "Share of each test patient’s cells that is right; a larger dot has more cells. "
+    "patients": "Share of each test patient’s cells that is correct; a larger dot has more cells. "
     "Patients far below the mean are those whom an average hides.",
     "patient_strips": "One line per patient, one mark per cell: how probable the true class was. A "
     "patient whose cells are all low is not recognised, however good the average.",
@@ -82,16 +83,16 @@ FIGURES = {
 # Where patients are unknown: figures that show nothing, and other captions.
 BY_PATIENT = ("patients", "patient_strips", "patient_cells")
 WITHOUT_PATIENTS = {
-    "cells_per_side": "Cells per class on each side of the split.",
+    "cells_per_split": "Cells per class in each split.",
     "feature_map": "Test cells as the network sees them, alike ones close together (t-SNE), by "
     "class. Distances between groups mean nothing.",
 }
 
 SPLITS = {
-    "paper": "The paper's split, by picture: test cells come from patients who also train.",
-    "patient": "By patient: no patient stands on two sides.",
+    "paper": "The paper's split, by image: test cells come from patients who also train.",
+    "patient": "By patient: no patient is in two splits.",
 }
-GIVEN = "As the table of cells says: no patient stands on two sides."
+GIVEN = "As the table of cells says: no patient is in two splits."
 CROSSED = "By patient: trained on patients of one part of the data, tested on patients of another."
 
 COMMAND = "python -m allhelpers run --settings settings.yaml --output NEW_FOLDER"
@@ -156,21 +157,21 @@ def _cells(run: Run) -> dict[str, Any]:
         "split_in_words": _split_in_words(data["split"], cells),
         "test_cells": len(test),
         "patients_known": tables.unit_of(cells) == "patient",
-        "test_patients": test["subject"].nunique(),
-        "counts": tabling.sides(cells, tables.unit_of(cells) == "patient"),
+        "test_patients": test["patient"].nunique(),
+        "counts": tabling.splits(cells, tables.unit_of(cells) == "patient"),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),
     }
 
 
 def _split_in_words(split: str, cells: pd.DataFrame) -> str:
-    """How the split was drawn, and whether patients stand on two sides of it, as counted."""
+    """How the split was drawn, and whether patients are in two splits of it, as counted."""
     if tables.unit_of(cells) != "patient":
-        return "Patients are unknown, so that a patient can stand on several sides."
+        return "Patients are unknown, so that a patient can be in several splits."
     if split == "paper":
         return SPLITS[split]
     if shared := len(splitting.shared_patients(cells)):
-        return f"{counted(shared, 'patient')} on two sides: expect lower figures on new patients."
+        return f"{counted(shared, 'patient')} in two splits: expect lower figures on new patients."
     return SPLITS.get(split, GIVEN if split.startswith("column") else CROSSED)
 
 
@@ -199,7 +200,7 @@ def _table(run: Run, name: str) -> pd.DataFrame:
     path = run.table_path(name)
     if not path.is_file():
         raise InputError(f"{path} does not exist: run notebook 3_comparison first.")
-    return pd.read_csv(path)
+    return renamed_table(pd.read_csv(path))
 
 
 def _again(run: Run, names: Sequence[str]) -> dict[str, Any]:
@@ -237,7 +238,7 @@ def _fitting(captions: Mapping[str, str], known: bool) -> dict[str, str]:
     """The figures that say something, and captions without patients where these are unknown."""
     if known:
         return dict(captions)
-    plain = {n: text.replace("patients", "pictures") for n, text in captions.items()}
+    plain = {n: text.replace("patients", "images") for n, text in captions.items()}
     kept = {name: text for name, text in plain.items() if name not in BY_PATIENT}
     return {name: WITHOUT_PATIENTS.get(name, text) for name, text in kept.items()}
 
@@ -255,7 +256,7 @@ def _section(result: Result, known: bool) -> dict[str, Any]:
         "seconds": record["seconds"],
         "device": record["device"],
         "versions": record["versions"],
-        "metrics": tabling.metrics(test, "patients" if known else "pictures"),
+        "metrics": tabling.metrics(test, "patients" if known else "images"),
         # with two classes the metrics say the same
         "classes": tabling.classes(test) if len(test["classes"]) > 2 else None,
         "patients_in_words": words.sentence_of_patients(metrics),
@@ -267,8 +268,11 @@ def _section(result: Result, known: bool) -> dict[str, Any]:
 def _figures(folder: Path, captions: Mapping[str, str], whose: str) -> dict[str, dict[str, Any]]:
     """The figures that notebooks have kept, with their captions, by name."""
     figures = {}
+    former = {now: name for name, now in FIGURES_RENAMED.items()}
     for name, caption in captions.items():
         path = folder / f"{name}.webp"
+        if not path.is_file():
+            path = folder / f"{former.get(name, name)}.webp"
         if path.is_file():
             content = path.read_bytes()
             width, height = Image.open(io.BytesIO(content)).size

@@ -16,14 +16,13 @@ from ..networks import registry
 if TYPE_CHECKING:
     from ..runs import Result
 
-# The metrics that a reader looks for first, beside the share of cells that are right.
+# The metrics that a reader looks for first, beside the share of cells that are correct.
 SHOWN = {
     "weighted_f1": "weighted F1",
     "auroc": "AUROC, all cells",
     "auroc_equal_size": "AUROC, cells of equal size",
     "auroc_by_patient": "AUROC, patients weigh the same",
 }
-SIDES = {"train": "training", "valid": "validation", "test": "test"}
 NO_INTERVAL = "no interval"
 
 
@@ -71,16 +70,16 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Table:
     rows = []
     for row in table.to_dict("records"):
         name = row["method"]
-        right = Cell(f"{row['accuracy']:.1%}")
+        correct = Cell(f"{row['accuracy']:.1%}")
         if name in counted.index:
             one = counted.loc[name]
             share = f"{one['test_accuracy']:.1%} ({_interval(one['low'], one['high'], '.1%')})"
-            right = Cell(f"{one['test_correct']} of {one['test_cells']}", share)
+            correct = Cell(f"{one['test_correct']} of {one['test_cells']}", share)
         shown = [_of_row(row, key) for key in SHOWN]
         floor = {"area": "the ruler", "majority": ""}.get(name, NO_INTERVAL)
         beats = verdict.get(row["beats_area"], floor)
-        rows.append([words.method_title(name), right, *shown, beats])
-    columns = ["method", "cells right", *SHOWN.values(), "better than cell area?"]
+        rows.append([words.method_title(name), correct, *shown, beats])
+    columns = ["method", "cells correct", *SHOWN.values(), "better than cell area?"]
     return _table("What each method came to on the test cells", columns, rows)
 
 
@@ -95,7 +94,7 @@ def pairs(table: pd.DataFrame) -> Table:
         alone = f"{row['only_first']} against {row['only_second']}"
         verdict = f"{better} is better" if row["differ"] else "cannot be told apart"
         rows.append([f"{first} and {second}", verdict, alone, p[0], difference, p[1]])
-    columns = ["methods", "verdict", "cells that one alone gets right", "McNemar’s p"]
+    columns = ["methods", "verdict", "cells that one alone predicts correctly", "McNemar’s p"]
     columns += ["difference of weighted F1", "its p"]
     return _table("Every two methods compared", columns, rows)
 
@@ -107,13 +106,13 @@ def beside_paper(compared: pd.DataFrame) -> Table:
     """Accuracy and loss of each method, the paper's first where it compares."""
     rows = []
     for row in published.beside_paper(compared).reset_index().to_dict("records"):
-        figures = [_plain(row[f"{side}_accuracy"]) for side in ("train", "valid")]
-        losses = [_plain(row[f"{side}_loss"]) for side in ("train", "valid")]
+        figures = [_plain(row[f"{split}_accuracy"]) for split in ("train", "val")]
+        losses = [_plain(row[f"{split}_loss"]) for split in ("train", "val")]
         test = Cell(f"{row['test_accuracy']:.1%}", _interval(row["low"], row["high"], ".1%"))
         name = words.method_title(row["architecture"])
-        rows.append([name, row["source"], *figures, *losses, row["right"], test])
+        rows.append([name, row["source"], *figures, *losses, row["correct"], test])
     columns = ["method", "figures of", "training accuracy", "validation accuracy"]
-    columns += ["training loss", "validation loss", "test cells right", "test accuracy"]
+    columns += ["training loss", "validation loss", "test cells correct", "test accuracy"]
     return _table("Accuracy and loss at the epoch that was kept", columns, rows)
 
 
@@ -121,15 +120,16 @@ def _plain(value: Any) -> str:
     return "" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
-def sides(cells: pd.DataFrame, known: bool) -> Table:
-    """Cells and patients on each side of the split."""
+def splits(cells: pd.DataFrame, known: bool) -> Table:
+    """Cells and patients in each split."""
+    titles = manifests.SPLIT_TITLES
     rows = [
-        [SIDES[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
+        [titles[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
         + [f"{row['patients']:,}"] * known
         for row in splitting.describe_splits(cells).to_dict("records")
     ]
-    columns = ["side", "class", "cells", *["patients"] * known]
-    return _table("Cells on each side of the split", columns, rows)
+    columns = ["split", "class", "cells", *["patients"] * known]
+    return _table("Cells in each split", columns, rows)
 
 
 def metrics(measured: Mapping[str, Any], unit: str) -> Table:
@@ -139,11 +139,11 @@ def metrics(measured: Mapping[str, Any], unit: str) -> Table:
         entry = measured.get(name)
         if entry is None:
             continue
-        right = f"{entry['correct']} of {entry['cells']}" if "correct" in entry else ""
+        correct = f"{entry['correct']} of {entry['cells']}" if "correct" in entry else ""
         over_patients = _interval(entry.get("patients_low"), entry.get("patients_high"))
         over_cells = _interval(entry.get("low"), entry.get("high"))
-        rows.append([metric.title, _cell(entry["value"]).text, over_patients, over_cells, right])
-    columns = ["metric", "value", f"95 % over {unit}", "95 % over cells", "cells right"]
+        rows.append([metric.title, _cell(entry["value"]).text, over_patients, over_cells, correct])
+    columns = ["metric", "value", f"95 % over {unit}", "95 % over cells", "cells correct"]
     return _table("All metrics of the test", columns, rows)
 
 

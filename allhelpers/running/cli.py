@@ -52,11 +52,11 @@ class _FromHome(click.Path):
 
 PATH = _FromHome(path_type=Path)
 MODEL = click.argument("model", type=PATH, metavar="MODEL")
-PICTURE_SIZE = click.option(
-    "--picture-size",
+IMAGE_SIZE = click.option(
+    "--image-size",
     type=click.IntRange(min=0),
     metavar="PIXELS",
-    help="height and width that every picture must have; 0: any (default: as in training)",
+    help="height and width that every image must have; 0: any (default: as in training)",
 )
 OVERWRITE = click.option("--overwrite", is_flag=True, help="replace a file that is there")
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. The one place where errors become text."""
     messages.show()
     if threading.current_thread() is threading.main_thread():
-        # As at Ctrl-C, what is half written and unpacked pictures of patients are removed.
+        # As at Ctrl-C, what is half written and unpacked images of patients are removed.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         status = allhelpers.main(args=arguments, standalone_mode=False)
@@ -192,7 +192,7 @@ def _comparison_row(row: Mapping[Any, Any]) -> dict[str, str]:
     auroc, equal = ("" if math.isnan(value) else f"{value:.3f}" for value in figures.values())
     return {
         "method": words.method_title(row["architecture"]),
-        "right": f"{row['test_correct']}/{row['test_cells']}",
+        "correct": f"{row['test_correct']}/{row['test_cells']}",
         "accuracy (95 %)": accuracy,
         "AUROC": auroc,
         "equal size": equal,
@@ -281,34 +281,34 @@ def _of_patients(row: Mapping[Any, Any]) -> str:
 
 
 @_command(
-    "classify pictures with a trained model",
+    "classify images with a trained model",
     example=f"example: allhelpers predict RUN/mobilenet new_cells. {RESEARCH_ONLY}",
 )
 @MODEL
-@click.argument("pictures", nargs=-1, required=True, metavar="FILE|FOLDER|ARCHIVE...")
+@click.argument("images", nargs=-1, required=True, metavar="FILE|FOLDER|ARCHIVE...")
 @_csv("predictions.csv")
-@PICTURE_SIZE
+@IMAGE_SIZE
 def predict(
     model: Path,
-    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     output: Path,
-    picture_size: int | None,
+    image_size: int | None,
     overwrite: bool,
 ) -> int:
-    """Classify pictures of single cells, and write a CSV of probabilities.
+    """Classify images of single cells, and write a CSV of probabilities.
 
-    Pictures are files, folders, or zip or tar archives. What cannot be used is listed with its
-    reason, and the exit status is then 3; pictures unlike the training cells are marked. MODEL is
+    Images are files, folders, or zip or tar archives. What cannot be used is listed with its
+    reason, and the exit status is then 3; images unlike the training cells are marked. MODEL is
     the model.keras of a run, with parameters.json beside it, or their folder.
     """
     from ..inference import command  # TensorFlow takes seconds: not for a misspelt name
 
-    how = command.Wanted(output, picture_size=picture_size, overwrite=overwrite)
-    return command.predict(model, pictures, how)
+    how = command.Wanted(output, image_size=image_size, overwrite=overwrite)
+    return command.predict(model, images, how)
 
 
 @_command(
-    "a page that shows a trained model new pictures",
+    "a page that shows a trained model new images",
     example=f"example: allhelpers serve RUN/mobilenet. {RESEARCH_ONLY}",
 )
 @MODEL
@@ -322,8 +322,8 @@ def predict(
 def serve(model: Path, host: str, port: int) -> None:
     """Start a page on this machine (needs gradio).
 
-    Upload pictures, see probabilities, where the evidence lies and the most similar training cells,
-    where those pictures are still there. MODEL is the model.keras of a run, or its folder.
+    Upload images, see probabilities, where the evidence lies and the most similar training cells,
+    where those images are still there. MODEL is the model.keras of a run, or its folder.
     """
     from .. import inference
 
@@ -332,7 +332,8 @@ def serve(model: Path, host: str, port: int) -> None:
 
 @_command(
     "a trained model for programs without Keras",
-    lists=("--pictures",),
+    lists=("--images",),
+    former={"pictures": "images"},  # old name
     example=f"example: allhelpers export RUN/mobilenet --format onnx. {RESEARCH_ONLY}",
 )
 @MODEL
@@ -341,20 +342,20 @@ def serve(model: Path, host: str, port: int) -> None:
 )
 @_option("--output", PATH, "FILE", "default: beside the model")
 @_option(
-    "--pictures",
+    "--images",
     str,
     "FILE|FOLDER...",
     "cells to compare on, the first 100 (default: 16 synthetic ones)",
     multiple=True,
 )
-@PICTURE_SIZE
+@IMAGE_SIZE
 @OVERWRITE
 def export(
     model: Path,
     kind: str,
     output: Path | None,
-    pictures: tuple[str, ...],
-    picture_size: int | None,
+    images: tuple[str, ...],
+    image_size: int | None,
     overwrite: bool,
 ) -> None:
     """Write a trained model as ONNX, LiteRT or TensorFlow's SavedModel.
@@ -364,8 +365,8 @@ def export(
     """
     from ..inference import command
 
-    how = command.Wanted(output, picture_size=picture_size, overwrite=overwrite)
-    command.export(model, kind, pictures, how)
+    how = command.Wanted(output, image_size=image_size, overwrite=overwrite)
+    command.export(model, kind, images, how)
 
 
 @_command(
@@ -398,7 +399,7 @@ def relabel(folder: Path, marked: Path | None, output: Path, overwrite: bool) ->
 @_csv("data_manifest.csv")
 @_option("--seed", int, "INT", "seed of the splits (default: 2019)")
 def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> None:
-    """Make a manifest: file, part, fold, label, subject, sha256, and a column for each split.
+    """Make a manifest: file, part, fold, label, patient, sha256, and a column for each split.
 
     From a folder of official files, or from a CSV list that holds these facts.
     """
@@ -414,10 +415,10 @@ def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> N
     if len(left_out):
         _check_free(overwrite, listed)
     write_csv(output, table)
-    print(f"{len(table):,} cells of {table['subject'].nunique()} patients: {output}")
+    print(f"{len(table):,} cells of {table['patient'].nunique()} patients: {output}")
     if len(left_out):
         write_csv(listed, left_out)
-        what = "pictures have no official name or label and are left out"
+        what = "images have no official name or label and are left out"
         print(f"{len(left_out):,} {what}: {listed}")
 
 
@@ -425,9 +426,9 @@ def manifest(source: Path, output: Path, seed: int | None, overwrite: bool) -> N
 @_option("--output", PATH, "FOLDER", "write the tables as CSV files into a folder")
 @click.option("--overwrite", is_flag=True, help="replace tables that lie there")
 def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
-    """Look for leaks and shortcuts: identical pictures and patients on both sides of a split.
+    """Look for leaks and shortcuts: identical images and patients in two splits.
 
-    From the manifest alone; with --images also pictures that look the same, and the area of the
+    From the manifest alone; with --images also images that look the same, and the area of the
     cells.
     """
     from .. import data
@@ -437,7 +438,7 @@ def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
     from ..settings import DataSettings, validate
 
     values = current().given(options)
-    if output:  # lists of missing or rejected pictures go there too
+    if output:  # lists of missing or rejected images go there too
         values["run_folder"] = str(output)
         _check_free(overwrite, *(output / f"{name}.csv" for name in auditing.TABLES))
     settings = validate(DataSettings, values)
@@ -447,11 +448,11 @@ def audit(output: Path | None, overwrite: bool, **options: Any) -> None:
     else:
         table = manifests.read(settings.manifest or manifests.PROJECT_MANIFEST)
         table, notes = manifests.keep_classes(table, settings.classes)
-        sides = splitting.draw(table, settings.split, settings.seed)
-        report = auditing.audit_manifest(table.assign(split=sides))
+        drawn = splitting.draw(table, settings.split, settings.seed)
+        report = auditing.audit_manifest(table.assign(split=drawn))
     for sentence in [*report.sentences, *notes]:
         print(f"* {sentence}")
-    for name in ("folds", "sides", "counts") if len(report.folds) else ("sides", "counts"):
+    for name in ("folds", "splits", "counts") if len(report.folds) else ("splits", "counts"):
         print(f"\n{name}\n{getattr(report, name).to_string(index=False)}")
     if output:
         for name, rows in report.tables().items():
@@ -469,15 +470,15 @@ def collapse(output: Path | None, **options: Any) -> None:
     _run_study("4_resnet50_collapse", output, options, ["collapse"])
 
 
-@_command("optimisers, step sizes and activations compared", settings="ChoicesSettings")
-@_option("--output", PATH, "FOLDER", "run folder (default: runs/4_optimisers_and_activations)")
+@_command("optimizers, learning rates and activations compared", settings="ChoicesSettings")
+@_option("--output", PATH, "FOLDER", "run folder (default: runs/4_optimizers_and_activations)")
 def choices(output: Path | None, **options: Any) -> None:
-    """Execute notebook 4_optimisers_and_activations.
+    """Execute notebook 4_optimizers_and_activations.
 
     Heads on the features of one frozen network, several seeds each.
     """
-    tables = ["optimisers", "activations"]
-    _run_study("4_optimisers_and_activations", output, options, tables)
+    tables = ["optimizers", "activations"]
+    _run_study("4_optimizers_and_activations", output, options, tables)
 
 
 def _run_study(notebook: str, output: Path | None, options: dict, tables: list[str]) -> None:

@@ -21,7 +21,7 @@ from .._core.files import atomic
 DRIVE = "drive/"
 MOUNT = Path("/content/drive")
 # Settings that may lie there.
-ON_DRIVE = ("images", "manifest", "weights", "model", "run_folder", "new_pictures")
+ON_DRIVE = ("images", "manifest", "weights", "model", "run_folder", "new_images")
 OFFERED = ("*.csv", "*.html", "*.yaml", "*.json", "*/*.csv", "*/*.json", "*/*.md", "*/*.keras")
 
 logger = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ import importlib
 import importlib.util
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._core.renaming import RENAMED, renamed
+from .._core.renaming import RENAMED, warn
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -81,13 +81,21 @@ class Command(click.Command):
         Name of the class in `settings`; none for a command without.
     lists : tuple of str
         Options after which several values may stand.
+    former : mapping of str to str, optional
+        Further names that were other ones once, beside the settings'.
     """
 
     def __init__(
-        self, *args: Any, settings: str = "", lists: tuple[str, ...] = (), **kwargs: Any
+        self,
+        *args: Any,
+        settings: str = "",
+        lists: tuple[str, ...] = (),
+        former: Mapping[str, str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.settings, self.lists = settings, lists
+        self.former = {**RENAMED, **(former or {})}
 
     @cached_property
     def kind(self) -> type[DataSettings]:
@@ -102,7 +110,7 @@ class Command(click.Command):
         for name, field in self.kind.model_fields.items() if self.settings else ():
             heading = HEADINGS.get(name, heading)
             if name not in NO_OPTIONS:
-                groups.setdefault(heading, []).extend(_options(name, field))
+                groups.setdefault(heading, []).append(_option(name, field))
         return groups
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -120,24 +128,36 @@ class Command(click.Command):
                 formatter.write_dl(rows)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, _repeated(args, self.lists))
+        rest = super().parse_args(ctx, _repeated(self._todays(ctx, args), self.lists))
         for name, value in ctx.params.items():
             if str(value).startswith("--"):
                 option = f"--{name.replace('_', '-')}"
                 raise click.UsageError(f"Option {option!r} needs a value, not {value}.", ctx)
         return rest
 
+    def _todays(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Arguments with the options that had other names once under today's."""
+        known = {option for param in self.get_params(ctx) for option in param.opts}
+        todays = []
+        for argument in args:
+            option, equals, value = argument.partition("=")
+            name = option.removeprefix("--").replace("-", "_")
+            now = f"--{self.former.get(name, name).replace('_', '-')}"
+            if option.startswith("--") and option not in known and now in known:
+                warn(name, self.former[name])
+                argument = f"{now}{equals}{value}"
+            todays.append(argument)
+        return todays
+
     def given(self, options: dict[str, Any]) -> dict[str, Any]:
         """Settings that stand on the command line."""
         from .parameters import parse_value
 
         values = {name: value for name, value in options.items() if value not in (None, False)}
-        return renamed(
-            {
-                name: value if value is True else parse_value(self.kind, name, value)
-                for name, value in values.items()
-            }
-        )
+        return {
+            name: value if value is True else parse_value(self.kind, name, value)
+            for name, value in values.items()
+        }
 
 
 def current() -> Command:
@@ -146,7 +166,7 @@ def current() -> Command:
 
 
 def _repeated(arguments: Iterable[str], lists: tuple[str, ...]) -> list[str]:
-    """``--pictures A B`` as click wants it: ``--pictures A --pictures B``."""
+    """``--images A B`` as click wants it: ``--images A --images B``."""
     spread: list[str] = []
     opened = ""
     for argument in arguments:
@@ -158,24 +178,19 @@ def _repeated(arguments: Iterable[str], lists: tuple[str, ...]) -> list[str]:
     return spread
 
 
-def _options(name: str, field: FieldInfo) -> list[click.Option]:
-    """The option of a setting, and, unseen, the one of its former name."""
-    former = [old for old, new in RENAMED.items() if new == name]
+def _option(name: str, field: FieldInfo) -> click.Option:
+    """The option of a setting."""
     flag = field.annotation is bool
     text = f"{field.description}" + ("" if flag else f" (default: {field.default!r})")
     value = _metavar(field.annotation)
     if len(value) > MOST_LETTERS:
         text, value = f"{value.replace('|', ', ')}: {text}", name.upper()
-    return [
-        click.Option(
-            [f"--{each.replace('_', '-')}", each],
-            is_flag=flag or None,
-            metavar=None if flag else value,
-            help=text,
-            hidden=each != name,
-        )
-        for each in [name, *former]
-    ]
+    return click.Option(
+        [f"--{name.replace('_', '-')}", name],
+        is_flag=flag or None,
+        metavar=None if flag else value,
+        help=text,
+    )
 
 
 def _metavar(kind: Any) -> str:

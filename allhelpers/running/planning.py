@@ -159,7 +159,7 @@ class Plan:
         if missing is None and name == CELLS:
             seen = Run(folder).inputs()
             if seen is not None and seen != identity(self.data):
-                return "the pictures or their table are not those that it has read"
+                return "the images or their table are not those that it has read"
         return missing
 
     def run(
@@ -399,7 +399,7 @@ def run_study(
     --------
     It executes a notebook, which takes minutes::
 
-        name = "4_optimisers_and_activations"
+        name = "4_optimizers_and_activations"
         run_study(name, ChoicesSettings, {"epochs": 10}, output="runs/choices")
     """
     values = renamed(values)
@@ -435,11 +435,11 @@ def check_there(data: DataSettings) -> None:
             "give a folder, an archive or 'sample'."
         )
     if place.is_dir() and not any(path.is_file() for path in place.rglob("*")):
-        raise InputError(f"There is no picture in {data.images}: check the path.")
+        raise InputError(f"There is no image in {data.images}: check the path.")
 
 
 def identity(data: DataSettings) -> str:
-    """What changes when a picture, the table, or which pictures there are does: cheap to find."""
+    """What changes when an image, the table, or which images there are does: cheap to find."""
     if data.manifest and data.manifest != FOLDERS and named(data.manifest).is_file():
         parts = [sha256(named(data.manifest))]
     else:

@@ -36,7 +36,7 @@ CELLS = (
     "positive",
     "sample_cells",
     "cache_folder",
-    "picture_size",
+    "image_size",
 )
 
 

@@ -1,4 +1,4 @@
-"""From photographs of blood smears to pictures of single white cells: found, outlined, cut out.
+"""From photographs of blood smears to images of single white cells: found, outlined, cut out.
 
 Research only, not for diagnosis.
 """

@@ -19,7 +19,7 @@ __all__ = [
     "counted",
     "listing",
     "logger",
-    "picture_size",
+    "image_size",
     "read_yaml",
     "write_csv",
 ]
@@ -27,7 +27,7 @@ __all__ = [
 logger = logging.getLogger("allhelpers.segmentation")
 
 
-def picture_size(content: np.ndarray) -> tuple[int, int]:
+def image_size(content: np.ndarray) -> tuple[int, int]:
     """Width and height that a file's header claims, before any pixel is decoded."""
     stream = io.BytesIO(content.data)
     if content[:4].tobytes() in TIFF:  # Pillow knows no colour of 16 bits; scikit-image brings this
@@ -35,8 +35,8 @@ def picture_size(content: np.ndarray) -> tuple[int, int]:
             page = file.pages.first
             return page.imagewidth, page.imagelength
     Image.MAX_IMAGE_PIXELS = None  # our own sentence says what is too large
-    with Image.open(stream, formats=("JPEG", "PNG", "BMP", "WEBP")) as picture:
-        return picture.size
+    with Image.open(stream, formats=("JPEG", "PNG", "BMP", "WEBP")) as image:
+        return image.size
 
 
 def read_yaml(text: str) -> object:

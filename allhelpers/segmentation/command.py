@@ -56,13 +56,13 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--micrometres-per-pixel", type=float, metavar="UM", help="of the photographs")
 @click.option(
-    "--scale", type=float, metavar="UM", help="micrometres per pixel that all pictures shall have"
+    "--scale", type=float, metavar="UM", help="micrometres per pixel that all images shall have"
 )
 @click.option(
     "--side",
     type=int,
     metavar="PIXELS",
-    help="side of the pictures; by default the least that holds the largest cell",
+    help="side of the images; by default the least that holds the largest cell",
 )
 @click.option("--keep-border", is_flag=True, help="cut out cells that the border cuts, too")
 @click.option("--label-images", is_flag=True, help="write masks as label images (TIFF)")
@@ -72,7 +72,7 @@ def cells(no_contact_sheets: bool, classes: str, **options: Any) -> None:
     """Cut single white cells out of the photographs FIELDS (a file or a folder).
 
     Photographs lie in CLASS/PATIENT/, in CLASS/ or all together. The output has the same folders,
-    one picture for each cell on black, and says in left_out.csv what was not cut out and why.
+    one image for each cell on black, and says in left_out.csv what was not cut out and why.
     """
     from .cutting import cut_cells
 

@@ -19,12 +19,12 @@ FOUND, LEFT_OUT, NUCLEUS = (0, 130, 0), (200, 60, 0), (30, 60, 220)
 PAPER, INK = 255, (20, 20, 20)
 
 
-def draw_contact_sheet(picture: np.ndarray, found: Segmentation, *, title: str = "") -> np.ndarray:
+def draw_contact_sheet(image: np.ndarray, found: Segmentation, *, title: str = "") -> np.ndarray:
     """Draw a field with its cells, numbered as in the tables.
 
     Parameters
     ----------
-    picture : ndarray of shape (height, width, 3), uint8
+    image : ndarray of shape (height, width, 3), uint8
     found : Segmentation
     title : str
 
@@ -39,20 +39,20 @@ def draw_contact_sheet(picture: np.ndarray, found: Segmentation, *, title: str =
     >>> draw_contact_sheet(field, Segmentation([], 20.0, "No white cells were found.")).ndim
     3
     """
-    left = np.vstack([_field(picture, found), _text(_lines(found, title), WIDTH)])
-    right = _thumbs(picture, found)
+    left = np.vstack([_field(image, found), _text(_lines(found, title), WIDTH)])
+    right = _thumbs(image, found)
     if right is None:
         return left
     height = max(left.shape[0], right.shape[0])
     return np.hstack([_padded(left, height), _padded(right, height)])
 
 
-def _field(picture: np.ndarray, found: Segmentation) -> np.ndarray:
+def _field(image: np.ndarray, found: Segmentation) -> np.ndarray:
     """The photograph with outlines and numbers."""
-    scale = WIDTH / picture.shape[1]
-    size = (WIDTH, max(1, round(picture.shape[0] * scale)))
+    scale = WIDTH / image.shape[1]
+    size = (WIDTH, max(1, round(image.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    sheet = cv2.resize(picture, size, interpolation=method)
+    sheet = cv2.resize(image, size, interpolation=method)
     for number, cell in enumerate(found.cells, start=1):
         colour = LEFT_OUT if cell.reason else FOUND
         _outline(sheet, cell, cell.nucleus, scale, NUCLEUS)
@@ -102,12 +102,12 @@ def _text(lines: list[tuple[str, tuple[int, int, int]]], width: int) -> np.ndarr
     return sheet
 
 
-def _thumbs(picture: np.ndarray, found: Segmentation) -> np.ndarray | None:
+def _thumbs(image: np.ndarray, found: Segmentation) -> np.ndarray | None:
     """Cells as they are cut out, all at one scale, with their numbers."""
     cells = [(number, cell) for number, cell in enumerate(found.cells, start=1) if not cell.reason]
     if not cells:
         return None
-    parts = [(number, cut_out(picture, cell)) for number, cell in cells[:MOST]]
+    parts = [(number, cut_out(image, cell)) for number, cell in cells[:MOST]]
     side = side_for(max(max(part.shape[:2]) for _, part in parts))
     squares = []
     for number, part in parts:

@@ -60,7 +60,7 @@ class Cut:
     cells, left_out, fields : DataFrame
         One row per cell that was cut out, per cell or field that was not, and per field.
     side : int
-        Of every picture, in pixels.
+        Of every image, in pixels.
     """
 
     output: Path
@@ -122,7 +122,7 @@ def cut_cells(
     fields : str or Path
         A photograph or a folder of them, in ``CLASS/PATIENT/``, in ``CLASS/`` or all together.
     output : str or Path
-        A new folder. It gets ``CLASS/PATIENT/FIELD_NUMBER.png``, one square picture for each
+        A new folder. It gets ``CLASS/PATIENT/FIELD_NUMBER.png``, one square image for each
         cell, on black; ``cells.csv``, ``left_out.csv`` and ``fields.csv``; contact sheets.
     label : str
         Class of all photographs; folders are then patients.
@@ -140,9 +140,9 @@ def cut_cells(
     micrometres_per_pixel : float, optional
         Of the photographs.
     scale : float, optional
-        Micrometres per pixel that all pictures shall have; by default that of the photographs.
+        Micrometres per pixel that all images shall have; by default that of the photographs.
     side : int, optional
-        Side of the pictures in pixels; by default the least that holds the largest cell.
+        Side of the images in pixels; by default the least that holds the largest cell.
     keep_border, label_images, contact_sheets, overwrite, progress : bool
         Cut out cells that the border cuts; write label images; draw contact sheets; replace an
         earlier output; show a bar.
@@ -208,18 +208,18 @@ def _chooser(
         raise InputError("answers and a segmenter exclude each other: leave one of them out.")
     chosen = segmenters.get(segmenter)
 
-    def segment(path: Path, picture: np.ndarray, scale: float | None) -> Segmentation | None:
+    def segment(path: Path, image: np.ndarray, scale: float | None) -> Segmentation | None:
         """Cells of one field; ``None``: the user's answers do not have it."""
         size = diameter or (RED_CELL / scale if scale else None)
         if not known:
-            return chosen(picture, red_cell_diameter=size)
-        found = known.of(path, picture.shape)
+            return chosen(image, red_cell_diameter=size)
+        found = known.of(path, image.shape)
         if found is None:
             return None
         if isinstance(found, np.ndarray):
-            return segmenters.from_labels(picture, found, red_cell_diameter=size)
+            return segmenters.from_labels(image, found, red_cell_diameter=size)
         found = given.white(found, classes)
-        return segmenters.from_answers(picture, found, red_cell_diameter=size)
+        return segmenters.from_answers(image, found, red_cell_diameter=size)
 
     return segment
 
@@ -231,9 +231,9 @@ def _one_field(row: dict, options: _Options) -> None:
     try:
         if row["problem"]:
             raise InputError(row["problem"])
-        picture = read_field(row["path"])
+        image = read_field(row["path"])
         scale = None if pd.isna(row["micrometres_per_pixel"]) else row["micrometres_per_pixel"]
-        found = options.segment(Path(row["path"]), picture, scale)
+        found = options.segment(Path(row["path"]), image, scale)
         if found is None:
             raise InputError("no boxes or masks for it")
     except InputError as error:
@@ -244,14 +244,14 @@ def _one_field(row: dict, options: _Options) -> None:
         whole = [replace(c, reason="") if c.reason == BORDER else c for c in found.cells]
         found = replace(found, cells=whole)
     found = _that_fit(found, scale, options)
-    _write(row, picture, found, scale, options)
+    _write(row, image, found, scale, options)
     if found.note and not found.cells:
         options.left_out.append({**about, "reason": found.note})
     options.fields.append(
         {
             **about,
-            "width": picture.shape[1],
-            "height": picture.shape[0],
+            "width": image.shape[1],
+            "height": image.shape[0],
             "cells": len(found.whole),
             "left_out": len(found.cells) - len(found.whole),
             "note": found.note,
@@ -286,16 +286,16 @@ def _longest(cell: Cell) -> int:
 
 
 def _write(
-    row: dict, picture: np.ndarray, found: Segmentation, scale: float | None, options: _Options
+    row: dict, image: np.ndarray, found: Segmentation, scale: float | None, options: _Options
 ) -> None:
-    """Pictures, rows, label images and contact sheet of a field."""
+    """Images, rows, label images and contact sheet of a field."""
     about = {name: row[name] for name in ("field", "label", "patient")}
     for number, cell in enumerate(found.cells, start=1):
         values = {**about, **_row(cell, number)}
         if cell.reason:
             options.left_out.append({**values, "reason": cell.reason})
             continue
-        part = writing.cut_out(picture, cell, _factor(scale, options))
+        part = writing.cut_out(image, cell, _factor(scale, options))
         file = f"{row['label']}/{row['patient']}/{row['name']}_{number:03}.png"
         writing.save(options.folder / file, part)
         options.largest = max(options.largest, *part.shape[:2])
@@ -303,9 +303,9 @@ def _write(
             {"file": file, **values, "micrometres_per_pixel": options.scale or scale}
         )
     if options.label_images:
-        writing.save_labels(options.folder, row["name"], found.cells, picture.shape)
+        writing.save_labels(options.folder, row["name"], found.cells, image.shape)
     if options.contact_sheets:
-        sheet = draw_contact_sheet(picture, found, title=row["field"])
+        sheet = draw_contact_sheet(image, found, title=row["field"])
         writing.save(options.folder / writing.SHEETS / f"{row['name']}.webp", sheet)
 
 

@@ -58,7 +58,7 @@ def outline(
 ) -> tuple[np.ndarray, float, float]:
     """Mask of the cell, how sharp its outline is (0 to 1), and how convex (0 to 1).
 
-    The picture of densities is cut at several levels. Of the outlines the one wins whose edge is
+    The image of densities is cut at several levels. Of the outlines the one wins whose edge is
     sharpest, seen on a scale that is nearly logarithmic (so that pale cytoplasm counts as much as
     dark), times how convex it is. No level has to be right for all stains.
     """

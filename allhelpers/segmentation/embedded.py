@@ -20,12 +20,12 @@ BLURRED = 0.35  # ... or no sharp edge
 DARK = 1.0  # nucleus score that counts as wholly dark in the confidence
 
 
-def segment(picture: np.ndarray, *, red_cell_diameter: float | None = None) -> Segmentation:
+def segment(image: np.ndarray, *, red_cell_diameter: float | None = None) -> Segmentation:
     """Find the white cells of a field, each with its nucleus.
 
     Parameters
     ----------
-    picture : ndarray of shape (height, width, 3), uint8
+    image : ndarray of shape (height, width, 3), uint8
         RGB.
     red_cell_diameter : float, optional
         In pixels; by default it is measured.
@@ -39,20 +39,20 @@ def segment(picture: np.ndarray, *, red_cell_diameter: float | None = None) -> S
     >>> segment(np.full((60, 80, 3), 230, np.uint8)).note
     'No white cells were found.'
     """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(
-            f"A field is an RGB picture of type uint8, not {picture.dtype} of shape "
-            f"{picture.shape}: read it with read_field."
+            f"A field is an RGB image of type uint8, not {image.dtype} of shape "
+            f"{image.shape}: read it with read_field."
         )
-    diameter = red_cell_diameter or stain.red_cell_diameter(picture)
+    diameter = red_cell_diameter or stain.red_cell_diameter(image)
     cells, odd = [], 0
-    for tile in tiles(picture.shape, margin=round(MARGIN * diameter), scale=scale_of(diameter)):
-        part = picture[tile.outer]
+    for tile in tiles(image.shape, margin=round(MARGIN * diameter), scale=scale_of(diameter)):
+        part = image[tile.outer]
         found, grey = _of_part(part, diameter)
         odd += grey
         top, left = tile.outer[0].start, tile.outer[1].start
         cells += [cell.moved(left, top) for cell in found if tile.owns(_centre(cell))]
-    cells = [at_border(cell, picture.shape) for cell in cells]
+    cells = [at_border(cell, image.shape) for cell in cells]
     cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))
     return Segmentation(cells, round(float(diameter), 1), _note(cells, odd))
 
@@ -78,18 +78,18 @@ def _centre(cell: Cell) -> tuple[float, float]:
     return cell.box[1] + rows.mean(), cell.box[0] + columns.mean()
 
 
-def _of_part(picture: np.ndarray, diameter: float) -> tuple[list[Cell], int]:
+def _of_part(image: np.ndarray, diameter: float) -> tuple[list[Cell], int]:
     """White cells of one tile, and how many dark bodies have another colour."""
     scale = scale_of(diameter)
-    small = picture
+    small = image
     if scale < 1:
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     densities, reduced = stain.density(small), diameter * scale
     labels = nuclei.find(densities, reduced)
     large = nuclei.large(labels, reduced)
     purple = purple_ones(densities, labels, large)
     cells = outlines(densities, labels, purple, diameter=reduced)
-    found = [full_size(cell, picture.shape[:2], small.shape[:2]) for cell in cells]
+    found = [full_size(cell, image.shape[:2], small.shape[:2]) for cell in cells]
     return found, len(large) - len(purple)
 
 

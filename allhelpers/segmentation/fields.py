@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ._seam import InputError, listing, picture_size
+from ._seam import InputError, image_size, listing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 # First bytes of the formats that are decoded; nothing else reaches a decoder.
@@ -95,32 +95,32 @@ def read_field(path: str | Path) -> np.ndarray:
     >>> read_field("field.tif").shape, read_field("field.tif").max()
     ((40, 50, 3), np.uint8(234))
     """
-    picture = _decoded(_content(Path(path)), path)
-    if picture.ndim != 3 or picture.shape[2] < 3:
+    image = _decoded(_content(Path(path)), path)
+    if image.ndim != 3 or image.shape[2] < 3:
         raise InputError(f"{path} is grey: white cells are found by their colour; scan in colour.")
-    return cv2.cvtColor(_eight_bits(picture[..., :3], path), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_eight_bits(image[..., :3], path), cv2.COLOR_BGR2RGB)
 
 
 def _decoded(content: np.ndarray, path: str | Path) -> np.ndarray:
     """Pixels of a file, once its header says that they can be held."""
     try:
-        width, height = picture_size(content)
-        picture = None
+        width, height = image_size(content)
+        image = None
         if width * height <= MOST_PIXELS and min(width, height) >= LEAST_SIDE:
-            picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+            image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     except Exception as error:  # decoders raise errors of many kinds for headers without sense
         raise InputError(f"{path} is damaged and cannot be decoded: copy it again.") from error
     if width * height > MOST_PIXELS:
         raise InputError(f"{path} has {width:,} x {height:,} pixels: divide the scan into parts.")
     if min(height, width) < LEAST_SIDE:
         raise InputError(f"{path} has {width} x {height} pixels, too few for a cell: remove it.")
-    if picture is None:
+    if image is None:
         raise InputError(f"{path} is damaged and cannot be decoded: copy it again or remove it.")
-    return picture
+    return image
 
 
 def _content(path: Path) -> np.ndarray:
-    """Bytes of a file that can be a picture."""
+    """Bytes of a file that can be an image."""
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -132,22 +132,20 @@ def _content(path: Path) -> np.ndarray:
     if not len(content):
         raise InputError(f"{path} is an empty file: copy it again or remove it.")
     if not content[:8].tobytes().startswith(SIGNATURES):
-        raise InputError(
-            f"{path} is no JPEG, PNG, TIFF, BMP or WebP picture: convert or remove it."
-        )
+        raise InputError(f"{path} is no JPEG, PNG, TIFF, BMP or WebP image: convert or remove it.")
     return content
 
 
-def _eight_bits(picture: np.ndarray, path: str | Path) -> np.ndarray:
+def _eight_bits(image: np.ndarray, path: str | Path) -> np.ndarray:
     """Reduce 16 bits to 8: cameras of 10, 12 or 14 bits leave the upper ones empty."""
-    if picture.dtype == np.uint8:
-        return np.ascontiguousarray(picture)
-    if picture.dtype != np.uint16:
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    if image.dtype != np.uint16:
         raise InputError(
-            f"{path} holds {picture.dtype} values: save it with 8 or 16 bits per colour."
+            f"{path} holds {image.dtype} values: save it with 8 or 16 bits per colour."
         )
-    depth = next(bits for bits in DEPTHS if int(picture.max()) < 2**bits)
-    return (picture >> (depth - 8)).astype(np.uint8)
+    depth = next(bits for bits in DEPTHS if int(image.max()) < 2**bits)
+    return (image >> (depth - 8)).astype(np.uint8)
 
 
 @dataclass(frozen=True)

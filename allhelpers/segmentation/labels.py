@@ -9,7 +9,7 @@ from ._seam import InputError, listing
 from .writing import LABELS, SHEETS
 
 UNLABELLED = "unlabelled"
-UNKNOWN = "unknown-patient_"  # and the field's name: cells of one field never stand on two sides
+UNKNOWN = "unknown-patient_"  # and the field's name: cells of one field are never in two splits
 COLUMNS = ("field", "path", "label", "patient", "micrometres_per_pixel", "problem")
 FORBIDDEN = re.compile(r"[/\\:*?\"<>|\x00-\x1f]|^\.|^\s|\s$")
 

@@ -29,21 +29,21 @@ STARDIST_MODEL = "2D_versatile_he"  # nuclei in stained sections; the one of its
 GIVEN = 1.0  # confidence of what the user has drawn
 
 
-def cellpose(picture: np.ndarray, *, red_cell_diameter: float | None = None) -> Segmentation:
+def cellpose(image: np.ndarray, *, red_cell_diameter: float | None = None) -> Segmentation:
     """All cells by Cellpose (Stringer et al. 2021); those with a nucleus are kept."""
-    diameter = red_cell_diameter or stain.red_cell_diameter(picture)
+    diameter = red_cell_diameter or stain.red_cell_diameter(image)
     size = WHITE * diameter
-    labels = _cellpose_model().eval(picture, diameter=size, channels=[0, 0])[0]
-    return from_labels(picture, np.asarray(labels), red_cell_diameter=diameter)
+    labels = _cellpose_model().eval(image, diameter=size, channels=[0, 0])[0]
+    return from_labels(image, np.asarray(labels), red_cell_diameter=diameter)
 
 
-def stardist(picture: np.ndarray, *, red_cell_diameter: float | None = None) -> Segmentation:
+def stardist(image: np.ndarray, *, red_cell_diameter: float | None = None) -> Segmentation:
     """Nuclei by StarDist (Schmidt et al. 2018), the cell around each as in the embedded way."""
-    diameter = red_cell_diameter or stain.red_cell_diameter(picture)
-    low, high = np.percentile(picture, (1, 99.8))
-    scaled = (picture.astype(np.float32) - low) / max(1.0, high - low)
+    diameter = red_cell_diameter or stain.red_cell_diameter(image)
+    low, high = np.percentile(image, (1, 99.8))
+    scaled = (image.astype(np.float32) - low) / max(1.0, high - low)
     labels = np.asarray(_stardist_model().predict_instances(scaled)[0])
-    return _around(picture, labels, diameter)
+    return _around(image, labels, diameter)
 
 
 @functools.cache
@@ -86,23 +86,21 @@ def get(name: str) -> Segmenter:
 
 
 def from_labels(
-    picture: np.ndarray, labels: np.ndarray, *, red_cell_diameter: float | None = None
+    image: np.ndarray, labels: np.ndarray, *, red_cell_diameter: float | None = None
 ) -> Segmentation:
     """White cells of a label image in which red ones may be too."""
     masks = [(labels == label, "") for label in np.unique(labels[labels > 0])]
-    return _with_nuclei(picture, masks, red_cell_diameter)
+    return _with_nuclei(image, masks, red_cell_diameter)
 
 
 def from_answers(
-    picture: np.ndarray, answers: list[Answer], *, red_cell_diameter: float | None = None
+    image: np.ndarray, answers: list[Answer], *, red_cell_diameter: float | None = None
 ) -> Segmentation:
     """White cells of boxes (segmented inside) or outlines (taken as they are)."""
-    diameter = red_cell_diameter or stain.red_cell_diameter(picture)
-    outlined = [
-        (_drawn(answer, picture.shape), answer.kind) for answer in answers if answer.polygons
-    ]
-    cells = _with_nuclei(picture, outlined, diameter).cells
-    cells += _in_boxes(picture, [answer for answer in answers if not answer.polygons], diameter)
+    diameter = red_cell_diameter or stain.red_cell_diameter(image)
+    outlined = [(_drawn(answer, image.shape), answer.kind) for answer in answers if answer.polygons]
+    cells = _with_nuclei(image, outlined, diameter).cells
+    cells += _in_boxes(image, [answer for answer in answers if not answer.polygons], diameter)
     cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))
     return Segmentation(cells, diameter, "" if cells else "No white cells are marked in it.")
 
@@ -115,11 +113,11 @@ def _drawn(answer: Answer, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _with_nuclei(
-    picture: np.ndarray, masks: list[tuple[np.ndarray, str]], diameter: float | None
+    image: np.ndarray, masks: list[tuple[np.ndarray, str]], diameter: float | None
 ) -> Segmentation:
     """Cells of given masks, each with its nucleus; without one and without a class it is listed."""
-    diameter = diameter or stain.red_cell_diameter(picture)
-    densities = stain.density(picture)
+    diameter = diameter or stain.red_cell_diameter(image)
+    densities = stain.density(image)
     purple = nuclei.find(densities, diameter) > 0
     least = FEW * nuclei.LEAST * np.pi / 4 * diameter**2
     cells = []
@@ -129,22 +127,22 @@ def _with_nuclei(
         nucleus = nuclei.outline(densities, mask, purple & mask, diameter)
         reason = RED if not kind and (purple & mask).sum() < least else ""
         cell = from_mask(mask, nucleus, GIVEN, reason=reason, kind=kind)
-        cells.append(at_border(cell, picture.shape))
+        cells.append(at_border(cell, image.shape))
     return Segmentation(cells, float(diameter), "" if cells else "No white cells are marked in it.")
 
 
-def _in_boxes(picture: np.ndarray, boxes: list[Answer], diameter: float) -> list[Cell]:
+def _in_boxes(image: np.ndarray, boxes: list[Answer], diameter: float) -> list[Cell]:
     """Segment each box; what lies outside it cannot belong to the cell."""
     if not boxes:
         return []
-    densities = stain.density(picture)
+    densities = stain.density(image)
     labels = nuclei.find(densities, diameter)
     smooth = cv2.GaussianBlur(densities, (0, 0), max(0.8, cytoplasm.SMOOTH * diameter))
     red = cytoplasm.red_cells(smooth, labels, diameter)
-    return [_in_box(picture, box, (densities, smooth, labels, red), diameter) for box in boxes]
+    return [_in_box(image, box, (densities, smooth, labels, red), diameter) for box in boxes]
 
 
-def _in_box(picture: np.ndarray, answer: Answer, field: tuple, diameter: float) -> Cell:
+def _in_box(image: np.ndarray, answer: Answer, field: tuple, diameter: float) -> Cell:
     """The cell of one box; a box without a nucleus is listed as it is."""
     densities, smooth, labels, red = field
     height, width = labels.shape
@@ -164,14 +162,14 @@ def _in_box(picture: np.ndarray, answer: Answer, field: tuple, diameter: float) 
     else:
         whole[window], reason = True, RED
     cell = from_mask(whole, inner, confidence, reason=reason, kind=answer.kind)
-    return at_border(cell, picture.shape)
+    return at_border(cell, image.shape)
 
 
-def _around(picture: np.ndarray, labels: np.ndarray, diameter: float) -> Segmentation:
+def _around(image: np.ndarray, labels: np.ndarray, diameter: float) -> Segmentation:
     """Cells around given nuclei: lobes are joined and platelets told as in the embedded way."""
-    densities = stain.density(picture)
+    densities = stain.density(image)
     joined = nuclei.join_small(labels.astype(np.int32), densities, diameter)
     chosen = embedded.purple_ones(densities, joined, nuclei.large(joined, diameter))
     cells = embedded.outlines(densities, joined, chosen, diameter=diameter)
-    cells = [at_border(cell, picture.shape) for cell in cells]
+    cells = [at_border(cell, image.shape) for cell in cells]
     return Segmentation(cells, diameter, "" if cells else "No white cells were found.")

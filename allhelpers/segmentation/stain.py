@@ -27,19 +27,19 @@ WINDOW = 1024  # pixels; a part of a scan that is large enough to see some red c
 SHARE = 4  # a window that is not four red cells wide is too small
 
 
-def glass(picture: np.ndarray) -> np.ndarray:
+def glass(image: np.ndarray) -> np.ndarray:
     """Colour of the clear glass: the median of what is nearly the brightest in green."""
-    colours = cv2.blur(picture, (5, 5))[::2, ::2].reshape(-1, 3)
+    colours = cv2.blur(image, (5, 5))[::2, ::2].reshape(-1, 3)
     green = colours[:, 1].astype(np.int16)
     near = np.abs(green - int(np.percentile(green, BRIGHT))) < NEAR
     return np.median(colours[near], axis=0)
 
 
-def density(picture: np.ndarray) -> np.ndarray:
+def density(image: np.ndarray) -> np.ndarray:
     """Optical density of red, green and blue: 0 on glass; by a table, as there are 256 levels."""
     levels = np.arange(1, 257)[:, np.newaxis]
-    table = -np.log(levels / (glass(picture) + 1))
-    return cv2.LUT(picture, table.astype(np.float32)[np.newaxis])
+    table = -np.log(levels / (glass(image) + 1))
+    return cv2.LUT(image, table.astype(np.float32)[np.newaxis])
 
 
 def shading(densities: np.ndarray) -> np.ndarray:
@@ -93,14 +93,14 @@ def is_purple(densities: np.ndarray) -> bool:
     return bool(green > 0 and blue < 0.8 * green and red > 0.15 * green)
 
 
-def red_cell_diameter(picture: np.ndarray) -> float:
+def red_cell_diameter(image: np.ndarray) -> float:
     """Diameter of a red cell in pixels, from up to five windows of the photograph."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     step = 1
     while True:
         side = WINDOW * step
         spots = {(0.5, 0.5)} if max(height, width) <= side else _SPOTS
-        found = [_of_window(_window(picture, spot, side, step)) for spot in spots]
+        found = [_of_window(_window(image, spot, side, step)) for spot in spots]
         found = [diameter for diameter in found if diameter]
         diameter = float(np.median(found)) * step if found else 0.0
         if max(height, width) <= side or 0 < diameter < side / SHARE:
@@ -111,23 +111,23 @@ def red_cell_diameter(picture: np.ndarray) -> float:
 _SPOTS = {(0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)}
 
 
-def _window(picture: np.ndarray, spot: tuple[float, float], side: int, step: int) -> np.ndarray:
+def _window(image: np.ndarray, spot: tuple[float, float], side: int, step: int) -> np.ndarray:
     """A square of the photograph around a spot, reduced so that it never has more pixels."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     top, left = (
         max(0, min(int(share * length - side / 2), length - side))
         for share, length in zip(spot, (height, width), strict=True)
     )
-    part = picture[top : top + side, left : left + side]
+    part = image[top : top + side, left : left + side]
     if step == 1:
         return part
     size = (max(1, part.shape[1] // step), max(1, part.shape[0] // step))
     return cv2.resize(part, size, interpolation=cv2.INTER_AREA)
 
 
-def _of_window(picture: np.ndarray) -> float:
+def _of_window(image: np.ndarray) -> float:
     """Diameter of red cells in one window; 0: nothing is there to be measured."""
-    densities = density(picture)
+    densities = density(image)
     densities -= shading(densities)
     discs, rows, columns = _discs(_filled(densities))
     if not len(discs):

@@ -1,4 +1,4 @@
-"""Cells as files: pictures on black, tables, label images."""
+"""Cells as files: images on black, tables, label images."""
 
 import shutil
 from collections.abc import Iterator
@@ -40,21 +40,21 @@ def claimed(output: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def cut_out(picture: np.ndarray, cell: Cell, factor: float = 1.0) -> np.ndarray:
+def cut_out(image: np.ndarray, cell: Cell, factor: float = 1.0) -> np.ndarray:
     """The cell on black, cropped to its box and resized."""
     left, top, right, bottom = cell.box
-    part = picture[top:bottom, left:right] * cell.mask[..., np.newaxis].astype(np.uint8)
+    part = image[top:bottom, left:right] * cell.mask[..., np.newaxis].astype(np.uint8)
     if factor == 1:
         return part
     size = [max(1, round(side * factor)) for side in (right - left, bottom - top)]
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     mask = cv2.resize(cell.mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) > 0.5
-    part = cv2.resize(picture[top:bottom, left:right], size, interpolation=method)
+    part = cv2.resize(image[top:bottom, left:right], size, interpolation=method)
     return part * mask[..., np.newaxis].astype(np.uint8)
 
 
 def centred(part: np.ndarray, side: int) -> np.ndarray:
-    """A picture in the middle of a black square."""
+    """An image in the middle of a black square."""
     height, width = part.shape[:2]
     top, left = (side - height) // 2, (side - width) // 2
     square = np.zeros((side, side, 3), np.uint8)
@@ -67,17 +67,17 @@ def side_for(largest: int) -> int:
     return -(-(largest + 2) // STEP) * STEP
 
 
-def save(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture in the format of its name."""
+def save(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image in the format of its name."""
     quality = (cv2.IMWRITE_WEBP_QUALITY, QUALITY) if path.suffix == ".webp" else ()
     with atomic(path) as partial:
-        turned = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        turned = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(partial), turned, quality):
             raise InputError(f"{path} cannot be written: check the disk and its permissions.")
 
 
 def centre_all(folder: Path, files: list[str], side: int) -> None:
-    """Put all pictures into squares of one side: only now the largest cell is known."""
+    """Put all images into squares of one side: only now the largest cell is known."""
     for file in files:
         part = cv2.imread(str(folder / file))
         if part is None:

@@ -40,25 +40,7 @@ Features = dict[tuple[str, str], np.ndarray]  # by preparation and batch norm; (
 
 
 def pool(cells: Cells, size: int, seed: int) -> Cells:
-    """Draw a balanced pool of cells, from which every seed draws its own training and test cells.
-
-    Parameters
-    ----------
-    cells : Cells
-    size : int
-        Cells in all; fewer where the smaller class has fewer.
-    seed : int
-
-    Returns
-    -------
-    Cells
-        In an order in which the classes are mixed.
-
-    Examples
-    --------
-    >>> pool(cells, size=40, seed=1).table["label"].value_counts().to_dict()
-    {'hem': 20, 'all': 20}
-    """
+    """Draw a balanced pool of cells, from which every seed draws training and test cells."""
     by_class = [np.flatnonzero(cells.table["label"] == label) for label in cells.classes]
     per_class = min(size // len(cells.classes), *map(len, by_class))
     random = np.random.default_rng(seed)
@@ -68,29 +50,7 @@ def pool(cells: Cells, size: int, seed: int) -> Cells:
 
 
 def features(cells: Cells, source: Weights, seed: int) -> Features:
-    """Pooled features of the frozen network in all four ways.
-
-    Parameters
-    ----------
-    cells : Cells
-        From `pool`.
-    source : Weights
-    seed : int
-        Of random weights, where there are no others.
-
-    Returns
-    -------
-    dict of (str, str) to ndarray of shape (cells, channels), float32
-        Keys: ``"own"`` or ``"rescaled"`` pixels, and ``"stored"`` or ``"live"`` batch-norm
-        statistics. Live statistics are those of the batch of 32 neighbours in ``cells``.
-
-    Examples
-    --------
-    It runs ResNet50 over the cells in four ways, which takes half a minute or more::
-
-        computed = features(pool(cells, 160, seed=1), networks.Weights("random"), seed=1)
-        computed["rescaled", "live"].shape  # (160, 2048)
-    """
+    """Pooled features of the frozen network in all four ways."""
     computed: Features = {}
     for preparation in PREPARATIONS:
         network = _network(preparation, cells, source, seed)
@@ -130,52 +90,12 @@ def _network(
 
 
 def feature_std(values: np.ndarray) -> float:
-    """How much features tell cells apart: standard deviation over the cells, mean of channels.
-
-    Parameters
-    ----------
-    values : ndarray of shape (cells, channels)
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> feature_std(np.array([[0.0, 1.0], [2.0, 1.0]]))
-    0.5
-    """
+    """How much features tell cells apart: standard deviation over the cells, mean of channels."""
     return float(values.std(axis=0).mean())
 
 
 def study(cells: Cells, computed: Features, settings: CollapseSettings) -> pd.DataFrame:
-    """Train the paper's head on each kind of features, once per seed.
-
-    Parameters
-    ----------
-    cells : Cells
-        From `pool`.
-    computed : dict
-        From `features`.
-    settings : CollapseSettings
-
-    Returns
-    -------
-    DataFrame
-        One row per preparation, batch-norm mode and seed: train_accuracy (as Keras counts it while
-        training), test_correct, test_cells, test_accuracy, majority (share of the test cells that
-        fall to the more frequent predicted class), spread (of the training features) and
-        standardised (test accuracy of a logistic regression on standardised features).
-
-    Examples
-    --------
-    >>> from allhelpers.settings import CollapseSettings
-    >>> flat = np.ones((160, 8), "float32")  # features that are the same for every cell
-    >>> computed = {(preparation, norm): flat for preparation in PREPARATIONS for norm in NORMS}
-    >>> table = study(pool(cells, 160, 1), computed, CollapseSettings(seeds="1", epochs=1))
-    >>> table["test_accuracy"].tolist()
-    [0.5, 0.5, 0.5, 0.5]
-    """
+    """Train the paper's head on each kind of features, once per seed."""
     rows = []
     for seed in settings.seed_list:
         split = splitting.paper_split(cells.table.assign(part="training"), seed)
@@ -184,7 +104,7 @@ def study(cells: Cells, computed: Features, settings: CollapseSettings) -> pd.Da
             testing = computed[preparation, "stored"]
             row = {"preparation": preparation, "norm": norm, "seed": seed}
             row |= _train_head(drawn, training, testing, settings, seed)
-            row["spread"] = feature_std(training[drawn.rows("train")])
+            row["std"] = feature_std(training[drawn.rows("train")])
             row["standardised"] = _standardised(drawn, training, testing)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -224,27 +144,7 @@ def _standardised(cells: Cells, training: np.ndarray, testing: np.ndarray) -> fl
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Each of the four ways over its seeds.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `study`.
-
-    Returns
-    -------
-    DataFrame
-        One row per way: seeds, means of train_accuracy, majority, spread and standardised; lowest
-        and highest test accuracy; and the accuracy over the test cells of all seeds with Wilson's
-        95 % interval. Seeds share training cells, so the interval is a little too narrow.
-
-    Examples
-    --------
-    >>> from allhelpers.evaluation.published import RESULTS
-    >>> summary = summarise(pd.read_csv(RESULTS / "collapse.csv"))
-    >>> dict(zip(summary["batch norm"][:2], summary["test_accuracy"].round(2), strict=False))
-    {'stored statistics': 0.82, 'live in training': 0.65}
-    """
+    """Each of the four ways over its seeds."""
     rows = []
     for way, group in table.groupby(["preparation", "norm"], sort=False):
         preparation, norm = map(str, way)
@@ -255,7 +155,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                 "pixels": PREPARATIONS[preparation],
                 "batch norm": NORMS[norm],
                 "seeds": len(group),
-                **group[["train_accuracy", "majority", "spread", "standardised"]].mean(),
+                **group[["train_accuracy", "majority", "std", "standardised"]].mean(),
                 "lowest": group["test_accuracy"].min(),
                 "highest": group["test_accuracy"].max(),
                 "test_accuracy": overall["value"],
@@ -267,24 +167,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(summary: pd.DataFrame) -> list[str]:
-    """What the numbers say about the paper's 51.4 %.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        From `summarise`.
-
-    Returns
-    -------
-    list of str
-
-    Examples
-    --------
-    >>> from allhelpers.evaluation.published import RESULTS
-    >>> summary = summarise(pd.read_csv(RESULTS / "collapse.csv"))
-    >>> verdict(summary)[0].split(" (")[0]
-    'own preprocessing, batch norm stored statistics: training 80.0%, test 81.7%'
-    """
+    """What the numbers say about the paper's 51.4 %."""
     rows = summary.set_index(["pixels", "batch norm"])
     ways: dict[Any, dict[Any, Any]] = {way: row.to_dict() for way, row in rows.iterrows()}
     own, rescaled = (ways[PREPARATIONS[name], NORMS["stored"]] for name in PREPARATIONS)
@@ -303,10 +186,10 @@ def verdict(summary: pd.DataFrame) -> list[str]:
         f"The paper has training {paper['train_accuracy']:.0%} and test "
         f"{paper['test_accuracy']:.1%}: nearest to it is {pixels}, batch norm {norm}"
     )
-    ratio, apart = own["spread"] / rescaled["spread"], rescaled["high"] < own["low"]
+    ratio, apart = own["std"] / rescaled["std"], rescaled["high"] < own["low"]
     lines.append(
         f"Pixels divided by 255 make pooled features spread {ratio:.1f} times less "
-        f"({rescaled['spread']:.4f} against {own['spread']:.4f}), and test accuracy is "
+        f"({rescaled['std']:.4f} against {own['std']:.4f}), and test accuracy is "
         f"{'lower, with intervals apart' if apart else 'not clearly lower'}"
     )
     scale = (

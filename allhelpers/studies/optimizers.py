@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .._core.renaming import renamed
 from ..evaluation import metrics
 from ..networks import building, registry
-from ..settings import ACTIVATIONS, OPTIMISERS, TrainingSettings
+from ..settings import ACTIVATIONS, OPTIMIZERS, TrainingSettings
 from ..training import finetuning
 
 if TYPE_CHECKING:
@@ -27,36 +26,11 @@ if TYPE_CHECKING:
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 
-def compare_optimisers(features: np.ndarray, cells: Cells, settings: ChoicesSettings) -> Tables:
-    """Train the paper's head with every optimizer, learning rate and seed.
-
-    Parameters
-    ----------
-    features : array of shape (1, cells, channels)
-        Pooled features of ``settings.architecture``, from `training.compute_features`.
-    cells : Cells
-    settings : ChoicesSettings
-
-    Returns
-    -------
-    runs : DataFrame
-        One row per training: optimiser, learning_rate, seed, final loss, lowest val_loss, weighted
-        F1 of validation (valid_f1) and test (test_f1).
-    curves : DataFrame
-        One row per training and epoch: optimiser, learning_rate, seed, epoch, loss, val_loss.
-
-    Examples
-    --------
-    >>> from allhelpers.settings import ChoicesSettings
-    >>> features = np.random.default_rng(1).normal(size=(1, 160, 8))
-    >>> settings = ChoicesSettings(learning_rates="0.01", seeds="1", epochs=1)
-    >>> runs, curves = compare_optimisers(features, cells, settings)
-    >>> runs["optimiser"].tolist()
-    ['sgd', 'adam', 'rmsprop', 'adagrad', 'ftrl']
-    """
+def compare_optimizers(features: np.ndarray, cells: Cells, settings: ChoicesSettings) -> Tables:
+    """Train the paper's head with every optimizer, learning rate and seed."""
     points = [
-        {"optimiser": optimiser, "learning_rate": rate, "seed": seed}
-        for optimiser in OPTIMISERS
+        {"optimizer": optimizer, "learning_rate": rate, "seed": seed}
+        for optimizer in OPTIMIZERS
         for rate in settings.rates
         for seed in settings.seed_list
     ]
@@ -66,28 +40,8 @@ def compare_optimisers(features: np.ndarray, cells: Cells, settings: ChoicesSett
 def compare_activations(
     features: np.ndarray, cells: Cells, settings: ChoicesSettings, *, learning_rate: float
 ) -> Tables:
-    """Train a head with a hidden layer, with SGD, every activation and seed.
-
-    Parameters
-    ----------
-    features, cells, settings
-        As in `compare_optimisers`.
-    learning_rate : float
-        Of SGD.
-
-    Returns
-    -------
-    runs, curves : DataFrame
-        As in `compare_optimisers`, with activation in the place of optimiser.
-
-    Examples
-    --------
-    It trains six heads per seed, which takes some seconds::
-
-        runs, curves = compare_activations(features, cells, settings, learning_rate=0.01)
-        summarise(runs, "activation")
-    """
-    fixed = {"learning_rate": learning_rate, "hidden": settings.hidden_units}
+    """Train a head with a hidden layer, with SGD, every activation and seed."""
+    fixed = {"learning_rate": learning_rate, "hidden_units": settings.hidden_units}
     points = [
         {"activation": activation, **fixed, "seed": seed}
         for activation in ACTIVATIONS
@@ -102,15 +56,13 @@ def _train_all(
     architecture, size = registry.get(settings.architecture), features.shape[-1]
     runs, curves = [], []
     for point in tqdm(points, desc="heads", unit="head"):
-        recipe = TrainingSettings(
-            unfreeze="none", epochs=settings.epochs, **renamed(point, quiet=True)
-        )
+        recipe = TrainingSettings(unfreeze="none", epochs=settings.epochs, **point)
         network = building.head_alone(architecture, recipe, channels=size, classes=cells.classes)
         history = finetuning.train(network, features, cells, quiet=True)
         predictions = finetuning.predict_cells(network, features, cells)
         scores = {split: _weighted_f1(group) for split, group in predictions.groupby("split")}
         last = {"loss": history["loss"].iloc[-1], "val_loss": history["val_loss"].min()}
-        scores = {"valid_f1": scores.get("valid", np.nan), "test_f1": scores["test"]}
+        scores = {"val_f1": scores.get("val", np.nan), "test_f1": scores["test"]}
         runs.append({**point, **last, **scores})
         curves.append(history[["epoch", "loss", "val_loss"]].assign(**point))
     return pd.DataFrame(runs), pd.concat(curves, ignore_index=True)
@@ -121,58 +73,19 @@ def _weighted_f1(predictions: pd.DataFrame) -> float:
 
 
 def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
-    """Each choice at the learning rate that validation prefers, over its seeds.
-
-    Parameters
-    ----------
-    runs : DataFrame
-        From `compare_optimisers` or `compare_activations`.
-    choice : {"optimiser", "activation"}
-
-    Returns
-    -------
-    DataFrame
-        One row per choice, the best by validation first: learning_rate, mean and standard deviation
-        over the seeds of loss, val_loss, valid_f1 and test_f1.
-
-    Examples
-    --------
-    >>> rates = [0.01, 0.01, 0.1, 0.1, 0.001, 0.001]
-    >>> runs = {"optimiser": ["sgd"] * 4 + ["adam"] * 2, "learning_rate": rates}
-    >>> runs |= {"loss": 0.5, "val_loss": 0.6, "valid_f1": [0.5, 0.6, 0.7, 0.8, 0.7, 0.9]}
-    >>> summary = summarise(pd.DataFrame({**runs, "test_f1": 0.7}), "optimiser")
-    >>> summary[["optimiser", "learning_rate", "valid_f1_mean"]].values.tolist()
-    [['adam', 0.001, 0.8], ['sgd', 0.1, 0.75]]
-    """
-    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "valid_f1", "test_f1"]
-    means = runs.groupby(key, sort=False)["valid_f1"].mean().reset_index()
-    best = means.loc[means.groupby(choice, sort=False)["valid_f1"].idxmax(), key]
+    """Each choice at the learning rate that validation prefers, over its seeds."""
+    key, columns = [choice, "learning_rate"], ["loss", "val_loss", "val_f1", "test_f1"]
+    means = runs.groupby(key, sort=False)["val_f1"].mean().reset_index()
+    best = means.loc[means.groupby(choice, sort=False)["val_f1"].idxmax(), key]
     table = runs.merge(best).groupby(key, sort=False)[columns].agg(["mean", "std"])
     table = table.rename(columns={"std": "sd"}, level=1)
     table.columns = table.columns.map("_".join)
-    return table.reset_index().sort_values("valid_f1_mean", ascending=False, ignore_index=True)
+    return table.reset_index().sort_values("val_f1_mean", ascending=False, ignore_index=True)
 
 
 def literature(summary: pd.DataFrame) -> str:
-    """Whether the ranking of the paper's literature holds here, in one sentence.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        Of the optimisers, from `summarise`.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> names, losses = ["adam", "rmsprop", "sgd", "adagrad", "ftrl"], [0.2, 0.3, 0.4, 0.5, 0.6]
-    >>> summary = pd.DataFrame({"optimiser": names, "loss_mean": losses, "test_f1_sd": 0.02})
-    >>> literature(summary.assign(test_f1_mean=[0.85, 0.84, 0.83, 0.82, 0.81])).split(" (")[0]
-    "The literature's ranking by training loss"
-    """
-    loss = summary.set_index("optimiser")["loss_mean"]
+    """Whether the ranking of the paper's literature holds here, in one sentence."""
+    loss = summary.set_index("optimizer")["loss_mean"]
     adaptive, older = loss[["adam", "rmsprop"]].max(), loss[["adagrad", "ftrl"]].min()
     holds = "holds" if adaptive < older else "does not hold"
     difference = summary["test_f1_mean"].max() - summary["test_f1_mean"].min()
@@ -184,5 +97,5 @@ def literature(summary: pd.DataFrame) -> str:
     return (
         "The literature's ranking by training loss (Adam and RMSProp below Adagrad and its "
         f"proximal form) {holds} here: {losses}; test weighted F1 differs by {difference:.3f} "
-        f"between optimisers at their best step size{chance}."
+        f"between optimizers at their best learning rate{chance}."
     )

@@ -1,5 +1,4 @@
 __all__ = [
-    "balanced_shares",
     "candidates",
     "claim",
     "compute_features",
@@ -35,7 +34,6 @@ from .diagnostics import diagnose as diagnose
 from .familiarity import Familiarity as Familiarity
 from .familiarity import familiar_cells as familiar_cells
 from .familiarity import head_features as head_features
-from .finetuning import balanced_shares as balanced_shares
 from .finetuning import optimizer as optimizer
 from .finetuning import predict_cells as predict_cells
 from .finetuning import train as train

@@ -30,8 +30,8 @@ def score(predictions: pd.DataFrame, choose_by: str) -> float:
     if choose_by.startswith("weighted_f1"):
         return sk.f1_score(truth, predicted, average="weighted", sample_weight=weights)
     if choose_by == "loss":
-        stated = np.maximum(tables.stated_for_truth(predictions), 1e-7)
-        return float(np.average(np.log(stated), weights=weights))
+        prob = np.maximum(tables.prob_true_class(predictions), 1e-7)
+        return float(np.average(np.log(prob), weights=weights))
     each = [
         sk.roc_auc_score(truth == label, predictions[f"p_{label}"], sample_weight=weights)
         for label in tables.scored(classes)

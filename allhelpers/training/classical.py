@@ -204,13 +204,13 @@ def train_classifier(
     >>> measured, settings = handcrafted_features(cells, "cache"), ClassicalSettings()
     >>> with joblib.parallel_config(backend="threading"):  # these start sooner than processes
     ...     model, tried = train_classifier("svm", measured, cells, settings=settings)
-    >>> len(tried), round(float(tried["valid_weighted_f1"][0]), 1)
+    >>> len(tried), round(float(tried["val_weighted_f1"][0]), 1)
     (12, 0.9)
     """
-    train_rows, valid_rows = cells.rows("train"), cells.rows("valid")
+    train_rows, val_rows = cells.rows("train"), cells.rows("val")
     pipeline, grid = candidates(name, settings.seed, len(train_rows))
-    rows = np.concatenate([train_rows, valid_rows])
-    side = np.repeat([-1, 0], [len(train_rows), len(valid_rows)])  # -1: never validates
+    rows = np.concatenate([train_rows, val_rows])
+    fold = np.repeat([-1, 0], [len(train_rows), len(val_rows)])  # -1: never validates
     labels = cells.table["label"].to_numpy()
 
     def score(model: Pipeline, features: pd.DataFrame, _: np.ndarray) -> float:
@@ -222,12 +222,12 @@ def train_classifier(
         pipeline,
         grid,
         scoring="f1_weighted" if plain else score,
-        cv=PredefinedSplit(side),
+        cv=PredefinedSplit(fold),
         refit=False,
         n_jobs=-1,
     )
     search.fit(measured.reset_index(drop=True).iloc[rows], labels[rows])
-    scores, column = search.cv_results_["mean_test_score"], f"valid_{settings.choose_by}"
+    scores, column = search.cv_results_["mean_test_score"], f"val_{settings.choose_by}"
     tried = pd.DataFrame(search.cv_results_["params"]).assign(**{column: scores})
     tried = tried.rename(columns=lambda name: name.split("__")[-1])
     tried = tried.sort_values(column, ascending=False, kind="stable")
@@ -253,16 +253,16 @@ def predict_classifier(
     Returns
     -------
     DataFrame
-        What predictions.csv holds: file, subject, split, label and ``p_<class>`` of each class.
+        What predictions.csv holds: file, patient, split, label and ``p_<class>`` of each class.
 
     Examples
     --------
     >>> measured = handcrafted_features(cells, "cache")
     >>> model = candidates("knn", 1, training_cells=20)[0].fit(measured, cells.table["label"])
     >>> predict_classifier(model, measured, cells)["split"].value_counts().to_dict()
-    {'valid': 70, 'test': 70}
+    {'val': 70, 'test': 70}
     """
-    splits = ("test",) if refit else ("valid", "test")
+    splits = ("test",) if refit else ("val", "test")
     rows = np.concatenate([cells.rows(split) for split in splits])
     return _tabulated(model, measured.iloc[rows], cells, rows)
 
@@ -306,7 +306,7 @@ def feature_importance(
     >>> feature_importance(model, measured, cells, seed=1, repeats=1)["feature"][0]
     'area'
     """
-    rows = cells.rows("valid")
+    rows = cells.rows("val")
     labels = cells.table["label"].iloc[rows].to_numpy()
     options = {"scoring": "f1_weighted", "n_repeats": repeats, "random_state": seed}
     fall = permutation_importance(model, measured.iloc[rows], labels, **options)
@@ -350,13 +350,13 @@ def write_classifier(
     >>> import pandas as pd
     >>> from allhelpers.settings import ClassicalSettings
     >>> settings = ClassicalSettings(run_folder="first")
-    >>> tried = pd.DataFrame({"n_neighbors": [5], "valid_weighted_f1": [0.8]})
+    >>> tried = pd.DataFrame({"n_neighbors": [5], "val_weighted_f1": [0.8]})
     >>> outcome = {"predictions": predictions, "metrics": {}, "tried": tried}
     >>> write_classifier("knn", cells, settings, **outcome, manifest_sha256="", seconds={})
     >>> sorted(path.name for path in Path("first/knn").iterdir())
     ['files.json', 'metrics.json', 'parameters.json', 'predictions.csv', 'tried.csv']
     """
-    best = tried.iloc[0].filter(regex="^(?!valid_)")
+    best = tried.iloc[0].filter(regex="^(?!val_)")
     record = {
         "architecture": name,
         "title": registry.title_of(name),

@@ -58,10 +58,10 @@ def held_out_predictions(network: Network, features: Features, cells: Cells) -> 
     90
     """
     network.set_temperature(1.0)
-    known = np.sort(np.concatenate([cells.rows("train"), cells.rows("valid")]))
+    known = np.sort(np.concatenate([cells.rows("train"), cells.rows("val")]))
     parts = _parts(cells, known, network.settings.seed)
     if network.cut != "pooled" or parts is None:
-        rows = known[:0] if network.settings.refit else cells.rows("valid")
+        rows = known[:0] if network.settings.refit else cells.rows("val")
         return tables.tabulate(cells, rows, finetuning.probabilities(network, features, rows))
     probabilities = np.zeros((len(cells.table), len(cells.classes)))
     for part in np.unique(parts):
@@ -90,7 +90,7 @@ def judge_labels(network: Network, features: Features, cells: Cells) -> pd.DataF
     Returns
     -------
     DataFrame
-        With the columns of predictions.csv, of all cells that have a side.
+        With the columns of predictions.csv, of all cells that have a split.
 
     Raises
     ------
@@ -118,13 +118,13 @@ def judge_labels(network: Network, features: Features, cells: Cells) -> pd.DataF
     for strength in STRENGTHS:
         head = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
         each.append(cross_val_predict(head, seen, labels, cv=folds, method="predict_proba"))
-    best = min(each, key=lambda stated: log_loss(labels, stated, labels=known))
+    best = min(each, key=lambda y_prob: log_loss(labels, y_prob, labels=known))
     order = [list(known).index(label) for label in cells.classes]
     return tables.tabulate(cells, rows, best[:, order])
 
 
 def refit_on_all(network: Network, features: Features, cells: Cells) -> None:
-    """Train the head on every cell that has a side, test included, once its figures are known.
+    """Train the head on every cell that has a split, test included, once its figures are known.
 
     Parameters
     ----------

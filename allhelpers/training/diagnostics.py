@@ -109,9 +109,10 @@ def _one_class(predictions: pd.DataFrame) -> Iterator[str]:
         labels = tables.predicted_labels(group).unique()
         if len(labels) == 1 and len(group) > 1:
             yield (
-                f"all {len(group)} {split} cells are called {manifests.class_title(labels[0])}: "
-                "nothing has been learnt, or batch normalisation behaves otherwise than in "
-                "training (try another learning_rate or batch_norm)"
+                f"all {len(group)} {split} cells are predicted as "
+                f"{manifests.class_title(labels[0])}: nothing has been learnt, or "
+                "batch normalisation behaves otherwise than in training (try another "
+                "learning_rate or batch_norm)"
             )
 
 

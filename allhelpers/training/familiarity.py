@@ -134,12 +134,12 @@ def familiar_cells(network: Network, features: np.ndarray, cells: Cells) -> Fami
     >>> known.features.shape, sorted(known.ranges)[:2]
     ((20, 1024), ['area', 'brightness'])
     """
-    train, valid = (
-        draw(cells.rows(split), network.settings.seed, MOST_KEPT) for split in ("train", "valid")
+    train, val = (
+        draw(cells.rows(split), network.settings.seed, MOST_KEPT) for split in ("train", "val")
     )
-    seen, others = (head_features(network, features, rows) for rows in (train, valid))
-    patients = cells.table["subject"].fillna("").astype(str).to_numpy()
-    rows = np.concatenate([train, valid])
+    seen, others = (head_features(network, features, rows) for rows in (train, val))
+    patients = cells.table["patient"].fillna("").astype(str).to_numpy()
+    rows = np.concatenate([train, val])
     distance = 1 - _unit(np.concatenate([seen, others])) @ _unit(seen).T
     same = (patients[rows, np.newaxis] == patients[train]) & (patients[train] != "")
     alone = rows[:, np.newaxis] == train  # a cell is no neighbour of itself

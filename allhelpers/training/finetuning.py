@@ -47,35 +47,12 @@ def epoch_order(
     return order, views[random.integers(len(views), size=len(rows))]
 
 
-def balanced_shares(table: pd.DataFrame, balance: str) -> np.ndarray | None:
-    """How often each training cell is drawn.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Training cells.
-    balance : {"none", "class", "patient", "size", "patient+size"}
-
-    Returns
-    -------
-    ndarray of float with sum 1, or None
-        ``"class"``: all classes equally often; ``"patient"``: within a class all patients equally
-        often.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> cells = pd.DataFrame({"file": ["1.bmp", "2.bmp", "3.bmp"], "label": ["all", "all", "hem"]})
-    >>> balanced_shares(cells, "class").tolist()
-    [0.25, 0.25, 0.5]
-    """
-    if balance == "none" or "size" in balance:  # those weigh in the loss instead
+def drawn_shares(table: pd.DataFrame, settings: TrainingSettings) -> np.ndarray | None:
+    """How often each training cell is drawn, where not all are drawn alike."""
+    if settings.balance_by == "loss" or "size" in settings.balance:  # these weigh in the loss
         return None
-    shares = 1 / table.groupby("label")["file"].transform("size")
-    if balance == "patient":
-        patients = table.groupby("label")["subject"].transform("nunique")
-        shares = 1 / (patients * table.groupby(["label", "subject"])["file"].transform("size"))
-    return (shares / shares.sum()).to_numpy()
+    weights = cell_weights(table, settings.balance)
+    return None if weights is None else weights / weights.sum()
 
 
 def train(
@@ -173,7 +150,7 @@ def loss_weights(cells: Cells, settings: TrainingSettings) -> np.ndarray | None:
     rows = _rows(cells, settings)[0]
     table = cells.table.iloc[rows].assign(area=cells.areas[rows])
     weights = np.zeros(len(cells.table))
-    balanced = cell_weights(table, settings.balance)
+    balanced = cell_weights(table, settings.balance, size_matching=settings.size_matching)
     weights[rows] = 1 if balanced is None else balanced
     return weights
 
@@ -231,8 +208,7 @@ class _Trainer:
         self.model, self.settings, self.features = model, settings, features
         self.cells = cells
         self.labels, self.train_rows, self.val_rows = cells.labels(), *_rows(cells, settings)
-        drawn = settings.balance if settings.balance_by == "draw" else "none"
-        self.shares = balanced_shares(cells.table.iloc[self.train_rows], drawn)
+        self.shares = drawn_shares(cells.table.iloc[self.train_rows], settings)
         self.weights = None
         if weights is not None:  # of mean 1, so that they leave the learning rate what it is
             self.weights = (weights / weights[self.train_rows].mean()).astype(np.float32)
@@ -339,7 +315,7 @@ def _correct(truth: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
 
 def _rows(cells: Cells, settings: TrainingSettings) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of the cells that are trained on, and of those that only validate."""
-    train_rows, val_rows = cells.rows("train"), cells.rows("valid")
+    train_rows, val_rows = cells.rows("train"), cells.rows("val")
     if settings.refit:
         return np.sort(np.concatenate([train_rows, val_rows])), val_rows[:0]
     return train_rows, val_rows
@@ -361,16 +337,16 @@ def predict_cells(network: Network, features: Features, cells: Cells) -> pd.Data
     Returns
     -------
     DataFrame
-        What predictions.csv holds: file, subject, split, label and ``p_<class>`` of each class.
+        What predictions.csv holds: file, patient, split, label and ``p_<class>`` of each class.
 
     Examples
     --------
     >>> from allhelpers.training import compute_features
     >>> features = compute_features(network, cells)
     >>> predict_cells(network, features, cells).groupby("split").size().to_dict()
-    {'test': 70, 'valid': 70}
+    {'test': 70, 'val': 70}
     """
-    splits = ("test",) if network.settings.refit else ("valid", "test")
+    splits = ("test",) if network.settings.refit else ("val", "test")
     rows = np.concatenate([cells.rows(split) for split in splits])
     return tables.tabulate(cells, rows, probabilities(network, features, rows))
 

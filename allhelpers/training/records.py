@@ -91,6 +91,10 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
     except (InputError, KeyError, TypeError):  # damaged, as `claim` has said
         return None
     if record.get("training") != identity or stale:
+        log.info(
+            "%s holds another training, or an earlier version's: it is trained anew.",
+            result.folder,
+        )
         return None
     network.full.load_weights(result.model_path)
     log.info(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ def test_identical_files_of_the_official_training_set(official):
     """The published counts: 104 pairs, 99 under two names, 94 across folds, none across classes."""
     pairs = auditing.identical_files(official[official["part"] == "training"])
     assert len(pairs) == 104
-    assert (pairs["subject_1"] != pairs["subject_2"]).sum() == 99
+    assert (pairs["patient_1"] != pairs["patient_2"]).sum() == 99
     assert (pairs["fold_1"] != pairs["fold_2"]).sum() == 94
     assert (pairs["label_1"] == pairs["label_2"]).all()
 
@@ -42,10 +43,10 @@ def test_sentences_state_the_leak_and_its_consequence(official):
     assert "the official folds leak" in leaky.sentences[0]
     assert "20 with 21" in leaky.sentences[0]
     assert "expect lower figures on new patients" in leaky.sentences[1]
-    assert "No patient and no picture stands on both" in honest.sentences[1]
-    test, train = (official[split == side] for side in ("test", "train"))
-    row = leaky.sides.set_index(["side_1", "side_2"]).loc[("train", "test")]
-    assert row["cells_2"] == test["subject"].isin(train["subject"]).sum() > 50
+    assert "No patient and no image is in both" in honest.sentences[1]
+    test, train = (official[split == name] for name in ("test", "train"))
+    row = leaky.splits.set_index(["split_1", "split_2"]).loc[("train", "test")]
+    assert row["cells_2"] == test["patient"].isin(train["patient"]).sum() > 50
 
 
 def test_counts_hold_every_cell_and_the_patient_in_lower_case(official):
@@ -53,7 +54,7 @@ def test_counts_hold_every_cell_and_the_patient_in_lower_case(official):
     assert counts["cells"].sum() == len(official)
     training = counts[counts["part"] == "training"].groupby("label")
     assert training["cells"].sum().to_dict() == {"all": 7272, "hem": 3389}
-    assert official[official["part"] == "training"]["subject"].nunique() == 73
+    assert official[official["part"] == "training"]["patient"].nunique() == 73
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def with_copies(cells):
     return Cells(table, pixels, [], "copies", ("all", "hem"))
 
 
-def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_counted_again(
+def test_images_that_look_the_same_are_found_and_identical_files_are_not_counted_again(
     with_copies,
 ):
     near = auditing.near_duplicates(with_copies, chunk=3)
@@ -84,6 +85,25 @@ def test_pictures_that_look_the_same_are_found_and_identical_files_are_not_count
     assert near.set_index("file_1").loc["2.bmp", "grey_values"] == 0
 
 
+def test_thumbnails_pass_over_no_near_image(cells):
+    """They only spare the comparison of pixels: whatever that would have taken is found."""
+    random, seen = np.random.default_rng(3), np.array(cells.pixels[0])
+    noise = random.normal(0, 1, (12, *seen.shape)) * np.linspace(0, 9, 12)[:, None, None, None]
+    pixels = np.where(seen > 0, np.clip(seen + noise, 1, 255), 0).astype(np.uint8)
+    table = pd.concat([cells.table.iloc[[0]]] * 12, ignore_index=True)
+    table = table.assign(sha256=list("abcdefghijkl"), file=[f"{k:02}.bmp" for k in range(12)])
+    near = auditing.near_duplicates(Cells(table, pixels, [], "noise", ("all", "hem")))
+    hashes = auditing.perceptual_hashes(pixels)[0]
+    expected = {
+        (f"{k:02}.bmp", f"{j:02}.bmp")
+        for k, j in combinations(range(12), 2)
+        if np.bitwise_count(hashes[k] ^ hashes[j]) <= auditing.MOST_BITS
+        and np.abs(pixels[k].astype(int) - pixels[j])[seen > 0].mean() <= 3
+    }
+    assert 0 < len(expected) < 66
+    assert set(zip(near["file_1"], near["file_2"], strict=True)) == expected
+
+
 def test_audit_of_the_sample(cells):
     found = auditing.audit(cells)
     assert 0.7 < auditing.area_auroc(found.areas, "all") < 0.9
@@ -91,7 +111,7 @@ def test_audit_of_the_sample(cells):
         "counts",
         "identical",
         "folds",
-        "sides",
+        "splits",
         "areas",
         "near",
         "shortcuts",
@@ -111,16 +131,16 @@ def test_audit_holds_the_whole_manifest_and_opens_nothing(make_settings, monkeyp
     ("changes", "sentence"),
     [
         ({"sha256": ["x"] * 4, "label": ["all", "hem"] * 2}, "4 identical pairs carry two labels"),
-        ({"sha256": list("xyxz"), "subject": list("abab")}, "2 patients stand on the training and"),
-        ({"sha256": list("xyxz")}, "1 picture stands on both the training and the test side"),
-        ({}, "No patient and no picture stands on both"),
-        ({"subject": ["007", "7", "07", "8"]}, "one number count as two each (007 and 07 and 7)"),
+        ({"sha256": list("xyxz"), "patient": list("abab")}, "2 patients are in the training and"),
+        ({"sha256": list("xyxz")}, "1 image is in both the training and the test split"),
+        ({}, "No patient and no image is in both"),
+        ({"patient": ["007", "7", "07", "8"]}, "one number count as two each (007 and 07 and 7)"),
     ],
 )
 def test_each_finding_has_its_sentence(changes, sentence):
-    rows = {"file": list("1234"), "subject": list("abcd"), "sha256": list("pqrs"), "label": "all"}
-    sides = ["train", "train", "test", "test"]
-    table = pd.DataFrame({**rows, "part": "training", "fold": "", "split": sides, **changes})
+    rows = {"file": list("1234"), "patient": list("abcd"), "sha256": list("pqrs"), "label": "all"}
+    splits = ["train", "train", "test", "test"]
+    table = pd.DataFrame({**rows, "part": "training", "fold": "", "split": splits, **changes})
     assert any(sentence in found for found in auditing.audit_manifest(table).sentences)
 
 
@@ -130,10 +150,10 @@ def test_cells_that_fill_their_images_have_no_area_to_tell(cells):
     assert any("filled to their borders" in text for text in auditing.audit(filled).sentences)
 
 
-def test_audit_command_needs_no_pictures(tmp_path, monkeypatch, capsys):
+def test_audit_command_needs_no_images(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["audit", "--split", "patient", "--output", "found"]) == 0
     told = capsys.readouterr().out
     assert "byte-identical" in told
-    assert "No patient and no picture stands on both" in told
+    assert "No patient and no image is in both" in told
     assert len(pd.read_csv(tmp_path / "found" / "identical.csv")) >= 104

@@ -1,4 +1,4 @@
-"""Damaged JPEGs, and pictures that are exchanged behind the cache's back."""
+"""Damaged JPEGs, and images that are exchanged behind the cache's back."""
 
 import io
 import os
@@ -41,7 +41,7 @@ def test_damaged_jpegs_are_refused_where_the_decoder_warns(damage, least):
         content = bytearray(whole)
         damage(content, int(random.integers(start, len(whole) - 60)), random)
         try:
-            images.decode(bytes(content), "x.jpg", picture_size=0)
+            images.decode(bytes(content), "x.jpg", image_size=0)
         except images.UnusableError as error:
             refused += "is damaged" in str(error)
     assert refused >= least * DAMAGED
@@ -61,10 +61,10 @@ def test_damaged_jpegs_are_refused_where_the_decoder_warns(damage, least):
     ],
 )
 def test_whole_jpegs_of_every_kind_are_taken(content):
-    assert images.decode(content, "x.jpg", picture_size=0).any()
+    assert images.decode(content, "x.jpg", image_size=0).any()
 
 
-def test_exchanged_pictures_of_one_size_and_time_are_seen(make_settings, tmp_path):
+def test_exchanged_images_of_one_size_and_time_are_seen(make_settings, tmp_path):
     folder = tmp_path / "mine"
     for label, level in (("blast", 40), ("healthy", 160)):
         for number in range(4):
@@ -76,7 +76,7 @@ def test_exchanged_pictures_of_one_size_and_time_are_seen(make_settings, tmp_pat
         images=str(folder),
         manifest="folders",
         split="patient",
-        picture_size=0,
+        image_size=0,
         input_size=64,
         cache_folder=str(tmp_path / "cache"),
         run_folder=str(tmp_path),

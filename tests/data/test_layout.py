@@ -10,7 +10,7 @@ from allhelpers._core.errors import InputError
 from allhelpers.data import layout, walking
 
 CLASSES = ["Benign", "Early", "Pre", "Pro"]
-LETTERS = {"c": "label", "p": "subject", "s": "split"}
+LETTERS = {"c": "label", "p": "patient", "s": "split"}
 
 
 def tree(*levels, count=2, stem="{}"):
@@ -31,7 +31,7 @@ def disjoint(classes, patients, *, upside_down=False):
 
 
 PATIENTS = [f"P{k:02d}" for k in range(6)]
-SIDES = ["Train_data", "Test_data"]
+SPLITS = ["Train_data", "Test_data"]
 
 # Trees, and which level is what, counted from 0.
 READ = {
@@ -39,39 +39,39 @@ READ = {
     "numbered classes": (tree(list("12345")), {"label": 0}),
     "numbers in classes": (tree(["CD4", "CD8", "stage 1"]), {"label": 0}),
     "one word and others": (tree(["red cells", "white cells"]), {"label": 0}),
-    "class, patient": (disjoint(CLASSES, ["patient_0", "patient_1"]), {"label": 0, "subject": 1}),
-    "each patient has each class": (tree(CLASSES, PATIENTS), {"label": 0, "subject": 1}),
+    "class, patient": (disjoint(CLASSES, ["patient_0", "patient_1"]), {"label": 0, "patient": 1}),
+    "each patient has each class": (tree(CLASSES, PATIENTS), {"label": 0, "patient": 1}),
     "odd classes and ids": (
         tree(["0", "NA", "True", "1e3", "[M] Pre-B"], ["007", "7", "1e2", "NaN", "2024-01-05"]),
-        {"label": 0, "subject": 1},
+        {"label": 0, "patient": 1},
     ),
-    "patient, class": (tree(PATIENTS, CLASSES), {"label": 1, "subject": 0}),
+    "patient, class": (tree(PATIENTS, CLASSES), {"label": 1, "patient": 0}),
     "patient, one class each": (
         [f"{p}/{c}/1.png" for p, c in zip(PATIENTS, CLASSES * 2, strict=False)],
-        {"label": 1, "subject": 0},
+        {"label": 1, "patient": 0},
     ),
-    "one patient": (tree(["patient_1"], CLASSES), {"label": 1, "subject": 0}),
-    "side, class": (tree(SIDES, CLASSES), {"label": 1, "split": 0}),
+    "one patient": (tree(["patient_1"], CLASSES), {"label": 1, "patient": 0}),
+    "split, class": (tree(SPLITS, CLASSES), {"label": 1, "split": 0}),
     "training_set": (tree(["training_set", "test_set"], CLASSES), {"label": 1, "split": 0}),
     "Test-A": (tree(["TRAIN", "Test-A", "val2"], CLASSES), {"label": 1, "split": 0}),
-    "wrapped": (tree(["Data"], SIDES, CLASSES), {"label": 2, "split": 1}),
-    "class, side": (tree(CLASSES, ["train", "test"]), {"label": 0, "split": 1}),
-    "side, class, patient": (
+    "wrapped": (tree(["Data"], SPLITS, CLASSES), {"label": 2, "split": 1}),
+    "class, split": (tree(CLASSES, ["train", "test"]), {"label": 0, "split": 1}),
+    "split, class, patient": (
         tree(["train", "test"], CLASSES, PATIENTS),
-        {"label": 1, "subject": 2, "split": 0},
+        {"label": 1, "patient": 2, "split": 0},
     ),
-    "side, patient, class": (
+    "split, patient, class": (
         tree(["train", "test"], PATIENTS, CLASSES),
-        {"label": 2, "subject": 1, "split": 0},
+        {"label": 2, "patient": 1, "split": 0},
     ),
     "fold": (tree(["fold_0", "fold_1"], ["all", "hem"]), {"label": 1, "fold": 0}),
     "batch": (tree(["batch1", "batch2"], CLASSES), {"label": 1}),
     "wrapped numbers": (tree(["cells"], list("12")), {"label": 1}),
     "images in the class": (tree(CLASSES, ["images"]), {"label": 0}),
-    "class, patient, images": (tree(CLASSES, PATIENTS, ["imgs"]), {"label": 0, "subject": 1}),
+    "class, patient, images": (tree(CLASSES, PATIENTS, ["imgs"]), {"label": 0, "patient": 1}),
     "class, patient, slide": (
         tree(CLASSES, PATIENTS, ["slide1", "slide2"]),
-        {"label": 0, "subject": 1},
+        {"label": 0, "patient": 1},
     ),
 }
 
@@ -81,7 +81,7 @@ def test_each_level_is_read_as_what_it_is(kind):
     names, levels = READ[kind]
     table = layout.read(names).table
     words = {"Train_data": "train", "Test_data": "test", "training_set": "train"}
-    words |= {"test_set": "test", "TRAIN": "train", "Test-A": "test", "val2": "valid"}
+    words |= {"test_set": "test", "TRAIN": "train", "Test-A": "test", "val2": "val"}
     assert set(table) == {"file", *levels}
     for column, level in levels.items():
         truth = [name.split("/")[level] for name in names]
@@ -90,32 +90,32 @@ def test_each_level_is_read_as_what_it_is(kind):
 
 
 REFUSED = {
-    "versions of cells": (tree(["Original", "Segmented"], CLASSES), "versions of pictures"),
+    "versions of cells": (tree(["Original", "Segmented"], CLASSES), "versions of images"),
     "versions by other names": (
         [*tree(["Original"], CLASSES), *tree(["Augmented"], CLASSES, stem="a{}")],
-        "versions of pictures",
+        "versions of images",
     ),
-    "pictures by classes": (["train/a/1.png", "train/b/1.png", "test/images/1.png"], "no class"),
-    "labels as pictures": (["images/1.png", "labels/1.png"], "no class"),
-    "versions in the class": (tree(CLASSES, ["raw", "segmented"]), "versions of pictures"),
+    "images by classes": (["train/a/1.png", "train/b/1.png", "test/images/1.png"], "no class"),
+    "labels as images": (["images/1.png", "labels/1.png"], "no class"),
+    "versions in the class": (tree(CLASSES, ["raw", "segmented"]), "versions of images"),
     "sites": (tree(["Bonn", "Paris"], CLASSES), "--layout"),
     "slides first": (tree(["slide1", "slide2"], CLASSES), "--layout"),
     "classes and subclasses": (["a/x/1.png", "a/y/1.png", "b/z/1.png", "b/w/1.png"], "--layout"),
     "numbers above numbers": (tree(["1", "2"], ["1", "2"]), "--layout"),
     "ids above words, once each": (["h1/blast/1.png", "h2/healthy/1.png"], "--layout"),
     "numbers under one class": (tree(["blast"], ["1", "2"]), "--layout"),
-    "sides alone": (tree(SIDES), "sides of a split and not classes"),
-    "one class on two sides": (tree(SIDES, ["blast"]), "sides of a split and not classes"),
-    "a side among classes": (tree(["blast", "healthy", "test"]), "side of a split|no class"),
+    "splits alone": (tree(SPLITS), "splits and not classes"),
+    "one class in two splits": (tree(SPLITS, ["blast"]), "splits and not classes"),
+    "a split among classes": (tree(["blast", "healthy", "test"]), "a split|no class"),
     "folds alone": (tree(["fold_0", "fold_1"]), "parts or versions"),
     "patients alone": (tree(PATIENTS), "look like patients"),
-    "an unlabelled side": ([*tree(["train"], CLASSES), "test/1.png"], "lies in fewer folders than"),
-    "sides in names": (tree(["ALL_train", "ALL_test", "HEM"]), "sides, versions"),
-    "a copy": (tree(["blast", "blast - Copy", "healthy"]), "sides, versions or copies"),
-    "a version": (tree(["blast", "healthy", "healthy_augmented"]), "sides, versions or copies"),
+    "an unlabelled split": ([*tree(["train"], CLASSES), "test/1.png"], "lies in fewer folders"),
+    "splits in names": (tree(["ALL_train", "ALL_test", "HEM"]), "splits, versions"),
+    "a copy": (tree(["blast", "blast - Copy", "healthy"]), "splits, versions or copies"),
+    "a version": (tree(["blast", "healthy", "healthy_augmented"]), "splits, versions or copies"),
     "patients in names": (tree(["a_P01", "a_P02", "b_P03", "b_P04"]), "look like patients"),
     "one folder": (tree(["blast"]), "make one folder per class"),
-    "mask beside the picture": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
+    "mask beside the image": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
 }  # fmt: skip
 
 
@@ -136,18 +136,18 @@ def test_the_user_can_say_it():
     names = tree(["Bonn", "Paris"], CLASSES, ["x", "y"])
     table = layout.read(names, "*/class/patient").table
     assert table["label"].tolist() == [name.split("/")[1] for name in names]
-    assert table["subject"].tolist() == [name.split("/")[2] for name in names]
+    assert table["patient"].tolist() == [name.split("/")[2] for name in names]
     below = layout.read(
-        [f"some/where/{name}" for name in names], "side/class/*".replace("side", "*")
+        [f"some/where/{name}" for name in names], "split/class/*".replace("split", "*")
     )
     assert below.table["label"].tolist() == table["label"].tolist()
     with pytest.raises(InputError, match="does not lie as layout"):
         layout.read([*names, "Bonn/1.png"], "*/class/patient")
-    with pytest.raises(InputError, match="call it train, valid or test"):
-        layout.read(names, "side/class/patient")
+    with pytest.raises(InputError, match="call it train, val or test"):
+        layout.read(names, "split/class/patient")
 
 
-@pytest.mark.parametrize("said", ["patient", "class/class", "class/slide", "*/side/side/class"])
+@pytest.mark.parametrize("said", ["patient", "class/class", "class/slide", "*/split/split/class"])
 def test_a_layout_that_says_nothing_is_refused(said):
     with pytest.raises(InputError, match="layout"):
         layout.check(said)
@@ -167,7 +167,7 @@ def test_a_layout_that_says_nothing_is_refused(said):
         (["masks/1.png", "masks/2.png"], []),
     ],
 )
-def test_masks_are_told_from_pictures(names, masked):
+def test_masks_are_told_from_images(names, masked):
     assert walking.masks(names) == masked
 
 
@@ -178,7 +178,7 @@ WRAPPERS = st.sampled_from([[], ["Data"], ["my cells", "export"]])
 
 @st.composite
 def trees(draw):
-    """A random nesting of class, patient and side, and the truth about it."""
+    """A random nesting of class, patient and split, and the truth about it."""
     classes = draw(st.lists(WORDS, min_size=2, max_size=4, unique=True))
     spelling, number = draw(IDS), draw(st.integers(2, 6))
     order = draw(st.permutations("cps"))[: draw(st.integers(1, 3))]
@@ -210,6 +210,6 @@ def test_a_random_tree_is_read_rightly_or_refused(drawn):
     except InputError:
         return
     assert table["label"].tolist() == truth["label"]
-    for column in ("subject", "split"):
+    for column in ("patient", "split"):
         if column in table:
             assert table[column].tolist() == truth[column]

@@ -67,8 +67,8 @@ def first(images):
 
 def test_cells_are_rgb_resized_by_area(cells, folder):
     row = cells.table.iloc[0]
-    picture = cv2.imread(str(folder / row["file"]))
-    expected = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1]
+    image = cv2.imread(str(folder / row["file"]))
+    expected = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1]
     np.testing.assert_array_equal(cells.pixels[0], expected)
     assert cells.pixels.shape == (160, 224, 224, 3)
     assert cells.pixels.dtype == np.uint8
@@ -150,7 +150,7 @@ def test_same_name_is_told_apart_by_content(tmp_path):
     assert matching.match(table, Folder(tmp_path))[0] == tmp_path / "prelim" / "1.bmp"
 
 
-def test_same_picture_twice_is_refused(settings, copied):
+def test_same_image_twice_is_refused(settings, copied):
     for place in ("one", "two"):
         (copied / place).mkdir()
     shutil.copy(first(copied), copied / "one")
@@ -159,10 +159,10 @@ def test_same_picture_twice_is_refused(settings, copied):
         loading.prepare(settings)
 
 
-def test_missing_pictures_stop_the_run_and_are_listed(settings, copied):
+def test_missing_images_stop_the_run_and_are_listed(settings, copied):
     gone = first(copied)
     gone.unlink()
-    with pytest.raises(InputError, match=r"1 of the 160 pictures.*--allow-subset"):
+    with pytest.raises(InputError, match=r"1 of the 160 images.*--allow-subset"):
         loading.prepare(settings)
     assert pd.read_csv(Path(settings.run_folder) / "missing.csv")["file"].str.endswith(
         gone.name
@@ -173,8 +173,8 @@ def test_allowed_subset_is_drawn_anew_and_said(settings, copied):
     for path in sorted(copied.rglob("*.bmp"))[:4]:
         path.unlink()
     cells = loading.prepare(settings.model_copy(update={"allow_subset": True}))
-    assert "156 of the manifest's 160 pictures" in cells.notes[0]
-    assert cells.table["split"].value_counts()[["valid", "test"]].tolist() == [70, 70]
+    assert "156 of the manifest's 160 images" in cells.notes[0]
+    assert cells.table["split"].value_counts()[["val", "test"]].tolist() == [70, 70]
 
 
 def test_all_official_training_files_need_no_subset():
@@ -183,7 +183,7 @@ def test_all_official_training_files_need_no_subset():
     there = table["part"] == "training"
     settings = loading_settings(split="paper")
     chosen, notes = loading.choose_cells(table, there, settings)
-    assert chosen["split"].value_counts().to_dict() == {"train": 6036, "valid": 70, "test": 70}
+    assert chosen["split"].value_counts().to_dict() == {"train": 6036, "val": 70, "test": 70}
     assert notes == []
 
 
@@ -210,7 +210,7 @@ def loading_settings(**changes):
         (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "SHA-256 differs"),
     ],
 )
-def test_damaged_picture_is_named_and_once_mended_the_only_one_to_be_decoded(
+def test_damaged_image_is_named_and_once_mended_the_only_one_to_be_decoded(
     settings, copied, cells, decoded, damage, message
 ):
     path = first(copied)
@@ -229,7 +229,7 @@ def test_damaged_picture_is_named_and_once_mended_the_only_one_to_be_decoded(
     assert not list(Path(settings.cache_folder).rglob("*.partial"))
 
 
-def test_pictures_that_may_be_left_out_cost_one_pass(settings, copied, cells, decoded):
+def test_images_that_may_be_left_out_cost_one_pass(settings, copied, cells, decoded):
     damaged = sorted(copied.rglob("*.bmp"))[10:13]
     for path in damaged:
         path.write_bytes(b"no cell")
@@ -241,10 +241,10 @@ def test_pictures_that_may_be_left_out_cost_one_pass(settings, copied, cells, de
     assert rest.table["file"].tolist() == cells.table["file"][used].tolist()
     np.testing.assert_array_equal(rest.pixels, cells.pixels[used])
     assert rest.key == decoding.pixels_key(rest.table["sha256"], settings)
-    assert rest.notes == ["3 pictures cannot be used and are left out: see rejected.csv"]
+    assert rest.notes == ["3 images cannot be used and are left out: see rejected.csv"]
     assert len(rest.manifest) == 160
     listed = pd.read_csv(Path(settings.run_folder) / "rejected.csv")
-    assert list(listed) == ["file", "split", "label", "subject", "reason"]
+    assert list(listed) == ["file", "split", "label", "patient", "reason"]
     assert [file.rsplit("/", 1)[-1] for file in listed["file"]] == names
     assert listed["reason"].str.contains("SHA-256 differs").all()
     again = loading.prepare(allowed)
@@ -252,10 +252,10 @@ def test_pictures_that_may_be_left_out_cost_one_pass(settings, copied, cells, de
     assert sorted(decoded[160:]) == names
 
 
-def test_a_run_needs_at_least_one_picture_that_can_be_used(settings, copied):
+def test_a_run_needs_at_least_one_image_that_can_be_used(settings, copied):
     for path in copied.rglob("*.bmp"):
         path.write_bytes(b"no cell")
-    with pytest.raises(InputError, match="160 of 160 pictures cannot be used"):
+    with pytest.raises(InputError, match="160 of 160 images cannot be used"):
         loading.prepare(settings.model_copy(update={"max_rejected": 160}))
 
 
@@ -269,7 +269,7 @@ def test_stopped_pass_goes_on_and_still_knows_what_cannot_be_used(
     with pytest.raises(KeyboardInterrupt):
         loading.prepare(settings)
     done = len(decoded)
-    with pytest.raises(InputError, match="1 of 160 pictures cannot be used"):
+    with pytest.raises(InputError, match="1 of 160 images cannot be used"):
         loading.prepare(settings)
     assert len(decoded) - done < 100
     assert sum(name == damaged.name for name in decoded) == 2
@@ -283,7 +283,7 @@ def test_some_of_the_cells_keep_what_belongs_to_them(cells):
     assert len(some.manifest) == 160
 
 
-def test_listed_but_undecodable_picture_is_named():
+def test_listed_but_undecodable_image_is_named():
     with pytest.raises(InputError, match="x.bmp is damaged"):
         decode(b"BM" + bytes(100), "x.bmp")
     with pytest.raises(InputError, match="not a BMP, PNG or JPEG"):
@@ -291,7 +291,7 @@ def test_listed_but_undecodable_picture_is_named():
 
 
 def test_empty_and_missing_folders_are_refused(tmp_path, make_settings):
-    with pytest.raises(InputError, match="There is no picture"):
+    with pytest.raises(InputError, match="There is no image"):
         sources.open_images(make_settings(images=str(tmp_path)))
     with pytest.raises(InputError, match="does not exist"):
         sources.open_images(make_settings(images=str(tmp_path / "none")))
@@ -333,13 +333,13 @@ def test_real_official_files(tmp_path, make_settings):
     places = {name: str(tmp_path / place) for name, place in places.items()}
     settings = make_settings(allow_subset=True, **places)
     cells = loading.prepare(settings)
-    folds = len(list((SHARED / "cnmc").glob("fold_*")))  # 40 pictures of each class in each
+    folds = len(list((SHARED / "cnmc").glob("fold_*")))  # 40 images of each class in each
     assert cells.table["split"].value_counts().to_dict() == {
-        "valid": 70,
+        "val": 70,
         "test": 70,
         "train": folds * 80 - 140,
     }
-    assert f"{folds * 80} of the manifest's 12,528 pictures" in cells.notes[0]
+    assert f"{folds * 80} of the manifest's 12,528 images" in cells.notes[0]
     official = manifests.read(PROJECT_MANIFEST).set_index("file")["label"]
     assert (cells.table["label"] == official[cells.table["file"]].to_numpy()).all()
     # The paper's split leaks patients, and the project can tell.
@@ -347,9 +347,9 @@ def test_real_official_files(tmp_path, make_settings):
 
 
 def test_crop_keeps_the_centre_and_the_scale():
-    picture = np.zeros((450, 450, 3), np.uint8)
-    picture[200:250, 176:276] = 200
-    content = cv2.imencode(".bmp", picture)[1].tobytes()
+    image = np.zeros((450, 450, 3), np.uint8)
+    image[200:250, 176:276] = 200
+    content = cv2.imencode(".bmp", image)[1].tobytes()
     whole = decode(content, "a.bmp", size=225, crop=450)
     centre = decode(content, "a.bmp", size=155, crop=310)
     assert whole.shape == (225, 225, 3)
@@ -359,7 +359,7 @@ def test_crop_keeps_the_centre_and_the_scale():
 
 @pytest.fixture
 def listed(tmp_path, make_settings):
-    """A table of eight of nine pictures; the function takes its text and prepares the cells."""
+    """A table of eight of nine images; the function takes its text and prepares the cells."""
     for k in range(9):
         path = tmp_path / "mine" / "slide 1" / f"{k}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -370,13 +370,13 @@ def listed(tmp_path, make_settings):
         table = tmp_path / "cells.csv"
         table.write_text(change("\n".join(["file,label,patient", *rows])))
         where = {"images": str(tmp_path / "mine"), "manifest": str(table), "input_size": 64}
-        return loading.prepare(make_settings(split="patient", picture_size=0, **where))
+        return loading.prepare(make_settings(split="patient", image_size=0, **where))
 
     return prepare
 
 
-def test_pictures_that_a_table_does_not_list_are_counted(listed):
-    said = "not listed in cells.csv, and not used: 1 picture (1 .png in slide 1)"
+def test_images_that_a_table_does_not_list_are_counted(listed):
+    said = "not listed in cells.csv, and not used: 1 image (1 .png in slide 1)"
     assert said in listed().notes
 
 
@@ -384,7 +384,7 @@ def test_pictures_that_a_table_does_not_list_are_counted(listed):
 def test_what_is_missing_is_named_beside_what_is_there(listed, change):
     with pytest.raises(InputError) as error:
         listed(lambda text: text.replace(*change))
-    assert "8 of the 8 pictures" in str(error.value)
+    assert "8 of the 8 images" in str(error.value)
     assert f"({'slide 1/0.png'.replace(*change)}," in str(error.value)
     there = "there, but in no row: slide 1/0.png, slide 1/1.png, slide 1/2.png and 6 more"
     assert there in str(error.value)

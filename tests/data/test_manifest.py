@@ -26,17 +26,17 @@ def test_project_manifest_has_the_official_counts(official):
     counts = official.groupby(["part", "label"]).size()
     assert counts["training"].to_dict() == {"all": 7272, "hem": 3389}
     assert counts["preliminary_test"].to_dict() == {"all": 1219, "hem": 648}
-    assert official[official["part"] == "training"]["subject"].nunique() == 73
-    assert official[official["part"] == "preliminary_test"]["subject"].nunique() == 28
+    assert official[official["part"] == "training"]["patient"].nunique() == 73
+    assert official[official["part"] == "preliminary_test"]["patient"].nunique() == 28
 
 
-def test_subject_h3_is_not_lost(official):
-    assert (official["subject"] == "h3").sum() == 36
+def test_patient_h3_is_not_lost(official):
+    assert (official["patient"] == "h3").sum() == 36
 
 
 def test_preliminary_labels_are_not_flipped(official):
     preliminary = official[official["part"] == "preliminary_test"]
-    healthy = preliminary["subject"].str.upper().str.startswith("H")
+    healthy = preliminary["patient"].str.upper().str.startswith("H")
     assert ((preliminary["label"] == "hem") == healthy).all()
 
 
@@ -108,7 +108,7 @@ def test_manifest_of_an_official_folder(official_folder):
     table = manifests.from_folder(official_folder).set_index(
         manifests.from_folder(official_folder)["file"].str[-14:]
     )
-    assert sorted(zip(table["subject"], table["label"], strict=True)) == [
+    assert sorted(zip(table["patient"], table["label"], strict=True)) == [
         ("1", "all"),
         ("57", "all"),
         ("H31", "hem"),
@@ -137,7 +137,7 @@ def test_folder_without_official_files_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["final_test", "test", "A_test", "copy/C-NMC_test_final_phase"])
-def test_labels_of_the_preliminary_test_are_for_its_own_pictures(official_folder, other):
+def test_labels_of_the_preliminary_test_are_for_its_own_images(official_folder, other):
     for number in "12":
         path = official_folder / other / f"{number}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def test_labels_of_the_preliminary_test_are_for_its_own_pictures(official_folder
     assert left_out["file"].tolist() == [f"{other}/{k}.bmp" for k in "12"]
 
 
-def test_preliminary_pictures_beside_the_table_are_found_and_twice_is_refused(official_folder):
+def test_preliminary_images_beside_the_table_are_found_and_twice_is_refused(official_folder):
     own = official_folder / "C-NMC_test_prelim_phase_data"
     for number in "12":
         (official_folder / f"{number}.bmp").write_bytes((own / f"{number}.bmp").read_bytes())
@@ -167,7 +167,7 @@ def test_official_files_are_known_by_any_suffix_and_case(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     table = manifests.from_folder(tmp_path)
-    assert dict(zip(table["subject"], table["label"], strict=True)) == {
+    assert dict(zip(table["patient"], table["label"], strict=True)) == {
         "1": "all",
         "h3": "hem",
         "2": "all",

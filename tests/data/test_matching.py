@@ -1,4 +1,4 @@
-"""A row finds the picture that it names, or none."""
+"""A row finds the image that it names, or none."""
 
 import hashlib
 import time
@@ -13,7 +13,7 @@ from allhelpers.data.sources import Folder
 
 @pytest.fixture
 def source(tmp_path):
-    """Pictures whose names come again in other folders."""
+    """Images whose names come again in other folders."""
     names = ["blast/p0/0.png", "blast/p1/0.png", "healthy/p0/0.png", "healthy/p0/1.png", "top.png"]
     for name in [*names, "blast/p1/only.png", "deep/UID_1_1_1_all.BMP"]:
         path = tmp_path / "data" / "mine" / name
@@ -47,7 +47,7 @@ def found(source, *files, sha256=None):
         ("mine/top.png", "top.png"),
         ("blast/p0/0.PNG", "blast/p0/0.png"),
         ("fold_0/all/UID_1_1_1_all.bmp", "deep/UID_1_1_1_all.BMP"),
-        # Missing: never another folder's picture of the same name.
+        # Missing: never another folder's image of the same name.
         ("healthy/p1/0.png", None),
         ("elsewhere/blast/p0/0.png", None),
         ("other/only.png", None),

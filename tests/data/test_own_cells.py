@@ -10,7 +10,7 @@ import pytest
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json
 from allhelpers.data import decoding, loading, matching, sources, synthetic
-from allhelpers.data.own_cells import PATIENTS_UNKNOWN
+from allhelpers.data.own_cells import UNKNOWN_NOTE
 from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.inference import exporting, predicting, saved
 from allhelpers.running import planning
@@ -29,9 +29,9 @@ def draw(folder, patients=4, cells=3, side=300):
             place = folder / label / f"{label[0]}{patient}"
             place.mkdir(parents=True)
             for cell in range(cells):
-                picture = synthetic.draw_cell(drawn_as, patient, cell, seed=number)
-                picture = picture[..., [0, 2, 1]] if label == "monocyte" else picture
-                cv2.imwrite(str(place / f"{cell}.png"), cv2.resize(picture, (side, side)))
+                image = synthetic.draw_cell(drawn_as, patient, cell, seed=number)
+                image = image[..., [0, 2, 1]] if label == "monocyte" else image
+                cv2.imwrite(str(place / f"{cell}.png"), cv2.resize(image, (side, side)))
     return folder
 
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def settings(make_settings, folder, tmp_path):
     def make(**changes):
-        own = {"images": str(folder), "manifest": "folders", "picture_size": 0, "split": "patient"}
+        own = {"images": str(folder), "manifest": "folders", "image_size": 0, "split": "patient"}
         return make_settings(
             **{
                 **own,
@@ -62,7 +62,7 @@ def write(path, *rows):
 
 
 def place(folder, *names):
-    """Small pictures, all different."""
+    """Small images, all different."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +75,8 @@ def test_classes_and_patients_are_read_from_folders(settings):
     assert cells.classes == ("blast", "lymphocyte", "monocyte")
     assert cells.kind == "own cells"
     assert cells.notes == []
-    assert cells.table.groupby("label")["subject"].nunique().to_dict() == dict.fromkeys(KINDS, 4)
-    assert (cells.table.groupby("subject")["split"].nunique() == 1).all()
+    assert cells.table.groupby("label")["patient"].nunique().to_dict() == dict.fromkeys(KINDS, 4)
+    assert (cells.table.groupby("patient")["split"].nunique() == 1).all()
     assert [file.split("/")[0] for file in cells.table["file"]] == list(cells.table["label"])
 
 
@@ -91,11 +91,11 @@ def test_zip_of_a_folder_gives_the_same_cells(settings, folder, tmp_path):
     with zipfile.ZipFile(archive, "w") as stream:
         for path in sorted(folder.rglob("*.png")):
             stream.write(path, f"some/where/{path.relative_to(folder).as_posix()}")
-        stream.writestr("__MACOSX/some/where/blast/._0.png", b"not a picture")
+        stream.writestr("__MACOSX/some/where/blast/._0.png", b"not an image")
     unpacked, packed = loading.prepare(settings()), loading.prepare(settings(images=str(archive)))
     np.testing.assert_array_equal(packed.pixels[np.argsort(packed.table["file"])], unpacked.pixels)
-    assert packed.table[["label", "subject", "split"]].equals(
-        unpacked.table[["label", "subject", "split"]]
+    assert packed.table[["label", "patient", "split"]].equals(
+        unpacked.table[["label", "patient", "split"]]
     )
 
 
@@ -116,18 +116,18 @@ def test_short_table_of_file_label_and_patient(settings, folder, tmp_path):
         settings(manifest=write(tmp_path / "cells.csv", "file,label,patient", *rows))
     )
     assert cells.classes == ("sick", "well")
-    assert set(cells.table["subject"]) >= {"b0", "l0", "m0"}
+    assert set(cells.table["patient"]) >= {"b0", "l0", "m0"}
 
 
 def test_unknown_patients_are_said_in_every_output(settings, tmp_path):
     images = tmp_path / "images"
     place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(10)))
     cells = loading.prepare(settings(images=str(images)))
-    assert PATIENTS_UNKNOWN in cells.notes
-    assert cells.table["subject"].is_unique
+    assert UNKNOWN_NOTE in cells.notes
+    assert cells.table["patient"].is_unique
 
 
-def test_pictures_are_hashed_once(settings, monkeypatch):
+def test_images_are_hashed_once(settings, monkeypatch):
     loading.prepare(settings())
     reads = []
     monkeypatch.setattr(Folder, "_load", lambda *arguments: reads.append(arguments))
@@ -136,7 +136,7 @@ def test_pictures_are_hashed_once(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_pictures_are_read_once(settings, folder, tmp_path, packed, monkeypatch):
+def test_images_are_read_once(settings, folder, tmp_path, packed, monkeypatch):
     """SHA-256 and pixels come from the same read."""
     images = folder
     if packed:
@@ -151,7 +151,7 @@ def test_pictures_are_read_once(settings, folder, tmp_path, packed, monkeypatch)
     assert len(read) == len(set(read)) == len(cells.table)
 
 
-def test_changed_picture_is_seen(settings, tmp_path):
+def test_changed_image_is_seen(settings, tmp_path):
     images = tmp_path / "images"
     source = place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(3)))
     before = matching.read_manifest(settings(images=str(images)), source)
@@ -160,12 +160,12 @@ def test_changed_picture_is_seen(settings, tmp_path):
     assert list(before.index[before["sha256"] != after["sha256"]]) == [1]
 
 
-def test_larger_pictures_are_kept_whole(settings, tmp_path):
+def test_larger_images_are_kept_whole(settings, tmp_path):
     images = tmp_path / "images"
     place(images, *(f"{label}/{number}.png" for label in "ab" for number in range(10)))
-    picture = np.full((600, 600, 3), 30, np.uint8)
-    picture[:20] = 250  # a centre of 450 pixels would lose it
-    cv2.imwrite(str(images / "a/0.png"), picture)
+    image = np.full((600, 600, 3), 30, np.uint8)
+    image[:20] = 250  # a centre of 450 pixels would lose it
+    cv2.imwrite(str(images / "a/0.png"), image)
     cells = loading.prepare(settings(images=str(images)))
     assert cells.pixels[0][:5].min() == 250
 
@@ -175,12 +175,12 @@ def test_larger_pictures_are_kept_whole(settings, tmp_path):
     [
         (["blast/1.png", "blast/2.png"], "make one folder per class, at least two"),
         (["blast/1.png", "well/2.png", "3.png"], "3.png lies in no class folder"),
-        (["train/blast/1.png", "test/blast/2.png"], "test, train, which are sides of a split"),
+        (["train/blast/1.png", "test/blast/2.png"], "test, train, which are splits"),
         (
             ["a/p1/1.png", "a/p2/1.png", "b/1.png"],
             "b/1.png in .* lies in fewer folders than a/p1/1.png",
         ),
-        (["a/p1/x/1.png", "b/p2/x/1.png"], "lies deeper than class/patient/picture"),
+        (["a/p1/x/1.png", "b/p2/x/1.png"], "lies deeper than class/patient/image"),
         (["A/1.png", "a/2.png", "b/1.png"], "differ only by their spelling"),
     ],
 )
@@ -205,7 +205,7 @@ def test_tables_that_cannot_be_used_are_refused_in_one_sentence(settings, tmp_pa
         return str(error.value)
 
     assert "1.png can be any of" in refusal("file,label", "1.png,a", "2.png,b")
-    assert "1 of the 9 pictures" in refusal(
+    assert "1 of the 9 images" in refusal(
         "file,label", "3.png,b", *(f"{name},{name[0]}" for name in there)
     )
     assert "no column label" in refusal("picture,number", "x/1.png,a")
@@ -223,7 +223,7 @@ def test_three_classes_go_through_all_stages(folder, tmp_path):
     values = {
         "images": str(folder),
         "manifest": "folders",
-        "picture_size": 0,
+        "image_size": 0,
         "split": "patient",
         "positive": "monocyte",
         "architectures": "mobilenet,svm",

@@ -41,7 +41,7 @@ def measured_on(make_settings, differs):
     features = classical.handcrafted_features(cells, make_settings().cache_folder)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     probabilities = cross_val_predict(
-        model, features, cells.table["label"], groups=cells.table["subject"], cv=GroupKFold(8),
+        model, features, cells.table["label"], groups=cells.table["patient"], cv=GroupKFold(8),
         method="predict_proba",
     )  # fmt: skip
     return measure(tables.tabulate(cells, np.arange(480), probabilities), resamples=0)

@@ -14,7 +14,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(folder):
+def images(folder):
     return {path.name: cv2.imread(str(path)) for path in sorted(folder.rglob("*.bmp"))}
 
 
@@ -30,16 +30,16 @@ def test_files_have_official_names_and_layout(folder):
 
 def test_patients_have_as_many_cells_and_one_fold(folder):
     table = manifests.from_folder(folder)
-    assert table.groupby("subject").size().unique().tolist() == [10]
-    assert table.groupby("subject")["fold"].nunique().max() == 1
+    assert table.groupby("patient").size().unique().tolist() == [10]
+    assert table.groupby("patient")["fold"].nunique().max() == 1
 
 
-def test_a_picture_shows_one_cell_on_black(pictures):
-    for picture in list(pictures.values())[::8]:
-        assert picture.shape == (450, 450, 3)
-        assert not picture[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+def test_a_image_shows_one_cell_on_black(images):
+    for image in list(images.values())[::8]:
+        assert image.shape == (450, 450, 3)
+        assert not image[[0, 0, -1, -1], [0, -1, 0, -1]].any()
         components, _, statistics, centres = cv2.connectedComponentsWithStats(
-            picture.any(axis=2).astype(np.uint8)
+            image.any(axis=2).astype(np.uint8)
         )
         assert components == 2
         assert np.abs(centres[1] - 225).max() < 30
@@ -55,9 +55,9 @@ def test_same_seed_same_bytes_and_another_seed_others(folder, tmp_path):
         assert path.read_bytes() == (folder / name).read_bytes() != (other / name).read_bytes()
 
 
-def test_classes_differ_and_overlap_in_size(pictures):
-    areas = [picture.any(axis=2).sum() for picture in pictures.values()]
-    leukaemic = [name.endswith("_all.bmp") for name in pictures]
+def test_classes_differ_and_overlap_in_size(images):
+    areas = [image.any(axis=2).sum() for image in images.values()]
+    leukaemic = [name.endswith("_all.bmp") for name in images]
     assert 0.6 < roc_auc_score(leukaemic, areas) < 0.95
 
 

@@ -62,7 +62,7 @@ def predictions(signal, *, size=0.0, cells=4000):
     p_all = 1 / (1 + np.exp(-score))
     table = pd.DataFrame({"label": np.where(truth, "all", "hem"), "area": area, "p_all": p_all})
     table = table.assign(file=[f"{k}.bmp" for k in range(cells)], split="test", p_hem=1 - p_all)
-    return table.assign(subject=[f"p{k % 40}" for k in range(cells)])
+    return table.assign(patient=[f"p{k % 40}" for k in range(cells)])
 
 
 def test_size_alone_falls_to_chance_at_equal_size():

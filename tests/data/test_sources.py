@@ -1,4 +1,4 @@
-"""Where pictures come from, and archives that mean harm."""
+"""Where images come from, and archives that mean harm."""
 
 import io
 import os

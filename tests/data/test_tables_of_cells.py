@@ -31,7 +31,7 @@ def read(tmp_path, text, encoding="utf-8"):
 
 
 def values(table):
-    return [tuple(row) for row in table[["file", "label", "subject"]].to_numpy().tolist()]
+    return [tuple(row) for row in table[["file", "label", "patient"]].to_numpy().tolist()]
 
 
 PLAIN = written(["file", "label", "patient"])
@@ -124,7 +124,7 @@ def test_one_thing_in_two_spellings_is_asked_about(tmp_path, rows, sentence):
 def test_names_that_programs_like_to_change_stay(tmp_path, names):
     rows = [(f"{k}.png", name, name) for k, name in enumerate(names)]
     table = read(tmp_path, written(["file", "label", "patient"], rows))
-    assert table["label"].tolist() == table["subject"].tolist() == names
+    assert table["label"].tolist() == table["patient"].tolist() == names
     whole = table.assign(part="training", fold="", sha256=table["file"])
     assert manifests.check(whole)["label"].tolist() == names
 

@@ -16,7 +16,7 @@ from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.settings import TrainingSettings
 
 
-def picture(number=0):
+def image(number=0):
     return cv2.imencode(".png", np.full((70, 70, 3), 40 + number, np.uint8))[1].tobytes()
 
 
@@ -24,7 +24,7 @@ def lay(folder, *names):
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(number))
+        path.write_bytes(image(number))
     return folder
 
 
@@ -36,7 +36,7 @@ def own(tmp_path):
     """Settings of own cells in a folder."""
 
     def make(place, **changes):
-        values = {"images": str(place), "manifest": "folders", "picture_size": 0, "input_size": 64}
+        values = {"images": str(place), "manifest": "folders", "image_size": 0, "input_size": 64}
         values |= {"split": "patient", "cache_folder": str(tmp_path / "cache")}
         return TrainingSettings(**{**values, "run_folder": str(tmp_path / "run"), **changes})
 
@@ -77,15 +77,15 @@ def test_every_other_file_is_counted(tmp_path, caplog, own):
     assert "2 .webp in blast" in caplog.text
     assert "1 .txt" in caplog.text
     (note,) = [note for note in cells.notes if ".webp" in note]
-    assert note.startswith("2 files not read (no picture format that is read)")
+    assert note.startswith("2 files not read (no image format that is read)")
     table = cells.table["file"].map(lambda file: file.split("/")[0]).value_counts()
     assert table.to_dict() == {"blast": 3, "healthy": 3}
     assert "folder 1 of 1 blast (3), healthy (3)" in " ".join(caplog.text.split())
 
 
 @pytest.mark.parametrize("name", ["monocyte/1.webp", "monocyte/1.heic", "monocyte/all.zip"])
-def test_a_class_without_a_readable_picture_is_an_error(tmp_path, name):
-    with pytest.raises(InputError, match="The folder monocyte in .* holds no picture"):
+def test_a_class_without_a_readable_image_is_an_error(tmp_path, name):
+    with pytest.raises(InputError, match="The folder monocyte in .* holds no image"):
         own_cells.from_folders(Folder(lay(tmp_path / "cells", *CELLS, name)))
 
 
@@ -93,11 +93,11 @@ def test_an_empty_class_folder_is_an_error_and_a_folder_of_texts_is_not(tmp_path
     folder = lay(tmp_path / "cells", *CELLS, "docs/read.txt")
     assert len(own_cells.from_folders(Folder(folder))) == 6
     (folder / "monocyte").mkdir()
-    with pytest.raises(InputError, match="The folder monocyte in .* holds no picture"):
+    with pytest.raises(InputError, match="The folder monocyte in .* holds no image"):
         own_cells.from_folders(Folder(folder))
 
 
-def test_results_and_cache_may_lie_among_the_pictures(tmp_path, own):
+def test_results_and_cache_may_lie_among_the_images(tmp_path, own):
     folder = lay(tmp_path / "cells", *CELLS)
     places = {"run_folder": str(folder / "out"), "cache_folder": str(folder / "cache")}
     first = loading.prepare(own(folder, **places))
@@ -108,7 +108,7 @@ def test_results_and_cache_may_lie_among_the_pictures(tmp_path, own):
     assert again.notes == first.notes
 
 
-def test_a_class_of_which_all_pictures_are_refused_is_an_error(tmp_path, own):
+def test_a_class_of_which_all_images_are_refused_is_an_error(tmp_path, own):
     folder = lay(tmp_path / "cells", *CELLS)
     for k in range(3):
         cv2.imwrite(str(folder / f"mono_{k}.tif"), np.full((70, 70), 900 + k, np.uint16))
@@ -116,7 +116,7 @@ def test_a_class_of_which_all_pictures_are_refused_is_an_error(tmp_path, own):
         os.replace(folder / f"mono_{k}.tif", folder / "monocyte" / f"{k}.tif")
     with pytest.raises(InputError, match=r"3 of 9 .*16 bits per channel"):
         loading.prepare(own(folder))
-    with pytest.raises(InputError, match="No picture can be used of monocyte for"):
+    with pytest.raises(InputError, match="No image can be used of monocyte for"):
         loading.prepare(own(folder, max_rejected=5))
 
 
@@ -129,7 +129,7 @@ def test_a_folder_of_other_files_says_what_it_holds(tmp_path):
 def test_predict_says_how_many_files_it_does_not_read(tmp_path, caplog):
     lay(tmp_path / "cells", *CELLS, "blast/7.webp", "masks/1.png")
     assert len(sources.find_images([tmp_path / "cells"])) == 6
-    assert "1 file not read (no picture format that is read): 1 .webp in blast" in caplog.text
+    assert "1 file not read (no image format that is read): 1 .webp in blast" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".JPG", ".jfif", ".JPE", ".BMP", ".tif", ".TIFF", ".Png"])
@@ -154,7 +154,7 @@ def test_links_inside_are_followed_and_others_named(tmp_path):
         own_cells.from_folders(Folder(folder))
 
 
-def test_links_to_pictures_elsewhere_are_read(tmp_path):
+def test_links_to_images_elsewhere_are_read(tmp_path):
     pool = lay(tmp_path / "pool", "1.png", "2.png")
     for number, label in (("1", "blast"), ("2", "healthy")):
         (tmp_path / "cells" / label).mkdir(parents=True)
@@ -164,7 +164,7 @@ def test_links_to_pictures_elsewhere_are_read(tmp_path):
 
 @pytest.fixture
 def special(tmp_path):
-    """A pipe, a socket and a device that has no end, called like pictures."""
+    """A pipe, a socket and a device that has no end, called like images."""
     if os.name == "nt":
         pytest.skip("Windows has no such files")
     place = tmp_path / "special"
@@ -197,7 +197,7 @@ def test_names_that_are_not_utf8_are_taken(tmp_path, own):
         for k in range(4):
             name = os.fsencode(folder / label) + b"/Pr\xe4parat_%d.png" % k
             with open(name, "wb") as stream:
-                stream.write(picture(10 * number + k))
+                stream.write(image(10 * number + k))
     (folder / "blast" / "Präparat_0.webp").touch()
     settings = own(folder)
     cells = loading.prepare(settings)
@@ -217,12 +217,12 @@ def test_names_in_zips_have_folders_however_they_are_written(tmp_path, written):
             for k in range(3):
                 info = zipfile.ZipInfo("x")
                 info.filename = written.format(label, k)
-                stream.writestr(info, picture(k))
+                stream.writestr(info, image(k))
     source = ZipArchive(path)
     assert own_cells.from_folders(source)["label"].tolist() == ["blast"] * 3 + ["healthy"] * 3
-    assert source.read(source.members[1]) == picture(1)
+    assert source.read(source.members[1]) == image(1)
     table = pd.DataFrame({"file": [written.format("blast", 2)]})
-    assert source.read(matching.match(table, source)[0]) == picture(2)
+    assert source.read(matching.match(table, source)[0]) == image(2)
 
 
 def test_one_name_twice_in_a_zip_is_refused(tmp_path):
@@ -279,8 +279,8 @@ def test_official_names_give_class_and_patient_in_any_folder(tmp_path, place, ca
     table = own_cells.from_folders(Folder(tmp_path))
     assert "patient  names of files   1 (2), 2 (2), H1 (2), H2 (2)" in caplog.text
     for row in table.itertuples():
-        _, subject, *_, label = row.file.rsplit("/")[-1].rsplit(".")[0].split("_")
-        assert (row.subject, row.label) == (subject, label)
+        _, patient, *_, label = row.file.rsplit("/")[-1].rsplit(".")[0].split("_")
+        assert (row.patient, row.label) == (patient, label)
 
 
 @pytest.mark.parametrize("slip", ["Leukemia/UID_H9_1_1_hem.bmp", "hem/UID_9_1_1_all.bmp"])

@@ -17,13 +17,13 @@ def cells():
     for k, count in enumerate([5, 20, 50, 200, 10, 30, 90, 120]):
         label = "all" if k < 4 else "hem"
         size = random.normal(36 if label == "all" else 26, 6, count)
-        rows.append(pd.DataFrame({"subject": f"p{k}", "label": label, "area": size}))
+        rows.append(pd.DataFrame({"patient": f"p{k}", "label": label, "area": size}))
     table = pd.concat(rows, ignore_index=True)
     return table.assign(file=[f"{k}.bmp" for k in range(len(table))])
 
 
 def test_every_patient_of_a_class_weighs_the_same(cells):
-    totals = pd.Series(patient_weights(cells)).groupby(cells["subject"]).sum()
+    totals = pd.Series(patient_weights(cells)).groupby(cells["patient"]).sum()
     assert np.ptp(totals) == pytest.approx(0, abs=1e-9)
     assert patient_weights(cells).mean() == pytest.approx(1)
 
@@ -56,6 +56,16 @@ def test_three_classes_are_matched_too():
 def test_weights_have_mean_one(cells, balance):
     weights = cell_weights(cells, balance)
     assert weights is None if balance == "none" else weights.mean() == pytest.approx(1)
+
+
+def test_a_half_matched_size_lies_between_patients_and_sizes(cells):
+    """What area alone can tell falls with the share of the matching."""
+    patients, both = cell_weights(cells, "patient"), cell_weights(cells, "patient+size")
+    shares = [cell_weights(cells, "patient+size", size_matching=share) for share in (0, 0.5, 1)]
+    assert np.allclose(shares[0], patients)
+    assert np.allclose(shares[2], both)
+    told = [abs(roc_auc_score(cells.label, cells.area, sample_weight=w) - 0.5) for w in shares]
+    assert told[0] > told[1] > told[2]
 
 
 def test_nuisances_are_those_of_the_cell_alone():

@@ -25,9 +25,9 @@ def test_comparison_is_read_from_the_files_of_the_run(run_folder):
         2,
         3.0,
     )
-    assert row["valid_accuracy"] == 0.7
+    assert row["val_accuracy"] == 0.7
     assert (
-        "7 of 10 test cells right, 70.0% (95 % interval 39.7% to 89.2%)"
+        "7 of 10 test cells correct, 70.0% (95 % interval 39.7% to 89.2%)"
         in words.sentence_of_result(row)
     )
 
@@ -64,7 +64,7 @@ def clustered(patients=12, cells=20, seed=0):
         centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
         p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
         rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
-    return with_p_all(pd.DataFrame(rows, columns=["file", "subject", "split", "label", "p_all"]))
+    return with_p_all(pd.DataFrame(rows, columns=["file", "patient", "split", "label", "p_all"]))
 
 
 def better(table, share, seed=0):
@@ -106,7 +106,7 @@ def test_a_clear_difference_is_found_and_named(three):
     text = words.sentence_of_pair(row)
     assert text.startswith("ResNet50 is better than MobileNet")
     # The evidence speaks of the same first method: it is ahead, with an interval above 0.
-    assert f"{row['only_second']} cells only the first gets right" in text
+    assert f"{row['only_second']} cells only the first predicts correctly" in text
     assert f"weighted F1 over resampled patients +{-row['weighted_f1']:.3f} (+" in text
 
 
@@ -120,7 +120,7 @@ def test_a_pair_reads_the_same_from_both_ends(three):
 
 
 def test_where_there_is_no_p_none_is_given(three):
-    one_patient = three["mobilenet"].assign(subject="P1")
+    one_patient = three["mobilenet"].assign(patient="P1")
     pairs = comparison.compare_pairs({"mobilenet": one_patient, "vgg16": one_patient})
     text = words.sentence_of_pair(pairs.iloc[0])
     assert "no interval: a class has but one to resample), no p)" in text
@@ -182,8 +182,8 @@ def test_baselines_of_the_sample(cells, tmp_path):
     """The sample's ALL cells are larger: the area ranks them, the majority class does not."""
     baselines.write_baselines(cells, tmp_path)
     for name, expected in (("majority", 0.5), ("area", 0.8)):
-        table = pd.read_csv(tmp_path / "baselines" / f"{name}.csv", dtype={"subject": str})
-        assert table["split"].value_counts().to_dict() == {"valid": 70, "test": 70}
+        table = pd.read_csv(tmp_path / "baselines" / f"{name}.csv", dtype={"patient": str})
+        assert table["split"].value_counts().to_dict() == {"val": 70, "test": 70}
         auroc = metrics.measure(table, 0)["auroc"]["value"]
         assert auroc == pytest.approx(expected, abs=0.1)
 

@@ -20,7 +20,7 @@ def test_metrics_count_what_they_say(predictions):
     assert test["confusion_matrix"]["counts"] == [[5, 1], [2, 2]]
 
 
-def test_probability_of_one_half_is_called_all(predictions):
+def test_probability_of_one_half_is_predicted_all(predictions):
     assert tables.predicted_labels(predictions)[4] == "all"
 
 
@@ -59,7 +59,7 @@ def clustered(patients=12, cells=20, seed=0):
         centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
         p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
         rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
-    return with_p_all(pd.DataFrame(rows, columns=["file", "subject", "split", "label", "p_all"]))
+    return with_p_all(pd.DataFrame(rows, columns=["file", "patient", "split", "label", "p_all"]))
 
 
 SKLEARN = {
@@ -90,7 +90,7 @@ def test_metrics_are_scikit_learns_for_any_resample_and_any_weight_of_cells(metr
 def test_cells_without_weight_count_as_if_they_were_not_there():
     table = clustered()
     kept = np.random.default_rng(2).random(len(table)) < 0.5
-    kept[table["subject"] == "P3"] = False
+    kept[table["patient"] == "P3"] = False
     weighted, fewer = resampling.Patients(table), resampling.Patients(table[kept])
     values = weighted.metrics(np.ones((1, 12)), kept.astype(float))
     expected = fewer.metrics(np.ones((1, 11)))
@@ -133,7 +133,7 @@ def test_patients_are_resampled_whole_and_within_their_class():
 def test_more_classes_than_bits_are_resampled_each_for_itself():
     labels = [f"c{k:02}" for k in range(70)]
     rows = [(f"{label}-{k}", f"{label}-{k}", label) for label in labels for k in range(3)]
-    table = pd.DataFrame(rows, columns=["file", "subject", "label"])
+    table = pd.DataFrame(rows, columns=["file", "patient", "label"])
     table = table.assign(**{f"p_{label}": 1 / 70 for label in labels})
     patients = resampling.Patients(table)
     drawn = patients.draws(20)
@@ -147,7 +147,7 @@ def test_interval_over_patients_is_wider_where_patients_differ():
     entry = measure(table)["accuracy"]
     assert entry["patients_high"] - entry["patients_low"] > entry["high"] - entry["low"]
     # the same cells, each a patient of its own: both kinds of interval agree
-    alone = measure(table.assign(subject=table["file"]))["accuracy"]
+    alone = measure(table.assign(patient=table["file"]))["accuracy"]
     assert alone["patients_low"] == pytest.approx(alone["low"], abs=0.01)
 
 
@@ -163,7 +163,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
             pd.DataFrame({"label": label, "p_all": np.where((label == "all") == right, 0.9, 0.1)})
         )
         table = table.assign(
-            subject=np.repeat(np.arange(40), 15), file=np.arange(600).astype(str), split="test"
+            patient=np.repeat(np.arange(40), 15), file=np.arange(600).astype(str), split="test"
         )
         entry = measure(table, resamples=300)["accuracy"]
         held += entry["patients_low"] <= 0.75 <= entry["patients_high"]
@@ -171,7 +171,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
 
 
 def test_without_patients_cells_are_resampled():
-    table = clustered().assign(subject="")
+    table = clustered().assign(patient="")
     assert tables.patients_of(table).tolist() == table["file"].tolist()
     assert measure(table)["patients"] == {"all": 120, "hem": 120}
 
@@ -187,15 +187,15 @@ def test_one_class_alone_has_no_auroc_but_an_accuracy():
 
 def test_accuracy_of_each_patient(predictions):
     table = per_patient(predictions[predictions["split"] == "test"])
-    assert table.set_index("subject")["cells"].to_dict() == {"1": 3, "2": 3, "3": 2, "4": 2}
-    assert table.set_index("subject")["correct"].to_dict() == {"1": 3, "2": 2, "3": 2, "4": 0}
+    assert table.set_index("patient")["cells"].to_dict() == {"1": 3, "2": 3, "3": 2, "4": 2}
+    assert table.set_index("patient")["correct"].to_dict() == {"1": 3, "2": 2, "3": 2, "4": 0}
 
 
 @pytest.mark.parametrize(
     ("patients", "width"), [("1112223344", True), ("1112223333", False), ("1111111111", False)]
 )
 def test_one_patient_of_a_class_has_no_interval(predictions, patients, width):
-    test = predictions[:10].assign(subject=list(patients))
+    test = predictions[:10].assign(patient=list(patients))
     for metric in ("accuracy", "auroc", "weighted_f1"):
         entry = measure(test)[metric]
         assert (entry["patients_low"] is not None) == (entry["patients_high"] is not None) == width

@@ -66,7 +66,7 @@ def test_grad_cam_lights_up_where_the_class_is_decided(bright):
 
 
 def test_what_speaks_against_a_class_is_dark(bright):
-    """The square is all there is, and it speaks against a dark picture."""
+    """The square is all there is, and it speaks against a dark image."""
     assert (
         explaining.grad_cam(
             bright, with_square(np.zeros((1, SIZE, SIZE, 3), np.uint8)), "dark"

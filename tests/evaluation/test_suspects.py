@@ -141,11 +141,11 @@ def test_methods_are_counted_and_a_trained_cell_says_nothing(tmp_path, predictio
     write_json(Run(tmp_path).result("vgg16").record_path, {**record, "settings": {"refit": True}})
     found = evaluation.find_suspects(tmp_path, ["mobilenet", "vgg16"]).set_index("file")
     assert found.loc["5.bmp", ["against", "methods"]].tolist() == [2, 2]
-    assert found.loc["5.bmp", "why"] == "called hem by MobileNet, VGG16 (2 of 2)"
+    assert found.loc["5.bmp", "why"] == "predicted hem by MobileNet, VGG16 (2 of 2)"
     assert "v" not in found.index  # of validation, on which VGG16 was trained
 
 
-def test_of_like_pictures_with_two_labels_the_doubted_one_comes_first(run_folder):
+def test_of_like_images_with_two_labels_the_doubted_one_comes_first(run_folder):
     write_json(Run(run_folder).audit_path, {"sentences": [], "two_labels": [["0.bmp", "9.bmp"]]})
     found = evaluation.find_suspects(run_folder, ["mobilenet"]).set_index("file")
     assert found.index[0] == "9.bmp"  # said to be all with .9, as 0.bmp is
@@ -155,13 +155,13 @@ def test_of_like_pictures_with_two_labels_the_doubted_one_comes_first(run_folder
 
 def test_an_official_name_may_be_corrected_if_the_table_says_so():
     row = {"file": "UID_1_1_1_all.bmp", "part": "training", "fold": "", "label": "hem"}
-    table = pd.DataFrame([{**row, "subject": "1", "sha256": "x"}])
+    table = pd.DataFrame([{**row, "patient": "1", "sha256": "x"}])
     with pytest.raises(InputError, match="corrected_from"):
         manifest.check(table)
     assert len(manifest.check(table.assign(corrected_from="all"))) == 1
 
 
-def test_the_audit_leaves_like_pictures_with_two_labels(small_cells, tmp_path):
+def test_the_audit_leaves_like_images_with_two_labels(small_cells, tmp_path):
     cells, _ = with_wrong_labels(small_cells)
     pixels = cells.pixels.copy()
     labels = cells.table["label"].to_numpy()
@@ -173,7 +173,7 @@ def test_the_audit_leaves_like_pictures_with_two_labels(small_cells, tmp_path):
     assert files in [sorted(pair) for pair in read_json(Run(tmp_path).audit_path)["two_labels"]]
 
 
-def test_suspects_are_shown_as_pictures(planted_run, small_cells):
+def test_suspects_are_shown_as_image_files(planted_run, small_cells):
     folder, _ = planted_run
     found = evaluation.find_suspects(folder, ["toy"])
     figure = plotting.suspects(small_cells, found, most=6)

@@ -28,7 +28,7 @@ NAMES = ["toy", *(pytest.param(name, marks=pytest.mark.slow) for name in PAPERS_
 
 @pytest.fixture
 def small(cells):
-    return few(cells, count=8, valid=2)
+    return few(cells, count=8, val=2)
 
 
 @pytest.fixture
@@ -72,12 +72,12 @@ def test_export_to_onnx_says_what_to_install(network, tmp_path, monkeypatch):
 def test_example_runs_without_keras_and_agrees(network, tmp_path):
     exporting.export(network, "onnx", tmp_path / "model.onnx")
     folder = synthetic.draw_sample(tmp_path / "cells", SAMPLE)
-    picture = next(folder.rglob("*.bmp"))
-    command = [sys.executable, ROOT / "examples" / "run_onnx.py", tmp_path / "model.onnx", picture]
+    image = next(folder.rglob("*.bmp"))
+    command = [sys.executable, ROOT / "examples" / "run_onnx.py", tmp_path / "model.onnx", image]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    expected = predicting.predict(network, [picture]).iloc[0]
+    expected = predicting.predict(network, [image]).iloc[0]
     assert (
-        said.strip() == f"{picture} p_all = {expected['p_all']:.3f} p_hem = {expected['p_hem']:.3f}"
+        said.strip() == f"{image} p_all = {expected['p_all']:.3f} p_hem = {expected['p_hem']:.3f}"
     )
     assert "allhelpers" not in (ROOT / "examples" / "run_onnx.py").read_text().split('"""')[2]
 
@@ -92,18 +92,18 @@ def dark_cell():
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
 def test_the_decoder_beside_an_export_gives_the_pixels_of_training(tmp_path, crop, suffix):
     exporting.write_decoder(tmp_path / "decoder.zip")
-    picture = tmp_path / f"cell{suffix}"
-    cv2.imwrite(str(picture), dark_cell())
-    how = f"size=64, crop={crop!r}, picture_size=0"
+    image = tmp_path / f"cell{suffix}"
+    cv2.imwrite(str(image), dark_cell())
+    how = f"size=64, crop={crop!r}, image_size=0"
     code = (
         "import sys; sys.path.insert(0, 'decoder.zip'); import numpy; from pathlib import Path;"
         "from decoder.data import images;"
-        f"pixels = images.decode(images.read(Path({picture.name!r})), 'x', {how});"
+        f"pixels = images.decode(images.read(Path({image.name!r})), 'x', {how});"
         "numpy.save('pixels.npy', pixels);"
         "assert not [name for name in sys.modules if name.startswith('allhelpers')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={})
-    expected = images.decode(images.read(picture), "x", size=64, crop=crop, picture_size=0)
+    expected = images.decode(images.read(image), "x", size=64, crop=crop, image_size=0)
     np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), expected)
 
 

@@ -1,4 +1,4 @@
-"""The page that shows a trained model new pictures, and what it is made of."""
+"""The page that shows a trained model new images, and what it is made of."""
 
 import asyncio
 import dataclasses
@@ -75,19 +75,19 @@ def test_only_training_cells_are_neighbours(known, run_cells):
     assert len(known.table) == len(run_cells.rows("train"))
 
 
-def test_answer_names_each_picture_and_class(trained, known, files):
+def test_answer_names_each_image_and_class(trained, known, files):
     table, figure = page.answer(trained, [str(file) for file in files], known)
-    expected = ["picture", "predicted", "p(ALL)", "p(HEM)", "atypical", "note"]
+    expected = ["image", "predicted", "p(ALL)", "p(HEM)", "atypical", "note"]
     assert list(table.columns) == expected
     assert set(table["atypical"]) == {"no"}
-    assert list(table["picture"]) == [file.name for file in files]
+    assert list(table["image"]) == [file.name for file in files]
     assert len(figure.axes) == len(files) * (2 + NEIGHBOURS)
 
 
 def test_what_cannot_be_shown_is_said_in_one_sentence(trained, tmp_path):
-    with pytest.raises(InputError, match="There is no picture: choose 1 to 32"):
+    with pytest.raises(InputError, match="There is no image: choose 1 to 32"):
         page.answer(trained, None)
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     with pytest.raises(InputError, match="not a BMP, PNG or JPEG"):
         page.answer(trained, [str(tmp_path / "text.png")])
 
@@ -105,11 +105,11 @@ def test_training_cells_of_a_finished_run_are_found_again(real_run, run_cells):
     assert run_cells.table.astype(str).equals(Run(real_run.folder).manifest().astype(str))
 
 
-def test_other_pictures_than_the_training_had_are_refused(real_run, result, tmp_path):
+def test_other_images_than_the_training_had_are_refused(real_run, result, tmp_path):
     other = Run(tmp_path / "run")
     shutil.copytree(result.folder, other.result("mobilenet").folder)
     manifest = Run(real_run.folder).manifest_path.read_text()
-    other.manifest_path.write_text(manifest.replace("train", "valid", 1))
+    other.manifest_path.write_text(manifest.replace("train", "val", 1))
     with pytest.raises(InputError, match="holds other cells than"):
         similar.cells_of(other.result("mobilenet").folder)
 
@@ -137,7 +137,7 @@ def test_serve_refuses_what_is_no_model(tmp_path, capsys):
     assert "give a model.keras of a finished run" in capsys.readouterr().err
 
 
-def test_a_bad_picture_is_listed_without_the_servers_paths(trained, known, files, tmp_path):
+def test_a_bad_image_is_listed_without_the_servers_paths(trained, known, files, tmp_path):
     (tmp_path / "bad.bmp").write_bytes(files[0].read_bytes()[:900])
     given = [str(files[0]), str(tmp_path / "bad.bmp"), str(files[1])]
     table, figure = page.answer(trained, given, known)
@@ -158,7 +158,7 @@ def test_kept_features_are_those_that_would_be_computed(trained, run_cells, know
 def test_titles_never_overlap(trained, known, files):
     name = "class_of_twenty_letr"
     long = dataclasses.replace(
-        known, table=known.table.assign(label=name, subject="patient_of_20_letter")
+        known, table=known.table.assign(label=name, patient="patient_of_20_letter")
     )
     seen = similar.explain(trained, files[:2], long)
     table = seen.table.rename(columns={"p_all": f"p_{name}"}).assign(predicted=name, atypical="yes")
@@ -216,7 +216,7 @@ def test_uploads_are_private_and_deleted_at_exit_and_after_a_crash(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unpacked_pictures_are_deleted_when_a_command_is_told_to_end(tmp_path):
+def test_unpacked_images_are_deleted_when_a_command_is_told_to_end(tmp_path):
     code = (
         "import time; from allhelpers.inference import command, uploads;"
         "from allhelpers.running import cli\n"

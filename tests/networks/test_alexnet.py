@@ -56,9 +56,9 @@ def test_convolutions_and_flattening_follow_torchs_order(whole, state):
     names = ("conv1", "conv5_pool", "dense1")
     parts = keras.Model(whole.input, [whole.get_layer(name).output for name in names])
     first, features, dense = parts.predict(PIXELS, verbose=0)
-    picture = np.pad(PIXELS[0].transpose(2, 0, 1), ((0, 0), (2, 2), (2, 2)))
+    image = np.pad(PIXELS[0].transpose(2, 0, 1), ((0, 0), (2, 2), (2, 2)))
     row, column = 7, 30
-    window = picture[:, 4 * row : 4 * row + 11, 4 * column : 4 * column + 11]
+    window = image[:, 4 * row : 4 * row + 11, 4 * column : 4 * column + 11]
     expected = (state["features.0.weight"] * window).sum(axis=(1, 2, 3)) + state["features.0.bias"]
     np.testing.assert_allclose(first[0, row, column], np.maximum(expected, 0), atol=1e-4)
     flat = features.transpose(0, 3, 1, 2).reshape(2, -1)

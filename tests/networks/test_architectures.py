@@ -95,7 +95,7 @@ def test_cut_follows_what_is_unfrozen():
     assert resnet.cut("default") == resnet.cut("conv5_block3") == "conv5_block2_out"
 
 
-def test_inceptionv3_reads_larger_pictures_and_is_cut_between_mixed_blocks():
+def test_inceptionv3_reads_larger_images_and_is_cut_between_mixed_blocks():
     inception = registry.get("inceptionv3")
     assert inception.input_size == 299
     assert inception.cut("default") == "mixed9"

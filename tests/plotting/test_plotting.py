@@ -31,7 +31,7 @@ def figures(cells, tmp_path_factory):
     mixed = with_p_all(test, np.linspace(0, 1, len(test)))
     predictions = gathering.predictions_of(run_folder, ["mobilenet"])
     return {
-        "cells_per_side": plotting.cells_per_side(cells.table),
+        "cells_per_split": plotting.cells_per_split(cells.table),
         "cell_gallery": plotting.cell_gallery(cells),
         "learning_curves": plotting.learning_curves(history, "MobileNet"),
         "confusion_matrix": plotting.confusion_matrix(test, "MobileNet"),
@@ -64,8 +64,8 @@ def test_axes_say_what_they_show(figures):
     assert "true class" in texts(figures["confusion_matrix"])
     assert "95 % Wilson interval" in texts(figures["accuracy"])
     assert "1 - specificity" in texts(figures["ranking_curves"])
-    assert "stated probability of ALL" in texts(figures["reliability"])
-    assert "share of cells right" in texts(figures["patients"])
+    assert "predicted probability of ALL" in texts(figures["reliability"])
+    assert "share of cells correct" in texts(figures["patients"])
     assert "weighted F1, 95 % interval by resampling" in texts(figures["methods"])
     assert "MobileNet less cell area alone" in texts(figures["differences"])
 
@@ -151,7 +151,7 @@ def long_names(cells):
     labels = {"all": "myeloblast_like_cells", "hem": "lymphocyte_normal_xy"}
     table = cells.table.assign(
         label=cells.table["label"].map(labels),
-        subject="patient_ABCDEFGHIJ_" + cells.table["subject"].astype(str),
+        patient="patient_ABCDEFGHIJ_" + cells.table["patient"].astype(str),
     )
     return dataclasses.replace(cells, table=table, classes=tuple(sorted(labels.values())))
 
@@ -160,8 +160,8 @@ def long_names(cells):
 def test_titles_keep_to_their_place_with_names_of_twenty_letters(long_names, name):
     test = long_names.table[long_names.table["split"] == "test"]
     shares = np.linspace(0, 1, len(test))
-    stated = {f"p_{c}": abs(place - shares) for place, c in enumerate(long_names.classes)}
-    test = test.assign(**stated)
+    columns = {f"p_{c}": abs(place - shares) for place, c in enumerate(long_names.classes)}
+    test = test.assign(**columns)
     given = {"cell_gallery": (long_names,), "uncertain": (long_names, test)}.get(name, (test,))
     figure = getattr(plotting, name)(*given)
     figure.draw_without_rendering()

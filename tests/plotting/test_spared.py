@@ -18,7 +18,7 @@ NAMES = ("_hidden", r"$\a_{01}$", "%s {x}", "原始细胞")
 def renamed(table, name):
     """The ten cells with a class and a patient of that name."""
     labels = table["label"].replace({"all": name})
-    table = table.assign(label=labels, subject=table["subject"].replace({"1": name}))
+    table = table.assign(label=labels, patient=table["patient"].replace({"1": name}))
     return table.rename(columns={"p_all": f"p_{name}"})
 
 
@@ -29,7 +29,7 @@ def draws(table):
     yield lambda: plotting.reliability(test, "x")
     yield lambda: plotting.patients(test, "x")
     yield lambda: plotting.patient_strips(test, "x")
-    yield lambda: plotting.cells_per_side(table)
+    yield lambda: plotting.cells_per_split(table)
     yield lambda: plotting.cells_per_patient(table)
     yield lambda: plotting.areas(table.assign(area=range(len(table))))
     yield lambda: plotting.feature_map(np.random.rand(len(test), 2), test)

@@ -16,7 +16,7 @@ def manifest(patients=12, shared=False):
     """Two classes of as many test patients; other patients train, or the same."""
     keys = itertools.product(("train", "test"), "ab", range(patients))
     rows = [(split, f"{label}{k}{'' if shared else split}", label) for split, label, k in keys]
-    table = pd.DataFrame(rows, columns=["split", "subject", "label"])
+    table = pd.DataFrame(rows, columns=["split", "patient", "label"])
     return table.assign(file=[f"{place}.png" for place in table.index])
 
 
@@ -29,7 +29,10 @@ def said(cells, notes=(), methods=1):
     [
         ("drawn by a program", {"notes": [SYNTHETIC_NOTE]}),
         ("weights were random", {"notes": [RANDOM_NOTE]}),
-        ("not known which pictures", {"notes": [PATIENTS_UNKNOWN]}),
+        (
+            "not known which images",
+            {"notes": [f"{PATIENTS_UNKNOWN}: each picture counts"]},  # old name
+        ),
         ("patients who also train", {"cells": manifest(shared=True)}),
         ("has 9 patients of a class", {"cells": manifest(patients=9)}),
         ("intervals over patients say nothing", {"cells": manifest(patients=1)}),

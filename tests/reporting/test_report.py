@@ -22,7 +22,7 @@ def compared(tmp_path_factory):
     write_csv(run.table_path("comparison"), evaluation.compare(folder, NAMES))
     write_csv(run.table_path("methods"), evaluation.compare_methods(predictions))
     write_csv(run.table_path("pairs"), evaluation.compare_pairs(predictions))
-    plotting.keep(plotting.cells_per_side(run.manifest()), folder, "cells_per_side")
+    plotting.keep(plotting.cells_per_split(run.manifest()), folder, "cells_per_split")
     result = run.result("mobilenet")
     plotting.keep(plotting.learning_curves(result.history()), result.folder, "learning_curves")
     return folder
@@ -55,7 +55,7 @@ def test_report_of_notebooks_that_were_run_by_hand_says_what_they_were_given(pag
 
 def test_kept_figures_are_shown_once_with_their_captions(page):
     assert page.count("<img ") == 2
-    captions = report.RUN_FIGURES["cells_per_side"], report.FIGURES["learning_curves"]
+    captions = report.RUN_FIGURES["cells_per_split"], report.FIGURES["learning_curves"]
     assert all(page.count(f"<figcaption>{caption}<") == 1 for caption in captions)
 
 
@@ -100,7 +100,7 @@ def test_tables_have_headers_with_scope_and_names_in_words(page):
     heads = re.findall(r'<th scope="col">(.*?)</th>', page)
     assert "95 % over patients" in heads
     assert [name for name in heads if "_" in name] == []
-    assert all(f'data-name="{name}"' in page for name in ("cells right", "training loss"))
+    assert all(f'data-name="{name}"' in page for name in ("cells correct", "training loss"))
 
 
 def test_report_reads_on_a_phone_in_the_dark_and_on_paper(page):
@@ -109,6 +109,6 @@ def test_report_reads_on_a_phone_in_the_dark_and_on_paper(page):
     sizes = re.findall(r'<img [^>]*width="(\d+)" height="(\d+)" alt="Figure: ([^"]+)"', page)
     assert [int(width) > 100 < int(height) for width, height, _ in sizes] == [True, True]
     assert {alt for *_, alt in sizes} == {
-        "cells per side, all methods",
+        "cells per split, all methods",
         "learning curves, MobileNet",
     }

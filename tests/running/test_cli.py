@@ -151,14 +151,14 @@ def test_manifest_command_makes_the_manifest_of_a_folder(official, here):
     assert done.status == 0, done.err
     table = manifests.read(here / "m.csv")
     assert len(table) == 160
-    assert table["paper_split"].value_counts().to_dict() == {"valid": 70, "test": 70, "train": 20}
+    assert table["paper_split"].value_counts().to_dict() == {"val": 70, "test": 70, "train": 20}
     assert not (here / "rejected.csv").exists()
 
 
-def test_manifest_command_lists_pictures_that_it_leaves_out(official, here):
+def test_manifest_command_lists_images_that_it_leaves_out(official, here):
     (official / "holiday.BMP").write_bytes(b"BM")
     done = command("manifest", "cells", "--output", "m.csv")
-    assert "1 pictures have no official name or label and are left out: rejected.csv" in done.out
+    assert "1 images have no official name or label and are left out: rejected.csv" in done.out
     assert pd.read_csv(here / "rejected.csv")["file"].tolist() == ["holiday.BMP"]
 
 
@@ -175,7 +175,7 @@ def test_run_says_what_it_reads_of_the_folders_before_anything_runs(here, stubs)
 
 
 def test_options_under_their_former_names_are_taken_with_one_warning(here, stubs):
-    renaming._warn.cache_clear()
+    renaming.warn.cache_clear()
     given = ["--architectures", "mobilenet", "--weights", "random", "--average", "4"]
     done = command("run", *given, "--optimiser", "adam", "--output", "run")
     assert done.status == 0, done.err
@@ -187,13 +187,13 @@ def test_options_under_their_former_names_are_taken_with_one_warning(here, stubs
 @pytest.mark.parametrize(
     ("given", "spread"),
     [
-        ("net --pictures a b --format onnx", "net --pictures a --pictures b --format onnx"),
-        ("--pictures a --pictures b", "--pictures a --pictures b"),
+        ("net --images a b --format onnx", "net --images a --images b --format onnx"),
+        ("--images a --images b", "--images a --images b"),
         ("net --format onnx", "net --format onnx"),
     ],
 )
 def test_several_values_may_follow_an_option_that_takes_a_list(given, spread):
-    assert options._repeated(given.split(), ("--pictures",)) == spread.split()
+    assert options._repeated(given.split(), ("--images",)) == spread.split()
 
 
 def test_command_of_another_room_is_there_where_the_room_is(monkeypatch):

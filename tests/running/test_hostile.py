@@ -120,7 +120,7 @@ def nothing_else_was_written(folder, *expected):
     return {path.name for path in folder.iterdir()} <= {"run", "cache", *expected}
 
 
-def test_damaged_pictures(small, tmp_path, inputs, monkeypatch):
+def test_damaged_images(small, tmp_path, inputs, monkeypatch):
     """Half of them are what the manifest lists, so that the decoder has to deal with them."""
     monkeypatch.chdir(tmp_path)
     folder, table = small
@@ -134,9 +134,9 @@ def test_damaged_pictures(small, tmp_path, inputs, monkeypatch):
         for number, file in enumerate(table["file"]):
             content = (folder / file).read_bytes()
             if number == damaged:
-                picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
                 content = damage(
-                    cv2.imencode(draw.choice([".bmp", ".png", ".jpg"]), picture)[1].tobytes(), draw
+                    cv2.imencode(draw.choice([".bmp", ".png", ".jpg"]), image)[1].tobytes(), draw
                 )
             (images / manifests.base_name(file)).write_bytes(content)
         if seed % 2:
@@ -243,21 +243,21 @@ cells_of_patients = st.lists(
 @given(
     cells_of_patients, st.integers(0, 5), st.sampled_from(["patient", "patient:1/3", "patient:3/3"])
 )
-def test_split_by_patient_never_divides_patients_or_identical_pictures(cells, seed, split):
-    """Whatever the patients and whichever share a picture: it is drawn so, or refused."""
-    table = pd.DataFrame(cells, columns=["subject", "label", "content"]).astype({"subject": str})
+def test_split_by_patient_never_divides_patients_or_identical_images(cells, seed, split):
+    """Whatever the patients and whichever share an image: it is drawn so, or refused."""
+    table = pd.DataFrame(cells, columns=["patient", "label", "content"]).astype({"patient": str})
     table["sha256"] = table.pop("content").astype(str)
     table["file"] = [f"{number}.bmp" for number in range(len(table))]
     table = table.assign(part="training", fold="fold_0")
     try:
-        sides = splitting.draw(table, split, seed)
+        drawn = splitting.draw(table, split, seed)
     except InputError:
         return
-    used = table.assign(side=sides)[sides != ""]
-    assert used.groupby("subject")["side"].nunique().max() == 1
-    assert used.groupby("sha256")["side"].nunique().max() == 1
+    used = table.assign(split=drawn)[drawn != ""]
+    assert used.groupby("patient")["split"].nunique().max() == 1
+    assert used.groupby("sha256")["split"].nunique().max() == 1
     shuffled = table.sample(frac=1, random_state=seed)
-    assert splitting.draw(shuffled, split, seed).sort_index().equals(sides)
+    assert splitting.draw(shuffled, split, seed).sort_index().equals(drawn)
 
 
 texts = st.text(
@@ -272,7 +272,7 @@ texts = st.text(
     st.lists(st.tuples(texts, st.sampled_from(OFFICIAL_CLASSES), texts), min_size=1, max_size=10)
 )
 def test_manifest_with_any_names_is_read_as_it_was_written_or_refused(tmp_path_factory, rows):
-    table = pd.DataFrame(rows, columns=["file", "label", "subject"]).assign(
+    table = pd.DataFrame(rows, columns=["file", "label", "patient"]).assign(
         part="training", fold="", sha256="x"
     )
     path = tmp_path_factory.mktemp("manifest") / "m.csv"
@@ -286,7 +286,7 @@ def test_manifest_with_any_names_is_read_as_it_was_written_or_refused(tmp_path_f
     there = [
         [spelling.tidy_path(file), label, spelling.tidy(who)]
         for file, label, who in zip(
-            *(read[name] for name in ("file", "label", "subject")), strict=True
+            *(read[name] for name in ("file", "label", "patient")), strict=True
         )
     ]
     assert there == tidied

@@ -18,7 +18,7 @@ def corrected(cells):
 
 
 def trained(run):
-    predictions = pd.DataFrame({"file": ["a"], "subject": "1", "split": "test", "label": "all"})
+    predictions = pd.DataFrame({"file": ["a"], "patient": "1", "split": "test", "label": "all"})
     run.result("toy").finish(predictions, {}, {"settings": {}})
 
 

@@ -90,7 +90,7 @@ def test_several_splits_become_several_runs_and_a_summary(stubs, tmp_path, monke
     assert "MobileNet: 2 runs, 160 test cells" in done.out
     folders = [tmp_path / "cv" / f"patient-{number}of2-seed2019" for number in (1, 2)]
     results = [Run(folder).result("mobilenet") for folder in folders]
-    patients = [set(result.predictions("test")["subject"]) for result in results]
+    patients = [set(result.predictions("test")["patient"]) for result in results]
     assert patients[0].isdisjoint(patients[1])
     (row,) = pd.read_csv(tmp_path / "cv" / "summary.csv").to_dict("records")
     each = [result.metrics()["test"]["auroc"]["value"] for result in results]
@@ -145,7 +145,7 @@ def test_run_that_stopped_before_its_cells_were_known_can_be_given_other_setting
     wrong = {**TOY, "images": str(tmp_path / "nothing")}
     (tmp_path / "nothing").mkdir()
     for split in ("paper", "patient"):
-        with pytest.raises(InputError, match="There is no picture"):
+        with pytest.raises(InputError, match="There is no image"):
             plan_run({**wrong, "split": split}).run(tmp_path / "run")
 
 

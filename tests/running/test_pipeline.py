@@ -19,7 +19,7 @@ from allhelpers.runs import Run
 from tests.commands import command, refused
 
 RUN_FIGURES = (
-    *("accuracy_with_intervals", "cells_per_side", "cost", "differences", "methods"),
+    *("accuracy_with_intervals", "cells_per_split", "cost", "differences", "methods"),
     *("size_gap", "suspects"),
 )
 CURVES = ("learning_curves", "ranking_curves", "confusion_matrix", "reliability", "patients")
@@ -89,7 +89,7 @@ def test_model_card_says_what_the_model_is_and_is_not(mobilenet):
     for part in (digest, "Not for diagnosis", "synthetic cells", RANDOM_NOTE):
         assert part in card
     assert f"| weighted F1 | {weighted_f1['value']:.3f} |" in card
-    assert "patients stand on more than one side" in card
+    assert "patients are in more than one split" in card
 
 
 def test_metrics_can_be_computed_again_from_the_predictions(mobilenet):
@@ -167,7 +167,7 @@ def test_export_says_how_far_probabilities_differ(mobilenet, tmp_path):
     done = command(
         "export",
         mobilenet.folder,
-        "--pictures",
+        "--images",
         *files,
         "--format",
         "litert",

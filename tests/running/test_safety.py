@@ -142,7 +142,7 @@ def test_braces_in_the_run_folder_are_braces(stubs, tmp_path, folder):
 # What the cells are made of, changed in one way each.
 
 
-def pictures(folder):
+def images(folder):
     for label in ("blast", "healthy"):
         for number in range(4):
             path = folder / label / f"{number}.png"
@@ -159,7 +159,7 @@ def correct_a_label(here):
     path.write_text(path.read_text().replace("0.png,blast", "0.png,healthy"))
 
 
-def exchange_two_pictures(here):
+def exchange_two_images(here):
     """As an archive with constant times leaves them: size and time of change stay the same."""
     one, two = here / "cells" / "blast" / "0.png", here / "cells" / "healthy" / "0.png"
     contents = one.read_bytes(), two.read_bytes()
@@ -170,19 +170,19 @@ def exchange_two_pictures(here):
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def add_a_picture(here):
+def add_a_image(here):
     shutil.copy(here / "cells" / "blast" / "0.png", here / "cells" / "blast" / "9.png")
 
 
-def remove_a_picture(here):
+def remove_a_image(here):
     (here / "cells" / "blast" / "0.png").unlink()
 
 
 @pytest.mark.parametrize(
-    "change", [correct_a_label, exchange_two_pictures, add_a_picture, remove_a_picture]
+    "change", [correct_a_label, exchange_two_images, add_a_image, remove_a_image]
 )
 def test_cells_that_have_changed_are_read_again(stubs, tmp_path, change):
-    values = {**TOY, "images": str(pictures(tmp_path / "cells")), "picture_size": 0}
+    values = {**TOY, "images": str(images(tmp_path / "cells")), "image_size": 0}
     values["manifest"] = str(tmp_path / "cells.csv")
     plan_run(values).run(tmp_path / "run")
     assert plan_run(values).is_finished(tmp_path / "run")
@@ -198,7 +198,7 @@ def test_cells_that_have_changed_are_read_again(stubs, tmp_path, change):
 @pytest.fixture
 def own_files(tmp_path):
     """A folder of the user's, with the names that runs use."""
-    folder = pictures(tmp_path / "own" / "cells").parent
+    folder = images(tmp_path / "own" / "cells").parent
     (folder / "mobilenet").mkdir()
     names = ["settings.yaml", "thesis.docx", "manifest.csv", "comparison.csv"]
     for name in [*names, "mobilenet/predictions.csv"]:
@@ -236,7 +236,7 @@ def test_overwriting_removes_what_the_run_has_left_and_nothing_else(finished, tm
 
 
 def test_overwriting_never_touches_what_the_run_is_made_from(finished):
-    inside = pictures(finished.folder / "cells")
+    inside = images(finished.folder / "cells")
     before = contents(finished.folder)
     for given in (
         ["--images", inside, "--manifest", "folders"],

@@ -11,6 +11,7 @@ from allhelpers.settings import (
     RENAMED,
     CollapseSettings,
     DataSettings,
+    OwnCellsSettings,
     RunSettings,
     TrainingSettings,
     validate,
@@ -138,7 +139,7 @@ def test_settings_files_that_are_none(tmp_path, content):
 @pytest.fixture
 def warnings(caplog):
     """What is warned of, from the beginning."""
-    renaming._warn.cache_clear()
+    renaming.warn.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records]
 
 
@@ -163,9 +164,9 @@ def test_former_name_that_is_given_to_a_notebook_counts(warnings):
 
 
 def test_every_former_name_is_a_setting_no_more():
-    for former, name in RENAMED.items():
-        assert name in RunSettings.model_fields
-        assert former not in RunSettings.model_fields
+    names = {*RunSettings.model_fields, *OwnCellsSettings.model_fields}
+    assert names >= set(RENAMED.values())
+    assert not names & set(RENAMED)
     given = validate(RunSettings, {"norm_momentum": 0.5, "features": "float32"})
     assert (given.batch_norm_momentum, given.feature_dtype) == (0.5, "float32")
 

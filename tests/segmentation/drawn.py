@@ -27,10 +27,10 @@ needs_smears = pytest.mark.skipif(
 )
 
 
-def write(path: Path, picture: np.ndarray) -> Path:
-    """Write an RGB picture."""
+def write(path: Path, image: np.ndarray) -> Path:
+    """Write an RGB image."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return path
 
 

@@ -149,7 +149,7 @@ def test_cellpose_is_called_and_its_cells_are_read(monkeypatch):
         def __init__(self, gpu):
             asked["gpu"] = gpu
 
-        def eval(self, picture, diameter, channels):
+        def eval(self, image, diameter, channels):
             asked.update(diameter=diameter, channels=channels)
             return label_image(), None, None
 
@@ -169,8 +169,8 @@ def test_stardists_nuclei_get_their_cells(monkeypatch):
             assert name == "2D_versatile_he"
             return cls()
 
-        def predict_instances(self, picture):
-            assert picture.max() < 1.2
+        def predict_instances(self, image):
+            assert image.max() < 1.2
             labels = np.zeros(SHAPE[:2], np.int32)
             for number, nucleus in enumerate(NUCLEI, start=1):
                 labels[nucleus] = number

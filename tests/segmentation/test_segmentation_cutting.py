@@ -49,14 +49,14 @@ def test_the_folder_is_one_that_manifest_folders_reads(cut):
     table = own_cells.from_folders(sources.Folder(cut.output))
     assert sorted(table["file"]) == sorted(cut.cells["file"])
     assert table["label"].tolist() == ["blast", "blast", "normal"]
-    assert table["subject"].tolist() == ["p1", "p2", "p3"]
+    assert table["patient"].tolist() == ["p1", "p2", "p3"]
 
 
 def test_cells_lie_on_black_in_the_middle_of_squares_of_one_size(cut):
     for row in cut.cells.itertuples():
-        picture = cv2.imread(str(cut.output / row.file))
-        assert picture.shape == (cut.side, cut.side, 3)
-        seen = picture.any(axis=2)
+        image = cv2.imread(str(cut.output / row.file))
+        assert image.shape == (cut.side, cut.side, 3)
+        seen = image.any(axis=2)
         rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
         for found in (rows, columns):
             assert abs(found[0] - (cut.side - 1 - found[-1])) <= 1
@@ -104,8 +104,8 @@ def test_scale_and_side(photographs, tmp_path):
     one = segmentation.cut_cells(photographs, tmp_path / "one", scale=0.5, side=64, **options)
     assert one.side == 64
     assert set(one.cells["micrometres_per_pixel"]) == {0.5}
-    picture = cv2.imread(str(tmp_path / "one" / one.cells["file"][0]))
-    assert picture.any(axis=2).sum() == pytest.approx(one.cells["area"][0] / 4, rel=0.1)
+    image = cv2.imread(str(tmp_path / "one" / one.cells["file"][0]))
+    assert image.any(axis=2).sum() == pytest.approx(one.cells["area"][0] / 4, rel=0.1)
     two = segmentation.cut_cells(photographs, tmp_path / "two", side=20, **options)
     assert len(two.cells) == 0
     assert "larger than the square of 20 pixels" in two.left_out["reason"].tolist()

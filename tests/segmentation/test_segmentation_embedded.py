@@ -104,8 +104,8 @@ def test_a_scan_in_tiles_gives_each_cell_once(monkeypatch):
         assert np.abs(np.subtract(one.box, other.box)).max() <= 3
 
 
-def test_what_is_no_rgb_picture_is_an_error():
-    with pytest.raises(InputError, match="RGB picture of type uint8"):
+def test_what_is_no_rgb_image_is_an_error():
+    with pytest.raises(InputError, match="RGB image of type uint8"):
         segmentation.segment(np.zeros((50, 50), np.uint8))
 
 

@@ -12,10 +12,10 @@ from tests.segmentation import drawn
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.bmp", "a.webp"])
 def test_formats_are_read_in_rgb(tmp_path, name):
-    picture = np.full((40, 50, 3), (200, 120, 60), np.uint8)
-    read = segmentation.read_field(drawn.write(tmp_path / name, picture))
-    assert read.shape == picture.shape
-    assert np.abs(read.astype(int) - picture).max() <= 6
+    image = np.full((40, 50, 3), (200, 120, 60), np.uint8)
+    read = segmentation.read_field(drawn.write(tmp_path / name, image))
+    assert read.shape == image.shape
+    assert np.abs(read.astype(int) - image).max() <= 6
 
 
 @pytest.mark.parametrize(("most", "depth"), [(1000, 10), (4000, 12), (60_000, 16)])
@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path, make, words):
     assert "a.png" in str(caught.value)
 
 
-def test_a_file_that_claims_a_huge_picture_is_not_decoded(tmp_path):
+def test_a_file_that_claims_a_huge_image_is_not_decoded(tmp_path):
     path = drawn.write(tmp_path / "a.bmp", np.zeros((40, 40, 3), np.uint8))
     content = bytearray(path.read_bytes())
     content[18:26] = (40_000).to_bytes(4, "little") * 2

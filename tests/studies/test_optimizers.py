@@ -1,4 +1,4 @@
-"""Optimisers, step sizes and activations on the same features."""
+"""Optimizers, learning rates and activations on the same features."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from allhelpers.networks import building, registry
-from allhelpers.settings import ACTIVATIONS, OPTIMISERS, ChoicesSettings, TrainingSettings, validate
+from allhelpers.settings import ACTIVATIONS, OPTIMIZERS, ChoicesSettings, TrainingSettings, validate
 from allhelpers.studies import optimizers
 from allhelpers.training import finetuning
 
@@ -22,21 +22,21 @@ def features(cells):
 @pytest.fixture(scope="module")
 def studied(features, cells):
     settings = ChoicesSettings(epochs=8, learning_rates="0.00001,0.1", seeds="1,2")
-    return optimizers.compare_optimisers(features, cells, settings)
+    return optimizers.compare_optimizers(features, cells, settings)
 
 
-def test_every_optimiser_step_size_and_seed_is_trained_once(studied):
+def test_every_optimizer_learning_rate_and_seed_is_trained_once(studied):
     runs, curves = studied
-    assert len(runs) == len(OPTIMISERS) * 2 * 2
-    assert not runs.duplicated(["optimiser", "learning_rate", "seed"]).any()
+    assert len(runs) == len(OPTIMIZERS) * 2 * 2
+    assert not runs.duplicated(["optimizer", "learning_rate", "seed"]).any()
     assert len(curves) == 8 * len(runs)
 
 
-def test_each_choice_is_taken_at_the_step_size_that_validation_prefers(studied):
-    summary = optimizers.summarise(studied[0], "optimiser")
-    assert set(summary["optimiser"]) == set(OPTIMISERS)
+def test_each_choice_is_taken_at_the_learning_rate_that_validation_prefers(studied):
+    summary = optimizers.summarise(studied[0], "optimizer")
+    assert set(summary["optimizer"]) == set(OPTIMIZERS)
     assert (summary["learning_rate"] == 0.1).all()  # 1e-5 leaves the head where it began
-    assert summary["valid_f1_mean"].is_monotonic_decreasing
+    assert summary["val_f1_mean"].is_monotonic_decreasing
     assert summary["test_f1_mean"].min() > 0.65
 
 
@@ -50,7 +50,7 @@ def test_activations_differ_and_are_trained_with_a_hidden_layer(features, cells)
 @pytest.mark.parametrize(("adam", "holds"), [(0.1, "holds"), (0.6, "does not hold")])
 def test_ranking_of_the_literature_is_judged_by_the_losses(adam, holds):
     losses = {"sgd": 0.3, "adam": adam, "rmsprop": 0.2, "adagrad": 0.4, "ftrl": 0.5}
-    table = pd.DataFrame({"optimiser": losses.keys(), "loss_mean": losses.values()})
+    table = pd.DataFrame({"optimizer": losses.keys(), "loss_mean": losses.values()})
     sentence = optimizers.literature(
         table.assign(test_f1_mean=[0.8, 0.8, 0.81, 0.8, 0.8], test_f1_sd=0.02)
     )
@@ -68,7 +68,7 @@ def test_ranking_of_the_literature_is_judged_by_the_losses(adam, holds):
         ("ftrl", "Ftrl"),
     ],
 )
-def test_optimiser_of_the_settings_is_kerass(name, kind):
+def test_optimizer_of_the_settings_is_kerass(name, kind):
     made = finetuning.optimizer(TrainingSettings(optimizer=name, learning_rate=0.02), 100)
     assert type(made) is getattr(keras.optimizers, kind)
     assert float(made.learning_rate) == pytest.approx(0.02)
@@ -89,6 +89,6 @@ def test_hidden_layer_has_its_units_and_activation():
 
 
 @pytest.mark.parametrize("rates", ["", "a", "0.1,-1", "0.1,,0.2"])
-def test_step_sizes_that_are_none_are_refused(rates):
+def test_learning_rates_that_are_none_are_refused(rates):
     with pytest.raises(ValueError, match="learning_rates"):
         validate(ChoicesSettings, {"learning_rates": rates})

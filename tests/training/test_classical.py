@@ -15,13 +15,13 @@ from allhelpers.training.classical import GROUPS, NAMES
 
 
 def disc(radius, colour=(120, 60, 140), centre=(112, 112)):
-    picture = np.zeros((224, 224, 3), np.uint8)
-    cv2.circle(picture, centre, radius, colour, -1)
-    return picture
+    image = np.zeros((224, 224, 3), np.uint8)
+    cv2.circle(image, centre, radius, colour, -1)
+    return image
 
 
-def measured_of(picture):
-    return dict(zip(NAMES, classical.measure(picture), strict=True))
+def measured_of(image):
+    return dict(zip(NAMES, classical.measure(image), strict=True))
 
 
 def test_features_of_a_disc_are_those_of_a_disc():
@@ -73,12 +73,12 @@ def sample(make_settings):
 def test_classifier_learns_and_is_chosen_by_validation_cells_alone(sample, name):
     cells, measured, settings = sample
     model, tried = classical.train_classifier(name, measured, cells, settings=settings)
-    assert tried["valid_weighted_f1"].is_monotonic_decreasing
+    assert tried["val_weighted_f1"].is_monotonic_decreasing
     predictions = classical.predict_classifier(model, measured, cells)
-    valid = predictions[predictions["split"] == "valid"]
-    value = measure(valid, resamples=0)["weighted_f1"]["value"]
+    val = predictions[predictions["split"] == "val"]
+    value = measure(val, resamples=0)["weighted_f1"]["value"]
     assert value == pytest.approx(
-        tried["valid_weighted_f1"].iloc[0], abs=0.02
+        tried["val_weighted_f1"].iloc[0], abs=0.02
     )  # ties at one half may fall otherwise
     test = predictions[predictions["split"] == "test"]
     assert measure(test, resamples=0)["auroc"]["value"] > 0.7
@@ -93,7 +93,7 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(samp
     cells, measured, settings = sample
     settings = settings.model_copy(update={"refit": True})
     model, _ = classical.train_classifier("knn", measured, cells, settings=settings)
-    assert model[-1].n_samples_fit_ == len(cells.rows("train")) + len(cells.rows("valid"))
+    assert model[-1].n_samples_fit_ == len(cells.rows("train")) + len(cells.rows("val"))
     assert set(classical.predict_classifier(model, measured, cells, refit=True)["split"]) == {
         "test"
     }

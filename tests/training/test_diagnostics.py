@@ -35,7 +35,7 @@ def test_nothing_is_said_when_all_is_well(some, predictions):
 
 def test_network_that_calls_all_cells_the_same_is_flagged(some, predictions):
     (sentence,) = found(some, with_p_all(predictions[predictions["split"] == "test"], 0.7))
-    assert sentence.startswith("ResNet50: all 10 test cells are called ALL")
+    assert sentence.startswith("ResNet50: all 10 test cells are predicted as ALL")
 
 
 def test_features_without_spread_are_flagged_unless_nothing_is_frozen(some, predictions):
@@ -54,10 +54,10 @@ def test_training_and_validation_far_apart_is_flagged(some, predictions):
 
 
 def test_side_without_a_class_is_flagged(some, predictions):
-    lost = (some.table["split"] == "valid") & (some.table["label"] == "hem")
+    lost = (some.table["split"] == "val") & (some.table["label"] == "hem")
     only = SimpleNamespace(table=some.table[~lost], classes=some.classes)
     assert any(
-        "valid cells hold no HEM (normal)" in sentence for sentence in found(only, predictions)
+        "val cells hold no HEM (normal)" in sentence for sentence in found(only, predictions)
     )
 
 

@@ -70,7 +70,7 @@ def imagenet(make_settings):
 @pytest.fixture(scope="module")
 def eleven(cells):
     """A few cells at a third of their size, and no whole number of batches."""
-    eleven = few(cells, count=9, valid=2)
+    eleven = few(cells, count=9, val=2)
     return replace(eleven, pixels=np.ascontiguousarray(eleven.pixels[:, ::3, ::3]))
 
 
@@ -78,7 +78,7 @@ def eleven(cells):
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("engine", TOLERANCES)
 def test_engine_gives_kerass_features(name, engine, cells, imagenet):
-    pixels = few(cells, count=9, valid=2).pixels  # no whole number of batches
+    pixels = few(cells, count=9, val=2).pixels  # no whole number of batches
     assert 0 < difference(usable(engine), imagenet(name), pixels) < TOLERANCES[engine]
 
 
@@ -99,9 +99,9 @@ def test_half_precision_covers_a_cut_through_two_layers(eleven, make_settings):
 
 @needs_shared
 @needs_openvino
-def test_engine_does_not_change_who_is_called_leukaemic(make_settings, tmp_path):
-    """ImageNet's features of the sample, a head trained on each: the same calls, nearly the same
-    probabilities."""
+def test_engine_does_not_change_who_is_predicted_leukaemic(make_settings, tmp_path):
+    """ImageNet's features of the sample, a head trained on each: the same predictions, nearly the
+    same probabilities."""
     p_all, keeping = {}, {"cache_folder": str(tmp_path), "input_size": 112}
     cells = loading.prepare(make_settings(**keeping))
     for engine in ("keras", "openvino"):
@@ -151,7 +151,7 @@ def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch):
 
 @needs_openvino
 def test_engines_do_not_share_features(small_cells, make_settings, tmp_path):
-    six, keeping = few(small_cells, count=4, valid=2), {"cache_folder": str(tmp_path)}
+    six, keeping = few(small_cells, count=4, val=2), {"cache_folder": str(tmp_path)}
     for engine in ("keras", "openvino"):
         settings = make_settings(unfreeze="none", engine=engine, input_size=64, **keeping)
         trunk.compute_features(network_of("toy", settings, six), six)

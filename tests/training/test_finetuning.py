@@ -54,7 +54,7 @@ def end_to_end(network):
 
 @pytest.mark.parametrize("name", [*QUICK, *SLOW])
 def test_cached_training_equals_training_end_to_end(name, cells, make_settings):
-    sixteen = few(cells, count=12, valid=4)
+    sixteen = few(cells, count=12, val=4)
     pixels = np.ascontiguousarray(sixteen.pixels[:, ::3, ::3])  # quick, the same mathematics
     sixteen = replace(sixteen, pixels=pixels)
     settings = make_settings(epochs=2, batch_size=4, learning_rate=1e-3, input_size=75)
@@ -143,7 +143,7 @@ def test_random_weights_learn_the_sample(name, make_settings):
     network = network_of(name, settings, cells)
     features = trunk.compute_features(network, cells)
     finetuning.train(network, features, cells)
-    held_back = np.concatenate([cells.rows("valid"), cells.rows("test")])
+    held_back = np.concatenate([cells.rows("val"), cells.rows("test")])
     probabilities = building.predict(network.tail, features[0][held_back])
     correct = probabilities.argmax(axis=1) == cells.labels()[held_back].argmax(axis=1)
     # 140 held-back cells; guessing gets 88 or more right in one of 600 tries
@@ -171,12 +171,12 @@ def test_loss_that_is_not_finite_stops_training(some, make_small):
 
 @pytest.mark.parametrize("unfreeze", ["default", "all"])
 def test_probabilities_are_averaged_over_orientations(unfreeze, small_cells, make_small, tmp_path):
-    seven, keeping = few(small_cells, count=4, valid=3), {"cache_folder": str(tmp_path)}
+    seven, keeping = few(small_cells, count=4, val=3), {"cache_folder": str(tmp_path)}
     settings = make_small(unfreeze=unfreeze, tta=4, feature_dtype="float32", **keeping)
     network = network_of("toy", settings, seven)
     features = trunk.compute_features(network, seven)
     table = finetuning.predict_cells(network, features, seven)
-    held_back = seven.pixels[seven.rows("valid")]
+    held_back = seven.pixels[seven.rows("val")]
     each = [
         building.predict(network.full, orientations.orient(held_back, k))[:, 0] for k in range(4)
     ]
@@ -187,7 +187,7 @@ def test_probabilities_are_averaged_over_orientations(unfreeze, small_cells, mak
 def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(
     small_cells, make_small
 ):
-    some, p_true = few(small_cells, count=8, valid=8), {}
+    some, p_true = few(small_cells, count=8, val=8), {}
     for refit in (False, True):
         settings = make_small(unfreeze="none", refit=refit, epochs=40, learning_rate=0.05)
         network, history = trained(settings, some)
@@ -196,22 +196,26 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(
             network, in_memory_features(network, some, "float32"), some
         )
         assert len(table) == (0 if refit else 8)
-        valid = some.rows("valid")
-        probabilities = building.predict(network.full, some.pixels[valid])
-        p_true[refit] = (probabilities * some.labels()[valid]).sum(axis=1).mean()
+        val = some.rows("val")
+        probabilities = building.predict(network.full, some.pixels[val])
+        p_true[refit] = (probabilities * some.labels()[val]).sum(axis=1).mean()
     assert p_true[True] > p_true[False]
 
 
-def test_balance_draws_classes_and_patients_equally_often(cells):
+def test_balance_draws_classes_and_patients_equally_often(cells, make_settings):
     table = cells.table[
         cells.table["label"].eq("all") | cells.table.index.isin(cells.table.index[::3])
     ]
-    assert finetuning.balanced_shares(table, "none") is None
-    by_class = table.assign(share=finetuning.balanced_shares(table, "class"))
+
+    def shares(balance, by="draw"):
+        return finetuning.drawn_shares(table, make_settings(balance=balance, balance_by=by))
+
+    assert shares("none") is shares("size") is shares("patient", by="loss") is None
+    by_class = table.assign(share=shares("class"))
     assert by_class.groupby("label")["share"].sum().tolist() == pytest.approx([0.5, 0.5])
     assert by_class.groupby("label")["share"].nunique().eq(1).all()
-    by_patient = table.assign(share=finetuning.balanced_shares(table, "patient"))
-    for _, share in by_patient.groupby(["label", "subject"])["share"].sum().groupby("label"):
+    by_patient = table.assign(share=shares("patient"))
+    for _, share in by_patient.groupby(["label", "patient"])["share"].sum().groupby("label"):
         assert share.tolist() == pytest.approx([share.iloc[0]] * len(share))
 
 
@@ -293,9 +297,9 @@ def test_patience_stops_and_leaves_the_best_epoch(some, recipe, tmp_path):
     network, history = train_in(tmp_path, some, settings)
     best = checkpoints.best_epoch(history)
     assert len(history) == best + 4 < 200
-    valid = some.rows("valid")
-    probabilities = building.predict(network.full, some.pixels[valid])
-    loss = float(keras.losses.CategoricalCrossentropy()(some.labels()[valid], probabilities))
+    val = some.rows("val")
+    probabilities = building.predict(network.full, some.pixels[val])
+    loss = float(keras.losses.CategoricalCrossentropy()(some.labels()[val], probabilities))
     assert loss == pytest.approx(history["val_loss"].iloc[best - 1], abs=1e-4)
 
 

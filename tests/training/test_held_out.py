@@ -31,9 +31,9 @@ def build(small_cells, make_settings):
 def test_every_known_cell_is_judged_by_a_head_without_its_patient(build, small_cells):
     network, features = build()
     held_out = crossfitting.held_out_predictions(network, features, small_cells)
-    sides = small_cells.table["split"]
+    splits = small_cells.table["split"]
     assert sorted(held_out["file"]) == sorted(
-        small_cells.table["file"][sides.isin(["train", "valid"])]
+        small_cells.table["file"][splits.isin(["train", "val"])]
     )
     own = finetuning.probabilities(network, features, small_cells.rows("train"))
     others = held_out.set_index("file")["p_all"]
@@ -44,7 +44,7 @@ def test_every_known_cell_is_judged_by_a_head_without_its_patient(build, small_c
 def test_unfrozen_networks_are_calibrated_on_validation(build, small_cells):
     network, features = build(unfreeze="default")
     held_out = crossfitting.held_out_predictions(network, features, small_cells)
-    assert set(held_out["split"]) == {"valid"}
+    assert set(held_out["split"]) == {"val"}
 
 
 def test_the_temperature_is_in_the_model_and_setting_it_twice_changes_nothing(build, small_cells):
@@ -64,7 +64,7 @@ def test_a_fitted_temperature_makes_overconfident_probabilities_honest():
     honest = random.uniform(0.05, 0.95, 4000)
     truth = np.where(random.random(4000) < honest, "all", "hem")
     scores = np.log(honest / (1 - honest)) * 3  # three times too sure
-    table = pd.DataFrame({"file": [f"{k}" for k in range(4000)], "subject": "", "label": truth})
+    table = pd.DataFrame({"file": [f"{k}" for k in range(4000)], "patient": "", "label": truth})
     table = table.assign(p_all=1 / (1 + np.exp(-scores)), p_hem=1 / (1 + np.exp(scores)))
     found = evaluation.calibrate(table, temperature=True)
     assert found.temperature == pytest.approx(3, rel=0.1)
@@ -73,14 +73,14 @@ def test_a_fitted_temperature_makes_overconfident_probabilities_honest():
 
 def test_the_threshold_finds_the_wanted_share_with_patients_weighing_the_same():
     table = pd.DataFrame({
-        "file": [f"{k}" for k in range(13)], "subject": ["1"] * 10 + ["2", "3", "9"],
+        "file": [f"{k}" for k in range(13)], "patient": ["1"] * 10 + ["2", "3", "9"],
         "label": ["all"] * 12 + ["hem"], "p_all": [0.9] * 10 + [0.6, 0.3, 0.2],
     })  # fmt: skip
     table = table.assign(p_hem=1 - table["p_all"])
     two_of_three = evaluation.calibrate(table, sensitivity=0.6)  # of patients, not 10 of 12 cells
     assert two_of_three.threshold == 0.6
-    called = tables.predicted_labels(table, two_of_three.threshold)
-    assert (called == "all").sum() == 11
+    predicted = tables.predicted_labels(table, two_of_three.threshold)
+    assert (predicted == "all").sum() == 11
 
 
 def test_operating_point_is_measured_on_the_test_with_intervals(predictions):

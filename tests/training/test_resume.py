@@ -44,8 +44,8 @@ from allhelpers.training import train
 
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 table = pd.DataFrame({"file": [f"{k}.bmp" for k in range(48)], "sha256": "x"})
-table["subject"], table["label"] = table["file"], ["all", "hem"] * 24
-table["split"] = ["train"] * 40 + ["valid"] * 8
+table["patient"], table["label"] = table["file"], ["all", "hem"] * 24
+table["split"] = ["train"] * 40 + ["val"] * 8
 pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 64, 3), dtype=np.uint8)
 cells = Cells(table, pixels, [], "made up", ("all", "hem"))
 settings = TrainingSettings(

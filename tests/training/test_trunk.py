@@ -12,14 +12,14 @@ from tests.helpers import few, network_of
 
 
 def test_orientations_are_the_eight_symmetries_of_a_square():
-    picture = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
-    seen = {orientations.orient(picture, k).tobytes() for k in range(ORIENTATIONS)}
+    image = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
+    seen = {orientations.orient(image, k).tobytes() for k in range(ORIENTATIONS)}
     assert len(seen) == 8
-    np.testing.assert_array_equal(orientations.orient(picture, 0), picture)
+    np.testing.assert_array_equal(orientations.orient(image, 0), image)
 
 
 def test_each_orientation_has_its_own_features(small_cells, make_settings, tmp_path):
-    six = few(small_cells, count=4, valid=2)
+    six = few(small_cells, count=4, val=2)
     keeping = {"features": "float32", "cache_folder": str(tmp_path), "input_size": 64}
     network = network_of("toy", make_settings(orientations=8, engine="keras", **keeping), six)
     features = trunk.compute_features(network, six)
@@ -29,7 +29,7 @@ def test_each_orientation_has_its_own_features(small_cells, make_settings, tmp_p
 
 
 def test_features_are_computed_once(small_cells, make_settings, tmp_path, monkeypatch):
-    six = few(small_cells, count=4, valid=2)
+    six = few(small_cells, count=4, val=2)
     asked = {"unfreeze": "none", "cache_folder": str(tmp_path), "input_size": 64}
     network = network_of("toy", make_settings(**asked), six)
     before = np.array(trunk.compute_features(network, six))

@@ -25,7 +25,7 @@ AT_ONCE = 64  # images that are decoded while as many are classified
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """An image that has not been read yet."""
 
     name: str
@@ -47,35 +47,35 @@ class Decoded:
         return not self.reason
 
 
-def find(paths: Iterable[str | Path], scratch: Path) -> list[Picture]:
+def find(paths: Iterable[str | Path], scratch: Path) -> list[ImageFile]:
     """Images of files, folders and archives; tar archives are unpacked into a folder of ours."""
     paths = [*paths]
-    found = [picture for path in paths for picture in _in(Path(path), scratch)]
+    found = [image for path in paths for image in _in(Path(path), scratch)]
     if not found:
         raise InputError(
-            f"There is no picture ({', '.join(SUFFIXES)}) in {listing(paths)}: check the path."
+            f"There is no image ({', '.join(SUFFIXES)}) in {listing(paths)}: check the path."
         )
     return found
 
 
-def of_files(files: Iterable[str | Path]) -> list[Picture]:
+def of_files(files: Iterable[str | Path]) -> list[ImageFile]:
     """Images of single files."""
-    return [Picture(str(file), partial(images.read, Path(file))) for file in files]
+    return [ImageFile(str(file), partial(images.read, Path(file))) for file in files]
 
 
-def _in(path: Path, scratch: Path) -> list[Picture]:
+def _in(path: Path, scratch: Path) -> list[ImageFile]:
     name = path.name.lower()
     if path.is_dir():
         return of_files(map(str, sources.cells_of(sources.Folder(path))))
     if not path.is_file():
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise InputError(
-            f"{path} {problem}: give picture files, a folder or an archive that holds some."
+            f"{path} {problem}: give image files, a folder or an archive that holds some."
         )
     if name.endswith(".zip"):
         archive = sources.ZipArchive(path)
         members = sources.cells_of(archive)
-        return [Picture(f"{path}/{each}", partial(archive.read, each)) for each in members]
+        return [ImageFile(f"{path}/{each}", partial(archive.read, each)) for each in members]
     if name.endswith(sources.TAR_SUFFIXES):
         folder = scratch / f"{len(list(scratch.iterdir()))}"
         unpacked = sources.Folder(archives.unpack_tar(path, folder))
@@ -83,35 +83,35 @@ def _in(path: Path, scratch: Path) -> list[Picture]:
         unpacked.given = path
         members = sources.cells_of(unpacked)
         names = [(f"{path}/{unpacked.name(each)}", each) for each in members]
-        return [Picture(name, partial(images.read, Path(each))) for name, each in names]
+        return [ImageFile(name, partial(images.read, Path(each))) for name, each in names]
     return of_files([path])
 
 
-def decode(picture: Picture, settings: DataSettings) -> Decoded:
+def decode(image: ImageFile, settings: DataSettings) -> Decoded:
     """One image, prepared as the settings say."""
     from ..data import decoding  # pandas takes a second: not for a misspelt name
     from ..data.nuisances import measure_nuisances
 
     measured: list[np.ndarray] = []
     try:
-        content = picture.read()
+        content = image.read()
 
         def measure(whole: np.ndarray, box: Box | None) -> None:
             measured.append(measure_nuisances(whole, content=content, box=box))
 
-        pixels = decoding.decode_content(content, picture.name, settings, seen=measure)
+        pixels = decoding.decode_content(content, image.name, settings, seen=measure)
     except UnusableError as error:
-        return Decoded(picture.name, reason=str(error))
-    return Decoded(picture.name, pixels, measured[0])
+        return Decoded(image.name, reason=str(error))
+    return Decoded(image.name, pixels, measured[0])
 
 
-def decoded(pictures: list[Picture], settings: DataSettings) -> Iterator[list[Decoded]]:
+def decoded(files: list[ImageFile], settings: DataSettings) -> Iterator[list[Decoded]]:
     """Images, some at a time; the next ones are decoded while the last ones are used."""
-    parts = [pictures[start : start + AT_ONCE] for start in range(0, len(pictures), AT_ONCE)]
+    parts = [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 
-        def begin(part: list[Picture]) -> list[Future[Decoded]]:
-            return [pool.submit(decode, picture, settings) for picture in part]
+        def begin(part: list[ImageFile]) -> list[Future[Decoded]]:
+            return [pool.submit(decode, image, settings) for image in part]
 
         waiting = begin(parts[0]) if parts else []
         for following in [*parts[1:], []]:

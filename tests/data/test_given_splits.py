@@ -1,4 +1,4 @@
-"""Sides that the table brings itself, classes left out, and advice that can be followed."""
+"""Splits that the table brings itself, classes left out, and advice that can be followed."""
 
 import cv2
 import numpy as np
@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from allhelpers._core.errors import InputError
-from allhelpers.data import auditing, loading, plausibility, sides, splitting
+from allhelpers.data import auditing, given_splits, loading, plausibility, splitting
 from allhelpers.data.manifest import COLUMNS
-from allhelpers.data.own_cells import PATIENTS_UNKNOWN
+from allhelpers.data.own_cells import UNKNOWN_NOTE
 
-WORDS = {"train": ["train", "Training", "TRAIN set"], "valid": ["val", "Validation", "dev"]}
+WORDS = {"train": ["train", "Training", "TRAIN set"], "val": ["val", "Validation", "dev"]}
 WORDS["test"] = ["test", "Testing", "hold-out"]
 
 
@@ -27,15 +27,15 @@ def cells(patients=6, per_patient=2, labels=("blast", "healthy"), **columns):
 
 def by_patient(words):
     """A word for each row: the first patients test, the next ones validate, the rest train."""
-    return [words[min(int(name[1]), 2)] for name in cells()["subject"]]
+    return [words[min(int(name[1]), 2)] for name in cells()["patient"]]
 
 
 @pytest.mark.parametrize("number", range(3))
 def test_words_of_a_side_are_understood(number):
-    test, valid, train = (WORDS[side][number] for side in ("test", "valid", "train"))
-    table = cells(side=by_patient([test, valid, train]))
+    test, val, train = (WORDS[name][number] for name in ("test", "val", "train"))
+    table = cells(given_split=by_patient([test, val, train]))
     split = splitting.draw(table, "column")
-    assert split.tolist() == by_patient(["test", "valid", "train"])
+    assert split.tolist() == by_patient(["test", "val", "train"])
 
 
 def test_folds_that_share_all_patients_leave_none_to_train():
@@ -45,11 +45,11 @@ def test_folds_that_share_all_patients_leave_none_to_train():
 
 
 def test_without_validation_some_training_patients_validate():
-    table = cells(side=by_patient(["test", "train", "train"]))
+    table = cells(given_split=by_patient(["test", "train", "train"]))
     split = splitting.draw(table, "column")
-    assert (split == "test").tolist() == [side == "test" for side in table["side"]]
-    assert set(split) == {"train", "valid", "test"}
-    assert sides.leaking_patients(table, split) == 0
+    assert (split == "test").tolist() == [name == "test" for name in table["given_split"]]
+    assert set(split) == {"train", "val", "test"}
+    assert given_splits.leaking_patients(table, split) == 0
 
 
 @pytest.mark.parametrize(
@@ -59,34 +59,34 @@ def test_without_validation_some_training_patients_validate():
         (["A", "B"] * 12, "holds 'A', 'B'"),
         ([""] + ["train"] * 23, "holds ''"),
         (["A"] + ["train"] * 23, r"holds 'A' \(1 row\)"),
-        (["train", "test"] * 12, "puts 12 patients on two sides.*column:as_is"),
+        (["train", "test"] * 12, "puts 12 patients in two splits.*column:as_is"),
         (["test"] * 12 + ["train"] * 12, "no cells of class healthy for test|class blast for"),
     ],
 )
-@pytest.mark.parametrize("column", ["side", "patient_split"])
+@pytest.mark.parametrize("column", ["given_split", "patient_split"])
 def test_columns_that_are_no_split_are_refused_before_anything_runs(
     make_settings, column, given, sentence
 ):
     table, there = cells(**{column: given}), pd.Series(True, index=range(24))
-    settings = make_settings(split="column" if column == "side" else "patient")
+    settings = make_settings(split="column" if column == "given_split" else "patient")
     if column == "patient_split":  # a rule need not use every row, and may have no validation
         sentence = sentence.replace("holds ''", "has no cells").replace("column:as_is", "remove")
-        sentence = sentence.replace("cells for test", "cells for valid")
+        sentence = sentence.replace("cells for test", "cells for val")
         sentence += "|class blast for train"
     with pytest.raises(InputError, match=sentence):
         loading.choose_cells(table, there, settings)
 
 
 def test_a_leaking_column_is_kept_only_as_asked_and_then_said(make_settings):
-    table = cells(per_patient=3, side=["train", "valid", "test"] * 12)
+    table = cells(per_patient=3, given_split=["train", "val", "test"] * 12)
     there = pd.Series(True, index=table.index)
     kept, notes = loading.choose_cells(table, there, make_settings(split="column:as_is"))
-    assert kept["split"].tolist() == table["side"].tolist()
-    assert notes[-1:] == ["12 patients on two sides of the given split, kept as it is"]
+    assert kept["split"].tolist() == table["given_split"].tolist()
+    assert notes[-1:] == ["12 patients in two splits as given, kept as they are"]
 
 
 def test_a_column_that_is_not_used_is_mentioned(make_settings):
-    table = cells(side=by_patient(["test", "valid", "train"]))
+    table = cells(given_split=by_patient(["test", "val", "train"]))
     there = pd.Series(True, index=table.index)
     _, notes = loading.choose_cells(table, there, make_settings(split="patient"))
     assert "--split column" in notes[-1]
@@ -116,7 +116,7 @@ def test_a_class_that_is_too_small_is_named_with_advice_that_works(split):
         splitting.draw(table, split)
     assert ("paper" in str(error.value)) == (split == "paper")  # only as its own name
     rest = table[table["label"] != "mono"]
-    assert set(splitting.draw(rest, split)) >= {"train", "valid", "test"}
+    assert set(splitting.draw(rest, split)) >= {"train", "val", "test"}
 
 
 def test_splits_of_many_patients_take_time_in_proportion():
@@ -144,7 +144,7 @@ def own(make_settings, tmp_path):
                 "images": str(tmp_path / "mine"),
                 "manifest": "folders",
                 "split": "patient",
-                "picture_size": 0,
+                "image_size": 0,
                 "input_size": 64,
                 "cache_folder": str(tmp_path / "cache"),
                 "run_folder": str(tmp_path),
@@ -177,19 +177,19 @@ def test_classes_called_by_numbers_may_be_numbers(own):
     assert own(positive=1, classes=0).positive == "1"
 
 
-def test_a_side_without_usable_pictures_is_refused(own, folder):
+def test_a_split_without_usable_images_is_refused(own, folder):
     for path in (folder / "mono").iterdir():
-        path.write_bytes(b"BM no picture " + path.name.encode())
-    with pytest.raises(InputError, match="No picture can be used of mono for"):
+        path.write_bytes(b"BM no image " + path.name.encode())
+    with pytest.raises(InputError, match="No image can be used of mono for"):
         loading.prepare(own(max_rejected=100))
 
 
 def test_unknown_patients_are_counted_nowhere(own, folder):
     made = loading.prepare(own())
     found = auditing.audit(made)
-    assert PATIENTS_UNKNOWN in made.notes
+    assert UNKNOWN_NOTE in made.notes
     assert "patients" not in found.counts
-    assert "patients" not in found.sides
+    assert "patients" not in found.splits
     assert "patients" not in splitting.describe_splits(made.table)
     for sentence in found.sentences:
         assert "No patient" not in sentence
@@ -228,7 +228,7 @@ def test_identical_own_files_are_told_without_official_folds(own, folder):
 
 def test_patients_counted_anew_in_each_class_are_asked_about():
     numbered = cells(labels=("blast", "healthy"))
-    numbered["subject"] = [name[1:] for name in numbered["subject"]]
+    numbered["patient"] = [name[1:] for name in numbered["patient"]]
     told = auditing.audit_manifest(numbered).sentences
     assert any("6 patients (0 to 5) have cells of several classes" in text for text in told)
     told = auditing.audit_manifest(cells()).sentences
@@ -237,7 +237,7 @@ def test_patients_counted_anew_in_each_class_are_asked_about():
 
 def test_patients_called_nan_are_asked_about():
     table = cells()
-    table["subject"] = table["subject"].replace({"b0": "nan", "b1": "nan"})
+    table["patient"] = table["patient"].replace({"b0": "nan", "b1": "nan"})
     told = auditing.audit_manifest(table).sentences
     assert any("4 cells are of a patient called 'nan'" in text for text in told)
 
@@ -261,7 +261,7 @@ def test_a_test_of_few_patients_recommends_cross_validation_that_works():
         (100, 200, 5, "far from square"),
     ],
 )
-def test_pictures_that_look_like_no_cell_are_named(height, width, sharpness, words):
+def test_images_that_look_like_no_cell_are_named(height, width, sharpness, words):
     usual = {"height": 120, "width": 120, "sharpness": 9}
     odd = {"height": height, "width": width, "sharpness": sharpness}
     notes = plausibility.doubts(["good.png", "odd.png"], pd.DataFrame([usual, odd]))

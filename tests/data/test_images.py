@@ -1,4 +1,4 @@
-"""The gate that a picture file must pass."""
+"""The gate that an image file must pass."""
 
 import cv2
 import numpy as np
@@ -15,8 +15,8 @@ PNG = cv2.imencode(".png", CELL[..., ::-1])[1].tobytes()
 JPEG = cv2.imencode(".jpg", CELL[..., ::-1])[1].tobytes()
 
 
-def encoded(picture, suffix=".png"):
-    return cv2.imencode(suffix, picture)[1].tobytes()
+def encoded(image, suffix=".png"):
+    return cv2.imencode(suffix, image)[1].tobytes()
 
 
 def as_format(kind):
@@ -28,7 +28,7 @@ def as_format(kind):
 
 
 @pytest.mark.parametrize("content", [BMP, PNG])
-def test_whole_colour_picture_of_the_right_size_passes(content):
+def test_whole_colour_image_of_the_right_size_passes(content):
     np.testing.assert_array_equal(images.decode(content, "a.bmp", size=450), CELL)
 
 
@@ -42,7 +42,7 @@ def test_whole_colour_picture_of_the_right_size_passes(content):
         (PNG[:2000] + bytes(50) + PNG[2050:], "is damaged"),
         (b"BM" + bytes(100), "is damaged"),
         (b"\x89PNG\r\n\x1a\n" + bytes(8), "is damaged"),
-        (b"not a picture", "not a BMP, PNG or JPEG"),
+        (b"not an image", "not a BMP, PNG or JPEG"),
         (as_format("GIF"), "not a BMP, PNG or JPEG"),
         (as_format("WEBP"), "not a BMP, PNG or JPEG"),
         (encoded(CELL[:300, :400]), "is 400 x 300 pixels, not 450 x 450"),
@@ -54,12 +54,12 @@ def test_whole_colour_picture_of_the_right_size_passes(content):
         (encoded(np.ones((5000, 5000, 3), np.uint8)), "claims 5,000 x 5,000 pixels"),
     ],
 )
-def test_other_pictures_are_refused_by_name_and_reason(content, message):
+def test_other_images_are_refused_by_name_and_reason(content, message):
     with pytest.raises(UnusableError, match=f"^odd.bmp .*{message}"):
         images.decode(content, "odd.bmp")
 
 
-def test_header_that_claims_a_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
+def test_header_that_claims_a_huge_image_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
     for side, message in (
         (8_000, "claims 8,000 x 8,000 pixels"),
@@ -71,7 +71,7 @@ def test_header_that_claims_a_huge_picture_is_refused_before_it_is_decoded(monke
 
 
 def test_any_size_is_taken_when_the_user_says_so():
-    assert images.decode(encoded(CELL[:300, :300]), "a.png", size=96, picture_size=0).shape == (
+    assert images.decode(encoded(CELL[:300, :300]), "a.png", size=96, image_size=0).shape == (
         96,
         96,
         3,
@@ -103,10 +103,10 @@ def test_file_that_is_far_too_large_or_cannot_be_read_is_refused(tmp_path, monke
     "cell", [(slice(None), slice(None)), (slice(5, 15), slice(9, 17)), (slice(0, 0), slice(0, 0))]
 )
 def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[cell] = np.random.default_rng(0).integers(0, 256, picture[cell].shape)
-    expected = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(resizing.resize(picture, size), expected)
+    image = np.zeros((height, width, 3), np.uint8)
+    image[cell] = np.random.default_rng(0).integers(0, 256, image[cell].shape)
+    expected = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(resizing.resize(image, size), expected)
 
 
 def tiff(array, **options):
@@ -143,7 +143,7 @@ def test_a_grey_tiff_is_read_as_three_equal_channels():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (tiff(CELL, save_all=True, append_images=[Image.fromarray(CELL)]), "holds 2 pictures"),
+        (tiff(CELL, save_all=True, append_images=[Image.fromarray(CELL)]), "holds 2 images"),
         (encoded(CELL.astype(np.uint16) * 256, ".tif"), "16 bits per channel"),
         (tiff(CELL[..., 0].astype(np.float32)), "32 bits per channel"),
         (tiff(np.dstack([CELL, CELL[..., 0]])), "with transparency"),
