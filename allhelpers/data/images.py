@@ -164,6 +164,8 @@ def _check_header(content: bytes, name: object, image_size: int) -> bool:
         )
     if pages > 1:
         raise UnusableError(f"{name} holds {pages} images: save one of them by itself.")
+    if header.mode == "LAB":  # whose colours depend on the decoder
+        raise UnusableError(f"{name} is in CIELAB, not in RGB: convert or remove it.")
     return header.mode in ("L", "LA")
 
 
