@@ -20,6 +20,7 @@ from ..runs import Run
 from . import images
 from .images import UnusableError
 from .nuisances import NAMES, measure_nuisances
+from .resizing import Box
 
 if TYPE_CHECKING:
     from ..settings import DataSettings
@@ -129,9 +130,10 @@ class _Decoding:
             try:
                 content = self.source.read(member)
 
-                def measure(whole: np.ndarray) -> None:
+                def measure(whole: np.ndarray, box: Box | None) -> None:
                     if self.measured is not None and sha256:
-                        self.measured[sha256] = measure_nuisances(whole, content=content)
+                        found = measure_nuisances(whole, content=content, box=box)
+                        self.measured[sha256] = found
 
                 pixels[k] = decode_content(content, member, self.settings, sha256, seen=measure)
             except UnusableError as error:
@@ -206,7 +208,7 @@ def decode_content(
     settings: DataSettings,
     sha256: str | None = None,
     *,
-    seen: Callable[[np.ndarray], None] | None = None,
+    seen: Callable[[np.ndarray, Box | None], None] | None = None,
 ) -> np.ndarray:
     """Decode the bytes of one image file as a run with these settings does."""
     return images.decode(

@@ -19,7 +19,7 @@ from PIL import Image
 
 from .._core.constants import IMAGE_SIZE, INPUT_SIZE
 from .._core.errors import InputError
-from .resizing import resize
+from .resizing import Box, lit_box, resize
 
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff")
 FORMATS = ("BMP", "PNG", "JPEG", "TIFF")
@@ -88,30 +88,32 @@ def decode(
     crop: int | str = 0,
     image_size: int = IMAGE_SIZE,
     sha256: str | None = None,
-    seen: Callable[[np.ndarray], None] | None = None,
+    seen: Callable[[np.ndarray, Box | None], None] | None = None,
 ) -> np.ndarray:
     """Decode one image as RGB, crop it and resize it by pixel area, which does not alias.
 
     ``crop`` and ``image_size`` count pixels of the image: the side of the central square that is
     kept (or `CELL`: the cell's own box), and what height and width must be; 0: the whole image, and
-    any. ``seen`` is shown the whole image. Raises `UnusableError`.
+    any. ``seen`` is shown the whole image and its `lit_box`. Raises `UnusableError`.
     """
     image = decode_whole(content, name, image_size=image_size, sha256=sha256)
+    box = lit_box(image)
     if seen:
-        seen(image)
+        seen(image, box)
     if crop == CELL:
         return cut_to_cell(image, size)
     if crop:
+        box = None
         top, left = (max(0, (side - int(crop)) // 2) for side in image.shape[:2])
         image = image[top : top + int(crop), left : left + int(crop)]
-    return resize(image, size)
+    return resize(image, size, box)
 
 
 def cut_to_cell(image: np.ndarray, size: int) -> np.ndarray:
     """Stretch the cell's own box to one size, so that neither size nor place can be learnt."""
-    lit = image.max(axis=-1) > 0
-    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-    box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    lit = lit_box(image)
+    assert lit  # nothing that is all black passes the gate
+    box = image[lit]
     inner = round(size / (1 + CELL_MARGIN))
     shrinks = min(box.shape[:2]) > inner
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -162,6 +164,8 @@ def _check_header(content: bytes, name: object, image_size: int) -> bool:
         )
     if pages > 1:
         raise UnusableError(f"{name} holds {pages} images: save one of them by itself.")
+    if header.mode == "LAB":  # whose colours depend on the decoder
+        raise UnusableError(f"{name} is in CIELAB, not in RGB: convert or remove it.")
     return header.mode in ("L", "LA")
 
 

@@ -285,7 +285,7 @@ def _report_missing(
         return
     remedy = ", or allow a subset (--allow-subset)" if some_are_there else ", or another folder"
     remedy += "" if some_are_there or settings.manifest else OWN_CELLS_HELP
-    others = f"; {listing(unlisted, 3)} are there and in no row" if unlisted else ""
+    others = f"; there, but in no row: {listing(unlisted, 3)}" if unlisted else ""
     raise InputError(
         f"{len(missing):,} of the {needed:,} images that the split needs are not in "
         f"{settings.images} ({listing(missing['file'], 3)}; all in "

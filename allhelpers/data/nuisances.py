@@ -10,6 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .resizing import Box, lit_box
+
 # Measured on the pixels of an image; names as they stand in tables.
 MEASURED = ("area", "brightness", "hue", "saturation", "sharpness", "off_centre", "border")
 # Of the file itself, known without a look at the cell.
@@ -41,27 +43,28 @@ TITLES = {
 }
 
 
-def measure_nuisances(image: np.ndarray, *, content: bytes = b"") -> np.ndarray:
-    """Measure what could be a shortcut."""
+def measure_nuisances(
+    image: np.ndarray, *, content: bytes = b"", box: Box | None = None
+) -> np.ndarray:
+    """Measure what could be a shortcut; ``box``: what `lit_box` gives."""
     height, width = image.shape[:2]
     of_file = [height, width, len(content), width / height, has_colour(image), *_file(content)]
-    lit = np.flatnonzero(image.reshape(height, -1).max(axis=1))
-    if not len(lit):
+    box = box or lit_box(image)
+    if not box:
         return np.array([0] * len(MEASURED) + of_file, np.float32)
-    rows = np.s_[lit[0] : lit[-1] + 1]
-    lit = np.flatnonzero(image[rows].reshape(-1, 3 * width).max(axis=0)) // 3
-    cell = image[rows, lit[0] : lit[-1] + 1]
+    rows, columns = box
+    cell = image[box]
     inside = cv2.bitwise_not(cv2.inRange(cell, BLACK, BLACK))
     area = cv2.countNonZero(inside)
     grey = cv2.cvtColor(cell, cv2.COLOR_RGB2GRAY)
     hsv = cv2.cvtColor(cell, cv2.COLOR_RGB2HSV)
     hues = cv2.calcHist([hsv], [0], inside, [180], [0, 180]).ravel()
     brightness = cv2.mean(grey, inside)[0]
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F), mask=inside)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S), mask=inside)
     sharpness = (deviation.ravel()[0] / brightness) ** 2  # light alone makes no edge sharper
     y, x = (_centre(inside, axis) for axis in (1, 0))
-    offset = np.hypot(y + rows.start - (height - 1) / 2, x + lit[0] - (width - 1) / 2)
-    apart = rows.start > 0 and rows.stop < height and lit[0] > 0 and lit[-1] < width - 1
+    offset = np.hypot(y + rows.start - (height - 1) / 2, x + columns.start - (width - 1) / 2)
+    apart = rows.start and columns.start and rows.stop < height and columns.stop < width
     edges = [image[0], image[-1], image[:, 0], image[:, -1]]
     border = 0.0 if apart else np.concatenate(edges).any(axis=1).mean()
     values = [area, brightness, hues @ COSINES / area, cv2.mean(hsv, inside)[1], sharpness]

@@ -19,20 +19,33 @@ WINDOW = 16  # pixels of the result
 LEAST_OVERLAP = 1e-3  # of a pixel; OpenCV leaves less out (computeResizeAreaTab in its resize.cpp)
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Give what ``cv2.resize`` with ``cv2.INTER_AREA`` gives, to the bit."""
+Box = tuple[slice, slice]
+
+
+def lit_box(image: np.ndarray) -> Box | None:
+    """Rows and columns of an image around all that is not black, if there is anything."""
+    height, width = image.shape[:2]
+    lit = np.flatnonzero(image.reshape(height, -1).max(axis=1))
+    if not len(lit):
+        return None
+    rows = slice(int(lit[0]), int(lit[-1]) + 1)
+    lit = np.flatnonzero(image[rows].reshape(-1, 3 * width).max(axis=0)) // 3
+    return rows, slice(int(lit[0]), int(lit[-1]) + 1)
+
+
+def resize(image: np.ndarray, size: int, box: Box | None = None) -> np.ndarray:
+    """Give what ``cv2.resize`` with ``cv2.INTER_AREA`` gives, to the bit; ``box``: `lit_box`'s."""
     height, width = image.shape[:2]
     # OpenCV has other rules for images that are enlarged, or divided by a whole number.
     if min(height, width) <= size or height % size == width % size == 0:
         return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     result = np.zeros((size, size, 3), np.uint8)
-    rows = np.flatnonzero(image.reshape(height, 3 * width).max(axis=1))
-    if not len(rows):
+    box = box or lit_box(image)
+    if not box:
         return result
-    lit = image[rows[0] : rows[-1] + 1].reshape(-1, 3 * width).max(axis=0)
-    columns = np.flatnonzero(lit) // 3
-    across, x, source_x = _area_weights(width, size, columns[0], columns[-1] + 1)
-    down, y, source_y = _area_weights(height, size, rows[0], rows[-1] + 1)
+    rows, columns = box
+    across, x, source_x = _area_weights(width, size, columns.start, columns.stop)
+    down, y, source_y = _area_weights(height, size, rows.start, rows.stop)
     cell = cv2.transpose(image[source_y, source_x]).astype(np.float32)
     narrow = across @ cell.reshape(len(cell), -1)
     narrow = cv2.transpose(narrow.reshape(-1, source_y.stop - source_y.start, 3))

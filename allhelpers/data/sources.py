@@ -79,15 +79,20 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
             )
         if path.is_dir():
             folder = Folder(path)
-            masks = walking.masks([folder.name(member) for member in folder.members])
-            passed_over |= folder.passed_over | dict.fromkeys(masks, walking.MASK)
-            files += [member for member in folder.members if folder.name(member) not in masks]
+            passed_over |= folder.passed_over
+            files += map(Path, cells_of(folder))
         else:
             files.append(path)
     if not files:
         raise InputError(_no_image(listing(paths), passed_over))
-    _say(passed_over, listing(paths))
     return files
+
+
+def cells_of(source: Source) -> list[PurePath]:
+    """Images of a source but for masks; all that is passed over is said."""
+    masks = dict.fromkeys(walking.masks(map(source.name, source.members)), walking.MASK)
+    _say(source.passed_over | masks, source.given)
+    return [member for member in source.members if source.name(member) not in masks]
 
 
 def _no_image(where: object, passed_over: Mapping[str, str]) -> str:

@@ -215,7 +215,7 @@ def _check_patients(
     table: pd.DataFrame, groups: pd.Series, *, least: int, labels: Iterable[str] = ()
 ) -> None:
     """Each split needs a patient of each class."""
-    known = unit_of(table) == "patient"
+    known = table.empty or unit_of(table) == "patient"
     who = "images" if not known else "patients (after joining those who share an image)"
     there = groups.groupby(table["label"]).nunique()
     for label, patients in there.reindex(sorted({*there.index, *labels}), fill_value=0).items():

@@ -15,6 +15,7 @@ import numpy as np
 from .._core.errors import InputError, listing
 from ..data import archives, images, sources
 from ..data.images import SUFFIXES, UnusableError
+from ..data.resizing import Box
 
 if TYPE_CHECKING:
     from ..settings import DataSettings
@@ -65,7 +66,7 @@ def of_files(files: Iterable[str | Path]) -> list[ImageFile]:
 def _in(path: Path, scratch: Path) -> list[ImageFile]:
     name = path.name.lower()
     if path.is_dir():
-        return of_files(sources.Folder(path).members)
+        return of_files(map(str, sources.cells_of(sources.Folder(path))))
     if not path.is_file():
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise InputError(
@@ -73,12 +74,15 @@ def _in(path: Path, scratch: Path) -> list[ImageFile]:
         )
     if name.endswith(".zip"):
         archive = sources.ZipArchive(path)
-        members = archive.members
+        members = sources.cells_of(archive)
         return [ImageFile(f"{path}/{each}", partial(archive.read, each)) for each in members]
     if name.endswith(sources.TAR_SUFFIXES):
         folder = scratch / f"{len(list(scratch.iterdir()))}"
         unpacked = sources.Folder(archives.unpack_tar(path, folder))
-        names = [(f"{path}/{unpacked.name(each)}", each) for each in unpacked.members]
+        unpacked.passed_over |= archives.not_unpacked(unpacked.path)
+        unpacked.given = path
+        members = sources.cells_of(unpacked)
+        names = [(f"{path}/{unpacked.name(each)}", each) for each in members]
         return [ImageFile(name, partial(images.read, Path(each))) for name, each in names]
     return of_files([path])
 
@@ -92,8 +96,8 @@ def decode(image: ImageFile, settings: DataSettings) -> Decoded:
     try:
         content = image.read()
 
-        def measure(whole: np.ndarray) -> None:
-            measured.append(measure_nuisances(whole, content=content))
+        def measure(whole: np.ndarray, box: Box | None) -> None:
+            measured.append(measure_nuisances(whole, content=content, box=box))
 
         pixels = decoding.decode_content(content, image.name, settings, seen=measure)
     except UnusableError as error:

@@ -288,7 +288,6 @@ def _of_patients(row: Mapping[Any, Any]) -> str:
 @click.argument("images", nargs=-1, required=True, metavar="FILE|FOLDER|ARCHIVE...")
 @_csv("predictions.csv")
 @IMAGE_SIZE
-@OVERWRITE
 def predict(
     model: Path,
     images: tuple[str, ...],

@@ -109,11 +109,12 @@ def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
     np.testing.assert_array_equal(resizing.resize(image, size), expected)
 
 
-def tiff(array, **options):
+def tiff(array, *, mode=None, **options):
     import io
 
     stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "TIFF", **options)
+    image = Image.fromarray(array)
+    image.convert(mode or image.mode).save(stream, "TIFF", **options)
     return stream.getvalue()
 
 
@@ -148,6 +149,7 @@ def test_a_grey_tiff_is_read_as_three_equal_channels():
         (tiff(CELL[..., 0].astype(np.float32)), "32 bits per channel"),
         (tiff(np.dstack([CELL, CELL[..., 0]])), "with transparency"),
         (tiff(CELL[..., 0] > 128), "is grey"),
+        (tiff(CELL, mode="LAB"), "in CIELAB, not in RGB"),
         (tiff(CELL)[:5000], "is damaged"),
         (tiff(CELL)[:30], "is damaged"),
     ],

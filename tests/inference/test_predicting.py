@@ -17,6 +17,7 @@ from allhelpers._core import renaming
 from allhelpers._core.files import neutralised
 from allhelpers.data import sources
 from allhelpers.inference import command as commands
+from allhelpers.inference import new_images as finding
 from allhelpers.inference import predicting, saved
 from allhelpers.networks import processor
 from allhelpers.training import familiarity, trunk
@@ -240,6 +241,23 @@ def test_names_that_a_spreadsheet_would_calculate_are_text(model, images, name):
 
 def test_only_text_is_neutralised():
     assert [neutralised(each) for each in (-1.5, "a=b", "-a", "")] == [-1.5, "a=b", "'-a", ""]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_what_is_not_classified_in_a_folder_or_archive_is_said(tmp_path, caplog, kind):
+    names = ["0.png", "0_mask.png", "1.png", "2.webp", "notes.txt"]
+    for name in names:
+        (tmp_path / "new" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "new" / name).write_bytes(b"x")
+    place = tmp_path / "new"
+    if kind != "folder":
+        place = Path(shutil.make_archive(str(place), kind, place))
+    (tmp_path / "scratch").mkdir()
+    with caplog.at_level("INFO", "allhelpers"):
+        found = finding.find([place], tmp_path / "scratch")
+    assert [Path(each.name).name for each in found] == ["0.png", "1.png"]
+    for said in ("masks beside the images): 1 .png", "no image format that is read): 1 .webp"):
+        assert said in caplog.text
 
 
 def test_names_that_are_no_unicode_can_be_written(model, images):

@@ -89,7 +89,7 @@ def test_each_run_is_planned_once(tmp_path, monkeypatch):
         ({"grid": {"epochs": [1, -1]}}, "epochs = -1 cannot be used"),
         ({"variants": {"a": {"lr": 1}}}, "'lr' is not a setting"),
         ({"variants": {}}, "variants"),
-        ({"grids": {}}, "'grids' is not a setting: choose from base, settings, variants, grid"),
+        ({"grids": {}}, "'grids' is not a setting: choose from grid"),
         ({"variants": {"a b": {}, "a-b": {}}}, "share a folder"),
         ({"grid": {"seed": [1, 1]}}, "share a folder"),
         (
