@@ -71,6 +71,7 @@ FURTHER = {
     "past the size trap: balance, and a head on frozen blocks": (
         "balance",
         "balance_by",
+        "size_matching",
         "depths",
         "pooling",
         "brighten",
