@@ -44,7 +44,8 @@ def keep(name, title, command, folders):
     table.insert(0, "title", title)
     write_csv(RESULTS / f"{name}.csv", table.assign(command=command))
     if len(folders) > 1:
-        write_csv(RESULTS / f"{name}_summary.csv", gathering.summarize(folders).assign(title=title))
+        summary = gathering.summarize(folders, baselines=False)
+        write_csv(RESULTS / f"{name}_summary.csv", summary.assign(title=title))
 
 
 def rows_of(folder):
@@ -243,14 +244,20 @@ def block():
 
 
 def rewrite_pages():
-    """Replace the tables by those of all kept runs, and draw the gap between the splits."""
+    """Replace the tables by those of all kept runs, and draw what the size and the split bring."""
     for name, made in PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         text = text.split(BEGIN)[0] + made() + text.split(END)[1]
         (ROOT / name).write_text(text, encoding="utf-8")
+    crossed = pd.read_csv(RESULTS / "cross_validation.csv").rename(
+        columns={"architecture": "method"}
+    )
+    figures = {"size_gap": plotting.size_gap(crossed[crossed["method"] != "majority"])}
     measured = published.measured()
     if measured["split"].nunique() > 1:
-        plotting.split_gap(measured).savefig(ROOT / "docs" / "assets" / "split_gap.png", dpi=110)
+        figures["split_gap"] = plotting.split_gap(measured)
+    for name, figure in figures.items():
+        figure.savefig(ROOT / "docs" / "assets" / f"{name}.png", dpi=110)
 
 
 def keep_sweep(name, title, command, folder):

@@ -89,7 +89,7 @@ def test_model_card_says_what_the_model_is_and_is_not(mobilenet):
     for part in (digest, "Not for diagnosis", "synthetic cells", RANDOM_NOTE):
         assert part in card
     assert f"| weighted F1 | {weighted_f1['value']:.3f} |" in card
-    assert "patients are in more than one split" in card
+    assert "patients stand in more than one split" in card
 
 
 def test_metrics_can_be_computed_again_from_the_predictions(mobilenet):
