@@ -9,6 +9,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import cv2
 import nbformat
 import numpy as np
 import pandas as pd
@@ -100,6 +101,7 @@ READERS = {
     ".html": lambda path: path.read_text().index("</html>"),
     ".md": lambda path: path.read_text(),
     ".bmp": lambda path: path.read_bytes()[:2].index(b"BM"),
+    ".webp": lambda path: cv2.imread(str(path)).shape,
 }
 UNFINISHED = (".partial", ".lock", ".running.ipynb")
 
