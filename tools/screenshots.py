@@ -10,15 +10,18 @@ import argparse
 import contextlib
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from allhelpers._core.errors import InputError
 from allhelpers.data import sources
-from allhelpers.inference import page, saved, similar
+from allhelpers.inference import page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOCAL = ("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1")
@@ -64,20 +67,30 @@ def report(run, target=None):
         return tab.evaluate("document.images.length")
 
 
-def served(model, images, target):
-    """Check the page of `serve` with three images of a folder, and take its screenshot."""
-    network = saved.load(model)
-    known = similar.reference_cells(network, similar.cells_of(model))
-    address = page.launch_page(page.build_page(network, page.page_heading(model), known), port=PORT)
-    with opened(address) as tab:
-        files = sources.find_images([images])
-        tab.set_input_files(
-            "input[type=file]", [str(file) for file in files[:: len(files) // 3][:3]]
-        )
+def three_images(images, folder):
+    """One cell, one image that is no cell, and one file that is damaged."""
+    cell = sources.find_images([images])[0]
+    pixels = cv2.imread(str(cell))
+    stripes = np.indices(pixels.shape[:2]).sum(axis=0)[..., np.newaxis] // 20 % 2 * 255
+    cv2.imwrite(str(folder / "no_cell.bmp"), np.broadcast_to(stripes, pixels.shape).astype("uint8"))
+    (folder / "damaged.bmp").write_bytes(cell.read_bytes()[:100_000])
+    return [str(cell), str(folder / "no_cell.bmp"), str(folder / "damaged.bmp")]
+
+
+def served(model, images, output):
+    """Check both tabs of the page of `serve`, and take their screenshots."""
+    address = page.launch_page(page.page_of(model), port=PORT)
+    with tempfile.TemporaryDirectory() as scratch, opened(address) as tab:
+        tab.set_input_files("input[type=file]", three_images(images, Path(scratch)))
         tab.get_by_role("button", name="Classify").click()
         tab.wait_for_selector("[data-testid=matplotlib] img", timeout=120_000)
         tab.wait_for_timeout(1000)  # until it has been laid out
-        tab.screenshot(path=target, full_page=True)
+        tab.screenshot(path=output / "page.png", full_page=True)
+        suspects = tab.get_by_role("tab", name=page.SUSPECTS_TAB)
+        if suspects.count():
+            suspects.click()
+            tab.wait_for_timeout(1000)
+            tab.screenshot(path=output / "page_suspects.png", full_page=True)
 
 
 def main():
@@ -89,9 +102,9 @@ def main():
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "assets")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    print(f"report: {report(options.run, options.output / 'report.png')} pictures, all shown")
-    served(options.model, options.images, options.output / "page.png")
-    print(f"taken: {options.output / 'report.png'}, {options.output / 'page.png'}")
+    print(f"report: {report(options.run, options.output / 'report.png')} images, all shown")
+    served(options.model, options.images, options.output)
+    print(f"taken: {options.output}/report.png, page.png and page_suspects.png")
 
 
 if __name__ == "__main__":

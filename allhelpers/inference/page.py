@@ -49,6 +49,7 @@ HELP = (
     "that the network was trained on."
 )
 
+SUSPECTS_TAB = "Suspect labels"
 MOST_SUSPECTS = 60  # in the page's table, the first 24 as images
 SUSPECTS_HELP = (
     "Cells whose label may be wrong, the most suspect first. A confident mistake is a wrong "
@@ -179,7 +180,11 @@ def build_page(
                 type="filepath",
             )
             button = gr.Button("Classify", variant="primary")
-            table = gr.Dataframe(label="Probabilities", interactive=False, wrap=True)
+            each = [f"{22 // len(network.classes)}%"] * len(network.classes)
+            widths: list[str | int] = ["22%", "14%", *each, "12%", "30%"]
+            table = gr.Dataframe(
+                label="Probabilities", interactive=False, wrap=True, column_widths=widths
+            )
             download = gr.DownloadButton("Download the table (CSV)")
             figure = gr.Plot(show_label=False)
             gr.Markdown(HELP)
@@ -227,12 +232,15 @@ def _add_suspects(suspected: Suspected, folder: Path) -> None:
             raise gr.Error(str(error)) from error
         return str(path), f"{sentence}."
 
-    columns = ["rank", "file", "label", "suggested", "score", "why", "mark"]
-    with gr.Tab("Suspect labels"):
+    columns = {"rank": 8, "file": 36, "label": 9, "suggested": 12, "score": 9, "why": 17, "mark": 9}
+    with gr.Tab(SUSPECTS_TAB):
         gr.Markdown(SUSPECTS_HELP)
         gr.Plot(plotting.suspects(suspected.cells, suspected.table), show_label=False)
-        shown = suspected.table[columns].head(MOST_SUSPECTS)
-        table = gr.Dataframe(shown, label="Suspects", interactive=True, wrap=True)
+        shown = suspected.table[[*columns]].head(MOST_SUSPECTS)
+        widths: list[str | int] = [f"{share}%" for share in columns.values()]
+        table = gr.Dataframe(
+            shown, label="Suspects", interactive=True, wrap=True, column_widths=widths
+        )
         button = gr.Button("Write a corrected table", variant="primary")
         said = gr.Markdown()
         download = gr.DownloadButton("Download the corrected table (CSV)")
@@ -374,6 +382,21 @@ def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
     return address
 
 
+def page_of(model: str | Path) -> gradio.Blocks:
+    """The page of a trained model with all that its run knows: similar cells, suspect labels."""
+    opened = saved.find(model)
+    heading = page_heading(opened.path.parent)
+    network, known, suspected = opened.network(), None, None
+    try:
+        cells = similar.cells_of(model)
+        suspected = suspected_of(model, cells)
+        known = similar.reference_cells(network, cells, opened.familiar())
+    except InputError as error:
+        logger.info("No similar training cells will be shown: %s", error)
+    similar.warm_up(network)
+    return build_page(network, heading, known, suspected=suspected)
+
+
 def serve(model: str | Path, host: str = HOST, port: int = PORT) -> None:
     """Serve a trained model until interrupted.
 
@@ -395,17 +418,7 @@ def serve(model: str | Path, host: str = HOST, port: int = PORT) -> None:
 
         serve("runs/sample/mobilenet", port=8000)
     """
-    opened = saved.find(model)
-    heading = page_heading(opened.path.parent)
-    network, known, suspected = opened.network(), None, None
-    try:
-        cells = similar.cells_of(model)
-        suspected = suspected_of(model, cells)
-        known = similar.reference_cells(network, cells, opened.familiar())
-    except InputError as error:
-        logger.info("No similar training cells will be shown: %s", error)
-    similar.warm_up(network)
-    page = build_page(network, heading, known, suspected=suspected)
+    page = page_of(model)
     address = launch_page(page, host, port)
     logger.info("%s shows the page; Ctrl-C ends it. %s", address, RESEARCH_ONLY)
     try:
