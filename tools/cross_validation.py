@@ -36,7 +36,6 @@ RECIPE = ROOT / "settings" / "recipe.yaml"
 TITLE = "What each part of the recipe brings: MobileNet, cross-validation by patient"
 NEEDED = (3, 5, 10, 15, 20, 25)  # patients of each class
 DRAWS, CLAIMED = 400, 40  # draws of patients, and those of which an interval is made
-ENDS = [(metric, end) for metric in comparison.DIFFERED for end in ("", "_low", "_high")]
 
 
 def network_predictions(name, plan, part_cells):
@@ -124,14 +123,13 @@ def ablated(path, given):
     }
     first, rows = next(iter(together.values())), []
     for variant, table in together.items():
-        gains = comparison.differences(table, first)
         rows.append(
             {
                 "variant": variant,
                 "cells": len(table),
                 "patients": tables.patients_of(table).nunique(),
                 **comparison.metric_columns(evaluation.measure(table)),
-                **{f"{name}_gain{end}": gains[name + end] for name, end in ENDS},
+                **comparison.gains(table, first),
             }
         )
     return pd.DataFrame(rows)

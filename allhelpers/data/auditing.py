@@ -294,8 +294,7 @@ def _thumbnails(pixels: np.ndarray) -> np.ndarray:
     side = min(THUMBNAIL, pixels.shape[1])
     small = np.empty((len(pixels), side, side, 4), np.float16)
     for row, image in enumerate(pixels):
-        cell = np.full(image.shape[:2], 255, np.uint8) * _of_cell(image)
-        seen = np.dstack([image, cell]).astype(np.float32)
+        seen = np.dstack([image, 255 * _of_cell(image)]).astype(np.float32)
         small[row] = cv2.resize(seen, (side, side), interpolation=cv2.INTER_AREA)
     return small
 

@@ -177,6 +177,13 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
     return _differences(Compared({"first": first, "second": second}), "first", "second")
 
 
+def gains(own: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
+    """The same as columns of a table of variants: ``<metric>_gain`` with its interval."""
+    found = differences(own, reference)
+    ends = ("", "_low", "_high")
+    return {f"{metric}_gain{end}": found[f"{metric}{end}"] for metric in DIFFERED for end in ends}
+
+
 def _differences(tested: Compared, first: str, second: str) -> dict[str, float]:
     columns = {}
     for metric in DIFFERED:

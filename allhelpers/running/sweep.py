@@ -41,7 +41,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from .._core.errors import InputError, counted, listing
 from .._core.files import atomic, write_csv
 from ..evaluation import comparison, gathering, words
-from ..evaluation.comparison import DIFFERED
 from ..settings import validate
 from . import cluster, parameters, planning, warmups
 from .cluster import SweepOptions
@@ -331,12 +330,7 @@ def _gain(own: list[pd.DataFrame], reference: list[pd.DataFrame] | None) -> dict
     first = pd.concat(reference, ignore_index=True) if reference else tested.iloc[:0]
     if tested["file"].tolist() != first["file"].tolist():
         return {}
-    gains = comparison.differences(tested, first)
-    return {
-        key.replace(metric, f"{metric}_gain"): gains[key]
-        for metric in DIFFERED
-        for key in (metric, f"{metric}_low", f"{metric}_high")
-    }
+    return comparison.gains(tested, first)
 
 
 def sentence(row: Mapping) -> str:
