@@ -3,7 +3,6 @@ __all__ = [
     "Cells",
     "add_splits",
     "audit",
-    "decode_file",
     "describe_splits",
     "draw_sample",
     "find_images",
@@ -18,7 +17,6 @@ __all__ = [
 from .auditing import Audit as Audit
 from .auditing import audit as audit
 from .auditing import record_audit as record_audit
-from .decoding import decode_file as decode_file
 from .loading import Cells as Cells
 from .loading import prepare as prepare
 from .loading import record_cells as record_cells

@@ -22,10 +22,9 @@ from .._core.errors import counted, listing
 from .._core.files import write_json
 from ..runs import Run
 from . import manifest as manifests
-from . import splitting
+from . import splitting, tables
 from .manifest import SPLITS
 from .orientations import ORIENTATIONS, orient
-from .own_cells import patients_unknown
 from .shortcuts import find_shortcuts, sentence_of_files, sentence_of_shortcuts
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def _audit(
     shortcuts: pd.DataFrame | None = None,
 ) -> Audit:
     identical, splits = identical_files(manifest), common_to_splits(used)
-    known = not patients_unknown(manifest)
+    known = tables.unit_of(manifest) == "patient"
     sentences = [
         _sentence_of_identical(identical, manifest, known),
         _sentence_of_labels(identical),
@@ -177,7 +176,7 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
 def count(table: pd.DataFrame) -> pd.DataFrame:
     """Cells, and patients where they are known, per part, fold and class."""
     groups = ["part", "fold", "label"]
-    if patients_unknown(table):
+    if tables.unit_of(table) != "patient":
         return table.groupby(groups).size().rename("cells").reset_index()
     per_patient = table.groupby([*groups, "patient"]).size().rename("cells").reset_index()
     per_group = per_patient.groupby(groups)["cells"]
@@ -221,16 +220,16 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
 
 def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
     """Patients and images that are in two splits, if there is one."""
-    rows, unknown = [], patients_unknown(table)
+    rows, known = [], tables.unit_of(table) == "patient"
     for split_1, split_2 in combinations(SPLITS, 2) if "split" in table else ():
         first, second = (table[table["split"] == split] for split in (split_1, split_2))
         patients = set(first["patient"]) & set(second["patient"])
-        known = {} if unknown else {"patients": len(patients)}
+        shared = {"patients": len(patients)} if known else {}
         rows.append(
             {
                 "split_1": split_1,
                 "split_2": split_2,
-                **known,
+                **shared,
                 "images": len(set(first["sha256"]) & set(second["sha256"])),
                 "cells_2": int(second["patient"].isin(patients).sum()),
             }

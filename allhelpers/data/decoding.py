@@ -220,31 +220,3 @@ def decode_content(
         sha256=sha256,
         seen=seen,
     )
-
-
-def decode_file(path: Path, settings: DataSettings) -> np.ndarray:
-    """Decode one image file as a run with these settings does.
-
-    Parameters
-    ----------
-    path : Path
-    settings : DataSettings
-
-    Returns
-    -------
-    ndarray of shape (size, size, 3), uint8
-        RGB, 0..255.
-
-    Raises
-    ------
-    InputError
-        If the image does not pass the gate.
-
-    Examples
-    --------
-    >>> from allhelpers import data
-    >>> source = data.open_images(training_settings)
-    >>> decode_file(source.members[0], training_settings).shape
-    (64, 64, 3)
-    """
-    return decode_content(images.read(path), path, settings)

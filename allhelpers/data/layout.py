@@ -18,6 +18,7 @@ import pandas as pd
 
 from .._core.errors import InputError, listing
 from .._core.renaming import LAYOUT
+from . import given_splits
 
 CLASS, PATIENT, SPLIT, ANY, PLACE = "class", "patient", "split", "*", "place"
 ROLES = (CLASS, PATIENT, SPLIT, ANY)
@@ -30,11 +31,6 @@ SAY = (
 _FILLER = (
     r"c|nmc|data|dataset|set|images?|imgs?|pictures?|cells?|folder|phase|prelim|final|[ab]|\d+"
 )
-_SPLITS = {
-    "train": "train|training|trn",
-    "val": "val|valid|validation|dev",
-    "test": "test|testing",
-}
 _FOLD = re.compile(r"(fold|cv)[ _.-]*(\d+)", re.IGNORECASE)
 _GROUPS = re.compile(r"(fold|cv|batch|split|part|chunk|set|subset|dataset|shard)[ _.-]*(\d+|[a-z])")
 # Words between the class and the image that tell nothing.
@@ -222,8 +218,8 @@ def _known_role(level: Sequence[str], *, first: bool) -> str:
 def _split_of(name: str) -> str:
     """train, val or test, if that is what a folder's name means."""
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
-    for split, spellings in _SPLITS.items():
-        whole = re.compile(rf"({spellings})(data|dataset|set|images|[ab]|\d+)?")
+    for split, spellings in given_splits.WORDS.items():
+        whole = re.compile(rf"({spellings.replace(' ', '|')})(data|dataset|set|images|[ab]|\d+)?")
         if any(map(whole.fullmatch, words)) and all(
             whole.fullmatch(word) or re.fullmatch(_FILLER, word) for word in words
         ):

@@ -15,7 +15,17 @@ from .._core.errors import InputError, counted, listing
 from .._core.files import sha256, write_csv, write_json, write_text
 from .._core.renaming import former_table
 from ..runs import Run
-from . import decoding, given_splits, matching, own_cells, plausibility, sources, splitting, walking
+from . import (
+    decoding,
+    given_splits,
+    matching,
+    own_cells,
+    plausibility,
+    sources,
+    splitting,
+    tables,
+    walking,
+)
 from . import manifest as manifests
 from .given_splits import AS_IS, COLUMN
 from .images import areas
@@ -233,7 +243,7 @@ def choose_cells(
     ``unlisted``: images that lie there and are in no row, for the sentence on missing ones.
     """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
-    notes += [UNKNOWN_NOTE] if own_cells.patients_unknown(table) else []
+    notes += [UNKNOWN_NOTE] if tables.unit_of(table) != "patient" else []
     whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
     if whole and not settings.classes:
         split = splitting.stored(table, settings.split)

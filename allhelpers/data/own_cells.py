@@ -167,8 +167,3 @@ def complete(
     digests = hashing.digests(source, members[there].tolist(), cache)
     known = pd.Series(digests, index=table.index[there], dtype=object).reindex(table.index)
     return table.assign(sha256=known.fillna("missing " + table["file"]))
-
-
-def patients_unknown(table: pd.DataFrame) -> bool:
-    """Whether each image of a manifest stands for a patient of its own."""
-    return bool((table["patient"] == table["file"]).all())

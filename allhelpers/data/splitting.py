@@ -63,7 +63,7 @@ def _refuse_papers_split(training: pd.DataFrame, labels: list[str]) -> None:
     """Say which class is too small, and what can be done that will work."""
     cells = training["label"].value_counts().reindex(labels, fill_value=0)
     small = [label for label in labels if cells[label] <= 2 * PAPER_HELD_BACK]
-    groups = patient_groups(training).groupby(training["label"]).nunique()
+    groups = groups_per_class(training)
     by_patient = groups.reindex(labels, fill_value=0).min() >= LEAST_PATIENTS
     raise InputError(
         f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, "
@@ -90,6 +90,11 @@ def patient_groups(table: pd.DataFrame) -> pd.Series:
     edges = coo_array((np.ones(len(table)), (patients, images)), shape=(nodes, nodes))
     components = connected_components(edges, directed=False)[1][patients]
     return table["patient"].groupby(components).transform("min")
+
+
+def groups_per_class(table: pd.DataFrame) -> pd.Series:
+    """Patients of each class, those who share an image counted as one."""
+    return patient_groups(table).groupby(table["label"]).nunique()
 
 
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
@@ -126,7 +131,7 @@ def patient_folds(
 
 
 def _check_folds(table: pd.DataFrame, folds: int) -> None:
-    for label, patients in patient_groups(table).groupby(table["label"]).nunique().items():
+    for label, patients in groups_per_class(table).items():
         if patients < max(folds, LEAST_PATIENTS):
             raise InputError(
                 f"{folds} folds need {max(folds, LEAST_PATIENTS)} patients or more (after joining "
@@ -138,7 +143,7 @@ def _check_folds(table: pd.DataFrame, folds: int) -> None:
 
 def _without_small(table: pd.DataFrame, least: int) -> str:
     """As `_without`, for classes with too few patients."""
-    patients = patient_groups(table).groupby(table["label"]).nunique()
+    patients = groups_per_class(table)
     return _without(sorted(patients.index), list(patients.index[patients < least]))
 
 

@@ -455,7 +455,7 @@ def identity(data: DataSettings) -> str:
 
 def _is_elsewhere(data: DataSettings) -> bool:
     """Whether the images are drawn, or Kaggle's."""
-    return data.synthetic or data.images == "kaggle" or data.images.startswith("kaggle:")
+    return data.synthetic or sources.is_kaggle(data.images)
 
 
 def _placed(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

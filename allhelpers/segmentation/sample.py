@@ -9,7 +9,7 @@ import numpy as np
 from .writing import save
 
 GLASS, RED, PALLOR = (226, 224, 214), (196, 150, 142), (214, 196, 188)
-CYTOPLASM, NUCLEUS, PLATELET = (184, 176, 212), (104, 62, 150), (140, 100, 170)
+CYTOPLASM, NUCLEUS = (184, 176, 212), (104, 62, 150)
 RED_RADIUS = 15  # pixels
 GAP = 4  # pixels between cells
 SIZE = (240, 320)

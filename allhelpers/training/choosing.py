@@ -6,18 +6,16 @@ figures and fails on new patients; so patients may weigh the same, or classes be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn import metrics as sk
 
 from ..data import tables
-from ..data.weighting import ChooseBy, matched_weights, patient_weights
+from ..data.weighting import matched_weights, patient_weights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CHOICES: tuple[str, ...] = get_args(ChooseBy)
 
 
 def score(predictions: pd.DataFrame, choose_by: str) -> float:

@@ -150,7 +150,7 @@ def refit_on_all(network: Network, features: Features, cells: Cells) -> None:
 def _parts(cells: Cells, rows: np.ndarray, seed: int) -> np.ndarray | None:
     """Part of each cell; None where a class has too few patients for two."""
     table = cells.table.iloc[rows]
-    fewest = splitting.patient_groups(table).groupby(table["label"]).nunique().min()
+    fewest = splitting.groups_per_class(table).min()
     folds = min(FOLDS, fewest)
     return None if folds < 2 else splitting.deal(table, folds, seed=seed).to_numpy()
 

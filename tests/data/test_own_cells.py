@@ -9,7 +9,7 @@ import pytest
 
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import read_json
-from allhelpers.data import decoding, loading, matching, sources, synthetic
+from allhelpers.data import decoding, images, loading, matching, sources, synthetic
 from allhelpers.data.own_cells import UNKNOWN_NOTE
 from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.inference import exporting, predicting, saved
@@ -83,7 +83,9 @@ def test_classes_and_patients_are_read_from_folders(settings):
 def test_same_names_in_several_folders_are_not_mixed_up(settings, folder):
     cells = loading.prepare(settings())
     for row, pixels in zip(cells.table.itertuples(), cells.pixels, strict=True):
-        np.testing.assert_array_equal(pixels, decoding.decode_file(folder / row.file, settings()))
+        np.testing.assert_array_equal(
+            pixels, decoding.decode_content(images.read(folder / row.file), row.file, settings())
+        )
 
 
 def test_zip_of_a_folder_gives_the_same_cells(settings, folder, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from allhelpers.segmentation import Cell
-from allhelpers.segmentation.sample import NUCLEUS, PLATELET, RED_RADIUS, smear
+from allhelpers.segmentation.sample import NUCLEUS, RED_RADIUS, smear
 
 __all__ = [
     "NUCLEUS",
@@ -21,6 +21,7 @@ __all__ = [
     "write",
 ]
 
+PLATELET = (140, 100, 170)
 SMEARS = Path(__file__).resolve().parents[3] / "shared" / "smears"
 needs_smears = pytest.mark.skipif(
     not SMEARS.is_dir(), reason="real smears (../shared/smears) are not on this machine"

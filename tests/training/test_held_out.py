@@ -1,5 +1,7 @@
 """What is decided on cells whose patients the head has not met, and what is then saved."""
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from allhelpers import evaluation
 from allhelpers._core.errors import InputError
 from allhelpers.data import tables
+from allhelpers.data.weighting import ChooseBy
 from allhelpers.networks import building, registry
 from allhelpers.networks.pretrained import Weights
 from allhelpers.settings import TrainingSettings, validate
@@ -72,10 +75,14 @@ def test_a_fitted_temperature_makes_overconfident_probabilities_honest():
 
 
 def test_the_threshold_finds_the_wanted_share_with_patients_weighing_the_same():
-    table = pd.DataFrame({
-        "file": [f"{k}" for k in range(13)], "patient": ["1"] * 10 + ["2", "3", "9"],
-        "label": ["all"] * 12 + ["hem"], "p_all": [0.9] * 10 + [0.6, 0.3, 0.2],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "file": [f"{k}" for k in range(13)],
+            "patient": ["1"] * 10 + ["2", "3", "9"],
+            "label": ["all"] * 12 + ["hem"],
+            "p_all": [0.9] * 10 + [0.6, 0.3, 0.2],
+        }
+    )
     table = table.assign(p_hem=1 - table["p_all"])
     two_of_three = evaluation.calibrate(table, sensitivity=0.6)  # of patients, not 10 of 12 cells
     assert two_of_three.threshold == 0.6
@@ -114,7 +121,7 @@ def test_epochs_can_be_chosen_by_patients_of_equal_weight(build):
     assert network.settings.choose_by == "auroc_by_patient"
 
 
-@pytest.mark.parametrize("choose_by", choosing.CHOICES)
+@pytest.mark.parametrize("choose_by", get_args(ChooseBy))
 def test_every_choice_prefers_the_better_predictions(predictions, choose_by):
     area = np.arange(len(predictions)) // 2  # pairs of like size
     table = predictions.assign(area=area)
