@@ -222,10 +222,14 @@ def patients():
     table = pd.read_csv(RESULTS / "patients.csv")
     heads = ("patients of each class", "AUROC lay between", "width", "interval that was claimed")
     rows = [
-        (f"{row['patients']:.0f}", f"{row['low']:.2f} and {row['high']:.2f}",
-         f"{row['high'] - row['low']:.2f}", f"{row['claimed']:.2f}")
+        (
+            f"{row['patients']:.0f}",
+            f"{row['low']:.2f} and {row['high']:.2f}",
+            f"{row['high'] - row['low']:.2f}",
+            f"{row['claimed']:.2f}",
+        )
         for row in table.to_dict("records")
-    ]  # fmt: skip
+    ]
     lines = [line(heads), line(["---"] * len(heads)), *map(line, rows)]
     return "\n\n".join([BEGIN, "\n".join(lines), END])
 

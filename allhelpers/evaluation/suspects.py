@@ -29,9 +29,19 @@ if TYPE_CHECKING:
     from ..runs import Result
 
 COLUMNS = (
-    "rank", "file", "patient", "split", "label", "suggested", "probability", "score", "against",
-    "methods", "why", "mark",
-)  # fmt: skip
+    "rank",
+    "file",
+    "patient",
+    "split",
+    "label",
+    "suggested",
+    "probability",
+    "score",
+    "against",
+    "methods",
+    "why",
+    "mark",
+)
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
 TAKEN = ("x", "yes", "1")  # marks that take what is suggested
 LEFT_OUT = "out"
@@ -83,11 +93,13 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     found = found.sort_values(["score", "file"], ascending=[False, True])
     found["why"] = [_why(row) for row in found.to_dict("records")]
     found = found.assign(
-        rank=np.arange(1, len(found) + 1), mark="", score=found["score"].round(4),
+        rank=np.arange(1, len(found) + 1),
+        mark="",
+        score=found["score"].round(4),
         probability=found["suggested_p"].round(4),
         against=found["against"].fillna(0).astype(int),
         methods=found["methods"].fillna(0).astype(int),
-    )  # fmt: skip
+    )
     return found.reset_index(drop=True)[list(COLUMNS)]
 
 

@@ -70,8 +70,11 @@ def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None
         )
     log.info(
         "%s: probabilities of %s differ by %.1e at most. %s",
-        path, cells, difference, RESEARCH_ONLY,
-    )  # fmt: skip
+        path,
+        cells,
+        difference,
+        RESEARCH_ONLY,
+    )
 
 
 def _written(path: Path) -> tuple[Path, Path]:

@@ -188,9 +188,8 @@ def find(path: str | Path) -> SavedModel:
 def _settings(recorded: Mapping[str, Any], path: Path) -> TrainingSettings:
     """Settings that a training can have had."""
     settings = validate(TrainingSettings, recorded)
-    for name, most in (
-        ("hidden_units", MOST_UNITS), ("seed", MOST_SEED), ("sample_cells", MOST_SAMPLE),
-    ):  # fmt: skip
+    limits = {"hidden_units": MOST_UNITS, "seed": MOST_SEED, "sample_cells": MOST_SAMPLE}
+    for name, most in limits.items():
         if getattr(settings, name) > most:
             raise InputError(
                 f"The record of {path} says {name} = {getattr(settings, name)}, more than {most}, "

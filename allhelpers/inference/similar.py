@@ -202,9 +202,10 @@ def explain(
     rejected = {each.name: each.reason for each in given if not each.usable}
     if not usable:
         raise InputError(
-            "There is no image." if not given else
-            f"None of {len(given):,} images can be used: {given[0].reason}"
-        )  # fmt: skip
+            "There is no image."
+            if not given
+            else f"None of {len(given):,} images can be used: {given[0].reason}"
+        )
     pixels = np.stack([each.pixels for each in usable])
     measured = np.stack([each.measured for each in usable])
     explained = _explain_pixels(network, pixels, [each.name for each in usable], known, measured)

@@ -83,9 +83,15 @@ def size_gap(table: pd.DataFrame) -> Figure:
     for metric, label, colour, marker, shift in series:
         known = table[metric].notna()
         ax.errorbar(
-            table.loc[known, metric], y[known] + shift, xerr=base.arms(table[known], metric),
-            fmt=marker, color=colour, markersize=5, linewidth=1, label=label,
-        )  # fmt: skip
+            table.loc[known, metric],
+            y[known] + shift,
+            xerr=base.arms(table[known], metric),
+            fmt=marker,
+            color=colour,
+            markersize=5,
+            linewidth=1,
+            label=label,
+        )
     ax.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
     ax.set_yticks(y, table["method"].map(words.method_title), fontsize=8)
     ax.set(xlabel="AUROC, 95 % interval by resampling", ylim=(len(table) - 0.5, -0.5))

@@ -116,7 +116,7 @@ REFUSED = {
     "patients in names": (tree(["a_P01", "a_P02", "b_P03", "b_P04"]), "look like patients"),
     "one folder": (tree(["blast"]), "make one folder per class"),
     "mask beside the image": (["a/1.bmp", "a/1.png", "b/2.bmp"], "share a name"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -41,9 +41,15 @@ def planted_run(make_settings, tmp_path):
     cells, planted = with_wrong_labels(loading.prepare(make_settings(input_size=64, **told_apart)))
     settings = make_settings(
         **told_apart,
-        input_size=64, unfreeze="none", depths="block1,block2,block3", suspects=True, refit=True,
-        standardise=True, epochs=2, run_folder=str(tmp_path),
-    )  # fmt: skip
+        input_size=64,
+        unfreeze="none",
+        depths="block1,block2,block3",
+        suspects=True,
+        refit=True,
+        standardise=True,
+        epochs=2,
+        run_folder=str(tmp_path),
+    )
     network = networks.build(registry.get("toy"), settings, Weights("random"), cells=cells)
     features = training.compute_features(network, cells)
     training.train(network, features, cells, quiet=True)

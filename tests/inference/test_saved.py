@@ -208,9 +208,15 @@ def test_every_wrong_type_in_a_record_is_one_sentence(trained, tmp_path, name, v
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("hidden_units", 10**12), ("hidden_units", 2 * 10**6), ("seed", 2**40), ("epochs", None),
-     ("sample_cells", 10**9), ("input_size", 10**6)],
-)  # fmt: skip
+    [
+        ("hidden_units", 10**12),
+        ("hidden_units", 2 * 10**6),
+        ("seed", 2**40),
+        ("epochs", None),
+        ("sample_cells", 10**9),
+        ("input_size", 10**6),
+    ],
+)
 def test_settings_that_no_training_has_are_refused_before_anything_is_built(
     trained, tmp_path, name, value
 ):

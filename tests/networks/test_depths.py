@@ -13,9 +13,15 @@ from allhelpers.training import finetuning, trunk
 @pytest.fixture
 def network(small_cells, make_settings):
     settings = make_settings(
-        input_size=64, unfreeze="none", depths="block1,block2", pooling="cell", standardise=True,
-        weight_decay=0.01, brighten=2.0, epochs=3,
-    )  # fmt: skip
+        input_size=64,
+        unfreeze="none",
+        depths="block1,block2",
+        pooling="cell",
+        standardise=True,
+        weight_decay=0.01,
+        brighten=2.0,
+        epochs=3,
+    )
     return building.build(registry.get("toy"), settings, Weights("random"), cells=small_cells)
 
 
