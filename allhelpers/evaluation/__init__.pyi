@@ -9,7 +9,6 @@ __all__ = [
     "compare_pairs",
     "correct_table",
     "draw_rows",
-    "embed",
     "evaluate",
     "evidence",
     "find_suspects",
@@ -18,14 +17,8 @@ __all__ = [
     "measured",
     "notes_of",
     "predictions_of",
-    "sentence_of_pair",
-    "sentence_of_size",
-    "sentence_of_patients",
-    "sentence_of_result",
     "stages",
     "summarize",
-    "table_of_classes",
-    "table_of_metrics",
     "write_baselines",
     "write_suspects",
 ]
@@ -35,7 +28,6 @@ from .comparison import compare_methods as compare_methods
 from .comparison import compare_pairs as compare_pairs
 from .definitions import METRICS as METRICS
 from .explaining import draw_rows as draw_rows
-from .explaining import embed as embed
 from .explaining import evidence as evidence
 from .explaining import map_of_features as map_of_features
 from .gathering import compare as compare
@@ -53,9 +45,3 @@ from .suspects import cells_of_run as cells_of_run
 from .suspects import correct_table as correct_table
 from .suspects import find_suspects as find_suspects
 from .suspects import write_suspects as write_suspects
-from .words import sentence_of_pair as sentence_of_pair
-from .words import sentence_of_patients as sentence_of_patients
-from .words import sentence_of_result as sentence_of_result
-from .words import sentence_of_size as sentence_of_size
-from .words import table_of_classes as table_of_classes
-from .words import table_of_metrics as table_of_metrics

@@ -15,8 +15,8 @@ from . import metrics, resampling, words
 from .baselines import METHODS
 from .definitions import METRICS
 from .resampling import LIMITS
-from .words import SIGNIFICANCE
 
+SIGNIFICANCE = 0.05
 COMPARED = ("auroc", "weighted_f1")
 # Whose differences are measured as well: the two by which to choose.
 DIFFERED = (*COMPARED, "auroc_by_patient", "auroc_equal_size")

@@ -1,14 +1,10 @@
 __all__ = [
-    "Explanation",
-    "ReferenceCells",
     "build_page",
     "explain",
     "explain_test_cells",
     "export",
     "keep_ready",
     "launch_page",
-    "find_model",
-    "find_images",
     "load",
     "mean_predictions",
     "member_notes",
@@ -27,17 +23,13 @@ from .ensembles import member_notes as member_notes
 from .ensembles import open_members as open_members
 from .ensembles import write_ensemble as write_ensemble
 from .exporting import export as export
-from .new_images import find as find_images
 from .page import build_page as build_page
 from .page import launch_page as launch_page
 from .page import page_heading as page_heading
 from .page import serve as serve
 from .predicting import predict as predict
 from .predicting import probabilities as probabilities
-from .saved import find as find_model
 from .saved import load as load
-from .similar import Explanation as Explanation
-from .similar import ReferenceCells as ReferenceCells
 from .similar import explain as explain
 from .similar import explain_test_cells as explain_test_cells
 from .similar import reference_cells as reference_cells

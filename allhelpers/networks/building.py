@@ -221,8 +221,7 @@ def _divide(
         trunk = keras.Model(pixels, pixels, name="trunk")
         return trunk, keras.Model(pixels, head(pool(backbone(preprocessed))), name="tail")
     ends = _outputs(backbone, cut)
-    joined = ends[0] if len(ends) == 1 else keras.layers.Concatenate(name="features")(ends)
-    below = keras.Model(backbone.input, joined, name="frozen_blocks")
+    below = keras.Model(backbone.input, _joined(ends), name="frozen_blocks")
     trunk = keras.Model(pixels, below(preprocessed), name="trunk")
     if len(ends) == 1:
         return trunk, keras.Model(ends[0], head(pool(backbone.output)), name="tail")
@@ -244,8 +243,7 @@ def _pool_depths(
     """A trunk that pools the maps of several blocks, and a tail that is the head alone."""
     maps = keras.Model(backbone.input, depth_outputs(architecture, backbone, settings.depths))
     pooled = [pool_maps(one, pixels, settings.pooling) for one in _listed(maps(preprocessed))]
-    joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate(name="features")(pooled)
-    trunk = keras.Model(pixels, joined, name="trunk")
+    trunk = keras.Model(pixels, _joined(pooled), name="trunk")
     features = keras.Input(trunk.output.shape[1:], name="features")
     return trunk, keras.Model(features, head(features), name="tail")
 
@@ -276,6 +274,11 @@ def pool_maps(
         share = keras.ops.average_pool(inside, pixels.shape[1] // height)
     total = keras.ops.maximum(keras.ops.sum(share, axis=(1, 2)), 1e-6)
     return keras.ops.sum(maps * share, axis=(1, 2)) / total
+
+
+def _joined(outputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """One output for several, by channels."""
+    return outputs[0] if len(outputs) == 1 else keras.layers.Concatenate(name="features")(outputs)
 
 
 def _listed(outputs: keras.KerasTensor | list[keras.KerasTensor]) -> list[keras.KerasTensor]:
@@ -348,29 +351,7 @@ def head_alone(
     channels: int,
     classes: tuple[str, ...],
 ) -> Network:
-    """A new head on pooled features that are there already: they stand in the place of pixels.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        Whose features they are.
-    settings : TrainingSettings
-    channels : int
-        Of the features.
-    classes : tuple of str
-
-    Returns
-    -------
-    Network
-        Without backbone.
-
-    Examples
-    --------
-    >>> mobilenet, classes = network.architecture, ("sick", "healthy")
-    >>> head = head_alone(mobilenet, training_settings, channels=1024, classes=classes)
-    >>> head.tail.count_params()
-    2050
-    """
+    """A new head on pooled features that are there already: they stand in the place of pixels."""
     keras.utils.set_random_seed(settings.seed)
     features = keras.Input((channels,), name="features")
     trunk = keras.Model(features, features, name="trunk")
@@ -446,17 +427,6 @@ def gpu() -> dict[str, Any] | None:
 
 
 def device() -> str:
-    """What computes: the name of the first GPU, or ``"CPU"``.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    On a machine of Colab with a T4::
-
-        device()  # 'Tesla T4'
-    """
+    """What computes: the name of the first GPU, or ``"CPU"``."""
     details = gpu()
     return "CPU" if details is None else details.get("device_name", "GPU")

@@ -1,8 +1,6 @@
 __all__ = [
-    "DPI",
     "accuracy_with_intervals",
     "areas",
-    "between",
     "cell_gallery",
     "cells_per_patient",
     "cells_per_split",
@@ -11,7 +9,6 @@ __all__ = [
     "confusion_matrix",
     "cost",
     "differences",
-    "encoded",
     "feature_distributions",
     "feature_map",
     "grad_cam",
@@ -31,13 +28,10 @@ __all__ = [
     "show",
     "size_gap",
     "split_gap",
-    "spread",
     "suspects",
     "uncertain",
 ]
 
-from .base import DPI as DPI
-from .base import encoded as encoded
 from .base import keep as keep
 from .base import show as show
 from .comparing import accuracy_with_intervals as accuracy_with_intervals
@@ -69,5 +63,3 @@ from .results import ranking_curves as ranking_curves
 from .results import reliability as reliability
 from .studies import choices as choices
 from .studies import collapse as collapse
-from .sweeps import between as between
-from .sweeps import spread as spread

@@ -174,22 +174,7 @@ def show_image(ax: Axes, pixels: np.ndarray, title: str = "") -> None:
 
 
 def encoded(figure: Figure) -> bytes:
-    """A figure as a WebP image, which every browser reads and which is half as large as PNG.
-
-    Parameters
-    ----------
-    figure : Figure
-
-    Returns
-    -------
-    bytes
-
-    Examples
-    --------
-    >>> from allhelpers import plotting
-    >>> encoded(plotting.cells_per_split(table))[8:12]
-    b'WEBP'
-    """
+    """A figure as a WebP image, which every browser reads and which is half as large as PNG."""
 
     stream = io.BytesIO()
     picture_of(figure).save(stream, "webp", **WEBP)

@@ -28,27 +28,7 @@ QUESTIONS = {
 
 
 def spread(table: pd.DataFrame, by: str, settings: Sequence[str]) -> Figure:
-    """One dot per run, with its interval; runs that differ in one setting alone share a row.
-
-    Parameters
-    ----------
-    table : DataFrame
-        sweep.csv: one row per run and network.
-    by : {"seed", "split"}
-        What gives a row its dots.
-    settings : sequence of str
-        Columns that hold the grid's settings.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> metrics = {f"{m}{end}": 0.5 for m in COMPARED for end in ("", "_low", "_high")}
-    >>> runs = {"variant": "all", "architecture": "mobilenet", "seed": [1, 2], "notes": ""}
-    >>> figure = spread(pd.DataFrame({**runs, **metrics}), "seed", ["seed"])
-    """
+    """One dot per run, with its interval; runs that differ in one setting alone share a row."""
     others = [name for name in settings if name not in (by, "architectures")]
     columns = ["variant", "architecture", *others]
     rows = list(table.groupby(columns, sort=False, dropna=False))
@@ -76,25 +56,7 @@ def spread(table: pd.DataFrame, by: str, settings: Sequence[str]) -> Figure:
 
 
 def between(variants: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Architectures and variants side by side, each over all its runs' test cells.
-
-    Parameters
-    ----------
-    variants : DataFrame
-        variants.csv: one row per variant and network.
-    table : DataFrame
-        sweep.csv.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> from allhelpers.evaluation import summarize
-    >>> variants = summarize([run, run]).assign(variant="all")
-    >>> figure = between(variants, pd.DataFrame({"notes": [""]}))
-    """
+    """Architectures and variants side by side, each over all its runs' test cells."""
     figure, axes = base.new_figure(1.4 + 0.35 * len(variants), columns=2, sharey=True)
     names = list(dict.fromkeys(variants["architecture"]))
     for ax, metric in zip(axes, COMPARED, strict=True):

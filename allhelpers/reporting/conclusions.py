@@ -13,10 +13,10 @@ from ..data import splitting, tables
 from ..data.manifest import class_title
 from ..data.own_cells import PATIENTS_UNKNOWN
 from ..data.synthetic import SYNTHETIC_NOTE
-from ..evaluation import words
 from ..evaluation.baselines import METHODS
-from ..evaluation.words import FEW_PATIENTS
+from ..evaluation.words import joined, method_title
 from ..networks.pretrained import RANDOM_NOTE
+from .words import FEW_PATIENTS, verdict_of_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def answer(methods: pd.DataFrame, cells: pd.DataFrame, notes: Sequence[str] = ()
     if ranked.isna().all():
         return "The test cells are of one class, so that nothing can be said of telling them apart."
     best = networks.iloc[int(np.nanargmax(ranked.to_numpy(float)))].to_dict()
-    name = words.method_title(best["method"])
+    name = method_title(best["method"])
     who = name if len(networks) == 1 else f"{name}, the best of {len(networks)} methods,"
     kinds = [class_title(label, short=True) for label in sorted(set(cells["label"]))]
     labels = " from ".join(kinds) if len(kinds) == 2 else f"{len(kinds)} classes apart"
@@ -90,17 +90,17 @@ def possible(methods: pd.DataFrame, pairs: pd.DataFrame, notes: Sequence[str] = 
     sentences = []
     for beats, verbs in ((True, ("ranks", "rank")), (False, ("is not shown", "are not shown"))):
         beaten = methods.loc[methods["beats_area"].eq(beats), "method"]
-        names = [words.method_title(name) for name in beaten]
+        names = [method_title(name) for name in beaten]
         if names:
             verb = verbs[len(names) > 1] + ("" if beats else " to rank")
             ruler = "better than the area of the cell alone does"
-            sentences.append(f"{words.joined(names)} {verb} these test cells {ruler}.")
+            sentences.append(f"{joined(names)} {verb} these test cells {ruler}.")
     if pairs.empty:
         return sentences
     differ = pairs[pairs["differ"]].to_dict("records")
     if not differ:
         return [*sentences, "No two methods can be told apart by these test cells."]
-    return sentences + [f"{words.verdict_of_pair(row)} on these test cells." for row in differ]
+    return sentences + [f"{verdict_of_pair(row)} on these test cells." for row in differ]
 
 
 def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int) -> list[str]:

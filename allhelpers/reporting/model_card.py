@@ -13,10 +13,10 @@ from .. import RESEARCH_ONLY
 from .._core.files import write_text
 from ..data import splitting, tables
 from ..data.manifest import class_title
-from ..evaluation import words
 from ..evaluation.definitions import METRICS
 from ..networks import registry
 from ..runs import Run
+from . import words
 
 # What begins markup in Markdown, as HTML's names for it; a line ends where the template says.
 HARMLESS = {

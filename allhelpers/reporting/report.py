@@ -22,11 +22,12 @@ from .._core.files import read_json, write_text
 from .._core.renaming import FIGURES_RENAMED, renamed_table
 from ..data import manifest as manifests
 from ..data import splitting, tables
-from ..evaluation import gathering, published, words
+from ..evaluation import gathering, published
+from ..evaluation.words import joined
 from ..networks import registry
 from ..runs import Run
 from ..settings import RunSettings, TrainingSettings
-from . import conclusions, tabling
+from . import conclusions, tabling, words
 
 if TYPE_CHECKING:
     from ..runs import Result
@@ -134,7 +135,7 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         warning=RESEARCH_ONLY,
         figures=_figures(run.figures_folder, _fitting(RUN_FIGURES, known), "all methods"),
         asked=names,
-        asked_in_words=words.joined([registry.title_of(name) for name in names]),
+        asked_in_words=joined([registry.title_of(name) for name in names]),
         sections=[_section(result, known) for result in results],
         settings=alike,
         own_settings=own,

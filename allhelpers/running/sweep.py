@@ -276,18 +276,18 @@ def _write(done: list[SweepRun], failed: list[dict], folder: Path) -> None:
 
 def _draw(rows: pd.DataFrame, summary: pd.DataFrame, settings: list[str], folder: Path) -> None:
     """One figure per question that the sweep can answer."""
-    from .. import plotting
+    from ..plotting import base, sweeps
 
     figures = {
-        f"{by}s": plotting.spread(rows, by, settings)
+        f"{by}s": sweeps.spread(rows, by, settings)
         for by in ("seed", "split")
         if rows[by].nunique() > 1
     }
     if len(summary) > 1:
-        figures["architectures"] = plotting.between(summary, rows)
+        figures["architectures"] = sweeps.between(summary, rows)
     for name, figure in figures.items():
         with atomic(folder / f"{name}.png") as partial:
-            figure.savefig(partial, dpi=plotting.DPI)
+            figure.savefig(partial, dpi=base.DPI)
 
 
 def table(done: list[SweepRun]) -> pd.DataFrame:

@@ -4,7 +4,6 @@ __all__ = [
     "compute_features",
     "describe",
     "diagnose",
-    "Familiarity",
     "familiar_cells",
     "feature_importance",
     "finish",
@@ -12,7 +11,6 @@ __all__ = [
     "head_features",
     "held_out_predictions",
     "judge_labels",
-    "optimizer",
     "predict_cells",
     "predict_classifier",
     "refit_on_all",
@@ -31,10 +29,8 @@ from .crossfitting import held_out_predictions as held_out_predictions
 from .crossfitting import judge_labels as judge_labels
 from .crossfitting import refit_on_all as refit_on_all
 from .diagnostics import diagnose as diagnose
-from .familiarity import Familiarity as Familiarity
 from .familiarity import familiar_cells as familiar_cells
 from .familiarity import head_features as head_features
-from .finetuning import optimizer as optimizer
 from .finetuning import predict_cells as predict_cells
 from .finetuning import train as train
 from .records import claim as claim

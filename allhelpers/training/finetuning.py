@@ -166,24 +166,7 @@ def learning_rate(
 
 
 def optimizer(settings: TrainingSettings, cells: int) -> keras.optimizers.Optimizer:
-    """The optimizer of the settings; all but learning rate and SGD's momentum is Keras's default.
-
-    Parameters
-    ----------
-    settings : TrainingSettings
-    cells : int
-        Training cells, which decide the steps of a schedule.
-
-    Returns
-    -------
-    keras.optimizers.Optimizer
-
-    Examples
-    --------
-    >>> sgd = optimizer(training_settings, cells=100)
-    >>> type(sgd).__name__, sgd.momentum
-    ('SGD', 0.9)
-    """
+    """The optimizer of the settings; else Keras's defaults, but for SGD's momentum."""
     kind = type(keras.optimizers.get(settings.optimizer))
     options = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
     return kind(learning_rate(settings, cells), **options)

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from allhelpers.data import loading, synthetic, tables
 from allhelpers.data.shortcuts import find_shortcuts, sentence_of_shortcuts
 from allhelpers.evaluation.metrics import measure
-from allhelpers.evaluation.words import sentence_of_size
+from allhelpers.reporting.words import sentence_of_size
 from allhelpers.settings import DataSettings
 from allhelpers.training import classical
 
@@ -26,9 +26,12 @@ def strongest(cells):
 
 @pytest.mark.parametrize(
     ("differs", "nuisance", "words"),
-    [("size", "area", "cell area"), ("brightness", "brightness", "brightness"),
-     ("file", "bytes", "file size")],
-)  # fmt: skip
+    [
+        ("size", "area", "cell area"),
+        ("brightness", "brightness", "brightness"),
+        ("file", "bytes", "file size"),
+    ],
+)
 def test_the_audit_names_what_was_planted(make_settings, differs, nuisance, words):
     cells = loading.prepare(make_settings(split="patient", sample_differs=differs, input_size=64))
     assert strongest(cells)["nuisance"] == nuisance
@@ -41,9 +44,13 @@ def measured_on(make_settings, differs):
     features = classical.handcrafted_features(cells, make_settings().cache_folder)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     probabilities = cross_val_predict(
-        model, features, cells.table["label"], groups=cells.table["patient"], cv=GroupKFold(8),
+        model,
+        features,
+        cells.table["label"],
+        groups=cells.table["patient"],
+        cv=GroupKFold(8),
         method="predict_proba",
-    )  # fmt: skip
+    )
     return measure(tables.tabulate(cells, np.arange(480), probabilities), resamples=0)
 
 

@@ -12,8 +12,8 @@ from allhelpers.evaluation import (
     metrics,
     published,
     resampling,
-    words,
 )
+from allhelpers.reporting import words
 from tests.helpers import with_p_all
 
 

@@ -6,9 +6,10 @@ import pytest
 from sklearn import metrics as sk
 
 from allhelpers.data import tables
-from allhelpers.evaluation import definitions, resampling, words
+from allhelpers.evaluation import definitions, resampling
 from allhelpers.evaluation.definitions import METRICS
 from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
+from allhelpers.reporting import words
 from tests.helpers import with_p_all
 
 

@@ -8,6 +8,7 @@ import pytest
 from allhelpers import evaluation, inference, networks, training
 from allhelpers._core.errors import InputError
 from allhelpers._core.machine import Clock
+from allhelpers.evaluation import explaining
 from allhelpers.networks import registry
 from allhelpers.networks.pretrained import Weights
 from allhelpers.running import planning
@@ -59,10 +60,8 @@ def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells, tmp_
     expected = found.apply(predictions).query("split == 'test'")
     np.testing.assert_allclose(probabilities[:, 0], expected["p_all"], atol=1e-3)
     pixels = small_cells.pixels[:2]
-    assert len(evaluation.embed(loaded, pixels)) == 2
-    heat = [
-        evaluation.explaining.grad_cam(each, pixels, "all") for each in (loaded, *loaded.members)
-    ]
+    assert len(explaining.embed(loaded, pixels)) == 2
+    heat = [explaining.grad_cam(each, pixels, "all") for each in (loaded, *loaded.members)]
     assert all(one.shape == (2, 64, 64) for one in heat)
 
 

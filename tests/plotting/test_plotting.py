@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from allhelpers import plotting
 from allhelpers.evaluation import comparison, gathering
-from allhelpers.plotting import base, fitting, studies
+from allhelpers.plotting import base, fitting, studies, sweeps
 from allhelpers.studies import collapse
 from tests.helpers import ROOT, ten_cells, with_p_all, write_run
 
@@ -131,7 +131,7 @@ def test_spread_has_a_dot_for_every_run_and_a_row_for_what_stays_the_same(by):
     same = {"variant": "all", "architecture": "mobilenet", "notes": "", **metrics}
     points = itertools.product((1, 2, 3), ("a:b", "b:a"))
     runs = [{**same, "seed": seed, "split": split} for seed, split in points]
-    figure = plotting.spread(pd.DataFrame(runs), by, ["split", "seed"])
+    figure = sweeps.spread(pd.DataFrame(runs), by, ["split", "seed"])
     ax = figure.axes[0]
     assert len(ax.containers) == 6
     assert len(ax.get_yticklabels()) == {"seed": 2, "split": 3}[by]
