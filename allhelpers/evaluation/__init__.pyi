@@ -31,7 +31,6 @@ from .explaining import draw_rows as draw_rows
 from .explaining import evidence as evidence
 from .explaining import map_of_features as map_of_features
 from .gathering import compare as compare
-from .gathering import notes_of as notes_of
 from .gathering import predictions_of as predictions_of
 from .gathering import stages as stages
 from .gathering import summarize as summarize
@@ -45,3 +44,4 @@ from .suspects import cells_of_run as cells_of_run
 from .suspects import correct_table as correct_table
 from .suspects import find_suspects as find_suspects
 from .suspects import write_suspects as write_suspects
+from .words import notes_of as notes_of

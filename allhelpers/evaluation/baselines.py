@@ -22,8 +22,6 @@ from ..runs import Run
 if TYPE_CHECKING:
     from ..data.loading import Cells
 
-TITLES = {"majority": "majority class", "area": "cell area alone"}
-
 
 def majority(cells: Cells) -> np.ndarray:
     """Give every cell the shares of the classes among the training cells."""

@@ -142,27 +142,6 @@ def _chosen_epoch(result: Result, patience: int) -> dict:
     return {"epochs": len(history), "chosen_epoch": epoch, **row}
 
 
-def notes_of(comparison: pd.DataFrame) -> list[str]:
-    """Every note of a comparison once, in the order of first appearance.
-
-    Parameters
-    ----------
-    comparison : DataFrame
-        From `compare`.
-
-    Returns
-    -------
-    list of str
-
-    Examples
-    --------
-    >>> notes_of(pd.DataFrame({"notes": ["subset; random weights", "subset", None]}))
-    ['subset', 'random weights']
-    """
-    notes = comparison["notes"].fillna("").str.split("; ").explode()
-    return [note for note in dict.fromkeys(notes) if note]
-
-
 def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
     """Test predictions of several architectures and of the baselines.
 

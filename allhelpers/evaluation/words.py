@@ -1,4 +1,7 @@
-"""Names of methods, and figures with their intervals, as a sentence or a table has them."""
+"""Names of methods, notes, and figures with their intervals, as a sentence or a table has them.
+
+What a terminal prints after a run: nothing here waits for statistics to be imported.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ..networks import registry
-from .baselines import TITLES
+
+BASELINES = {"majority": "majority class", "area": "cell area alone"}
 
 
 def method_title(method: str) -> str:
     """Name of a network or baseline in figures and tables."""
-    return TITLES.get(method) or registry.title_of(method)
+    return BASELINES.get(method) or registry.title_of(method)
 
 
 def joined(names: Sequence[str]) -> str:
@@ -31,3 +35,24 @@ def in_words(value: float | None, low: float | None, high: float | None, form: s
 def row_in_words(row: Mapping, metric: str, form: str = ".3f") -> str:
     """A metric, or a difference of it, with its interval."""
     return in_words(row[metric], row[f"{metric}_low"], row[f"{metric}_high"], form)
+
+
+def notes_of(comparison: pd.DataFrame) -> list[str]:
+    """Every note of a comparison once, in the order of first appearance.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From `compare`.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> notes_of(pd.DataFrame({"notes": ["subset; random weights", "subset", None]}))
+    ['subset', 'random weights']
+    """
+    notes = comparison["notes"].fillna("").str.split("; ").explode()
+    return [note for note in dict.fromkeys(notes) if note]

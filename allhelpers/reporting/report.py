@@ -22,8 +22,8 @@ from .._core.files import read_json, write_text
 from .._core.renaming import FIGURES_RENAMED, renamed_table
 from ..data import manifest as manifests
 from ..data import splitting, tables
-from ..evaluation import gathering, published
-from ..evaluation.words import joined
+from ..evaluation import published
+from ..evaluation.words import joined, notes_of
 from ..networks import registry
 from ..runs import Run
 from ..settings import RunSettings, TrainingSettings
@@ -184,7 +184,7 @@ def _comparison(run: Run, names: Sequence[str]) -> dict[str, Any]:
             f"{run.table_path('comparison')} compares {', '.join(compared['architecture'])}, not "
             f"{', '.join(names)}: run notebook 3_comparison again."
         )
-    notes, cells = gathering.notes_of(compared), run.manifest()
+    notes, cells = notes_of(compared), run.manifest()
     return {
         "notes": notes,
         "answer": conclusions.answer(methods, cells, notes),

@@ -169,13 +169,13 @@ def run(settings: Path | None, output: Path | None, overwrite: bool, **options: 
 def _print_comparison(folder: Path) -> None:
     import pandas as pd
 
-    from ..evaluation import notes_of
+    from ..evaluation import words
     from ..runs import Run
 
     table = pd.read_csv(Run(folder).table_path("comparison"))
     rows = [_comparison_row(row) for row in table.to_dict("records")]
     print(pd.DataFrame(rows).to_string(index=False, na_rep=""))
-    for note in notes_of(table):
+    for note in words.notes_of(table):
         print(messages.wrapped(f"* {note}"))
     legend = f"* 95 %: Wilson's interval; equal size: AUROC on such cells. {RESEARCH_ONLY}"
     print(messages.wrapped(legend))

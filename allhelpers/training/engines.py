@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -106,9 +107,14 @@ def maps_before_pooling(trunk: keras.Model) -> Forward | None:
 
     model = read_once(trunk)
     average = model.outputs[0].get_node().input_value(0).get_node()
+    if average.get_type_name() == "Transpose":  # of cells and channels, in their own order
+        average = average.input_value(0).get_node()
     if average.get_type_name() != "ReduceMean":
         return None
-    return processor.forward(openvino.Model([average.input_value(0)], model.get_parameters()))
+    maps, axes = average.input_value(0), average.input_value(1).get_node().data.tolist()
+    forward = processor.forward(openvino.Model([maps], model.get_parameters()))
+    channels_first = sorted(axes) == [2, 3]
+    return (lambda pixels: np.moveaxis(forward(pixels), 1, -1)) if channels_first else forward
 
 
 def joined(trunk: openvino.Model, tail: openvino.Model) -> openvino.Model:

@@ -89,6 +89,15 @@ def test_openvino_gives_kerass_features_at_every_cut(name, eleven, make_settings
     assert difference("openvino", network, eleven.pixels) < TOLERANCE_OF_RANDOM_WEIGHTS
 
 
+@needs_openvino
+@pytest.mark.parametrize("name", ["toy", *QUICK])
+def test_maps_are_what_the_features_average(name, eleven, make_settings):
+    network = network_of(name, make_settings(input_size=75, unfreeze="none"), eleven)
+    maps = engines.maps_before_pooling(network.trunk)(eleven.pixels)
+    features = engines.forward("openvino", network.trunk)(eleven.pixels)
+    np.testing.assert_allclose(maps.mean(axis=(1, 2)), features, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_half_precision_covers_a_cut_through_two_layers(eleven, make_settings):
     trunk_of_two = network_of("nasnetmobile", make_settings(input_size=75), eleven).trunk
