@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -574,6 +575,8 @@ class RunSettings(TrainingSettings, ComparisonSettings):
     """A whole run. Training settings may hold one value for all or one per architecture."""
 
 
+PATHS = ("images", "manifest", "weights", "run_folder", "cache_folder")
+LONGEST_NAME = 255  # bytes of a file's name on the disks of Linux, macOS and Windows
 # Settings that may be given as architecture=value pairs.
 PER_ARCHITECTURE = tuple(
     name for name in TrainingSettings.model_fields if name not in DataSettings.model_fields
@@ -620,6 +623,11 @@ def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         raise InputError(f"{str(odd[0])[:50]!r} is not a setting: names are text, in quotes.")
     if odd := [name for name, value in values.items() if not _can_be_written(value)]:
         raise InputError(f"{odd[0]} = {values[odd[0]]!a} holds what no file or name can: mend it.")
+    if odd := [name for name in PATHS if _has_too_long_a_name(values.get(name))]:
+        raise InputError(
+            f"{odd[0]} = {reprlib.repr(values[odd[0]])} has a name of more than {LONGEST_NAME} "
+            "bytes, which no file or folder can have: shorten it."
+        )
     try:
         settings = kind(**values)
     except ValidationError as error:
@@ -637,6 +645,12 @@ def _can_be_written(value: Any) -> bool:
         return b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
         return False
+
+
+def _has_too_long_a_name(path: Any) -> bool:
+    """Whether a path has a part that no disk takes, so that asking for it is an error."""
+    names = re.split(r"[/\\]", path) if isinstance(path, str) else []
+    return any(len(os.fsencode(name)) > LONGEST_NAME for name in names)
 
 
 def _sentence(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:

@@ -32,9 +32,12 @@ MEANINGS = {
     "part": "part",
     "fold": "fold folds foldid",
     "sha256": "sha256 sha256sum sha",
+    "corrected_from": "correctedfrom",
 }
 BY_NAME = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
-ASKED_ABOUT = [name for name, meaning in BY_NAME.items() if meaning not in ("part", "fold")]
+ASKED_ABOUT = [
+    name for name, meaning in BY_NAME.items() if meaning not in ("part", "fold", "corrected_from")
+]
 TITLES = {"given_split": "split"}  # what a user calls them
 ALIKE = 0.79  # share of letters in common from which a name looks like another
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}

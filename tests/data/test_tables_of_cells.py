@@ -129,6 +129,14 @@ def test_names_that_programs_like_to_change_stay(tmp_path, names):
     assert manifests.check(whole)["label"].tolist() == names
 
 
+def test_a_short_table_says_which_label_it_corrects(tmp_path):
+    table = pd.DataFrame({"file": ["UID_1_1_1_all.bmp"], "label": ["hem"], "corrected_from": "all"})
+    table.to_csv(tmp_path / "cells.csv", index=False)
+    read = short_tables.read(tmp_path / "cells.csv")
+    assert read["corrected_from"].tolist() == ["all"]
+    assert not read.attrs["notes"]
+
+
 def test_capital_sha256_is_the_same(tmp_path):
     whole = manifests.read(PROJECT_MANIFEST).head(20)
     path = tmp_path / "capital.csv"

@@ -44,6 +44,7 @@ def test_defaults_are_the_papers():
         ({"Epochs": 3}, "'Epochs' is not a setting: choose from epochs"),
         ({"classes": ["a", "b"]}, "separate several by commas"),
         ({"images": "a\0b"}, "holds what no file or name can"),
+        ({"images": "cells/" + "x" * 300}, "images = .* has a name of more than 255 bytes"),
         ({"cache_folder": "\ud800"}, "holds what no file or name can"),
         ({"architectures": "mobilenet,lenet"}, "'lenet' is not an architecture"),
     ],
