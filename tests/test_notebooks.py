@@ -195,9 +195,9 @@ def run_folder(tmp_path_factory):
 # The data split, MobileNet, classifiers and comparison are executed by `real_run`; the sister
 # notebooks have the same code cells, and the studies are tested without notebooks.
 QUICK = ("0_cells_from_a_smear", "5_your_own_cells")
-BY_STAGE = [
+BY_STAGE = [  # the ensemble after its members
     pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow)
-    for path in PATHS
+    for path in sorted(PATHS, key=lambda path: (path.stem[0], path.stem == "2_ensemble", path.stem))
 ]
 
 

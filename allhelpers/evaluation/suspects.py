@@ -42,6 +42,9 @@ COLUMNS = (
     "why",
     "mark",
 )
+ENOUGH = (
+    10  # other cells of a patient, from which on what is usual for them counts for more than half
+)
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
 TAKEN = ("x", "yes", "1")  # marks that take what is suggested
 LEFT_OUT = "out"
@@ -63,7 +66,8 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     DataFrame
         Columns rank, file, patient, split, label; suggested: the class that is most probable
         instead, and its mean probability; score: how probable the methods hold it that the label is
-        wrong, of two like images with two labels beside the other's (0 to 1); against and methods:
+        wrong, beside what they say of the patient's other cells, and of two like images with two
+        labels beside the other's (0 to 1); against and methods:
         how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
         for the user. Cells that are doubted, and pairs of like images with two labels.
 
@@ -87,7 +91,8 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     pairs = _pairs_with_two_labels(run, cells)
     found = found.reindex(found.index.union(sorted({file for pair in pairs for file in pair})))
     found = found.join(cells[["file", "patient", "split", "label"]])
-    found["score"] = (1 - found["label_p"]).fillna(0.5)
+    found["doubt"] = (1 - found["label_p"]).fillna(0.5)
+    found["score"] = _beside_patient(found)
     _settle_pairs(found, pairs)
     found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]
     found = found.sort_values(["score", "file"], ascending=[False, True])
@@ -149,6 +154,16 @@ def _doubted(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _beside_patient(found: pd.DataFrame) -> pd.Series:
+    """Doubt beyond that of the patient's other cells: a network that fails on a patient doubts them
+    all, and a slip stands out among cells that it has right.
+    """
+    odds = pd.Series(logit(found["doubt"].clip(CERTAIN, 1 - CERTAIN)), found.index)
+    each = odds.groupby(found["patient"])
+    others = each.transform("size") - 1
+    return pd.Series(expit(odds - each.transform("median") * others / (others + ENOUGH)))
+
+
 def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str]]:
     """Images that look the same under two labels, as the audit has found them."""
     audit = read_json(run.audit_path) if run.audit_path.is_file() else {}
@@ -159,7 +174,7 @@ def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str
 def _settle_pairs(found: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> None:
     """One of two labels of like images is wrong: which, by how much each is doubted."""
     found["twin"] = ""
-    odds = logit(found["score"].clip(CERTAIN, 1 - CERTAIN)).to_dict()
+    odds = logit(found["doubt"].clip(CERTAIN, 1 - CERTAIN)).to_dict()
     label, unknown = found["label"].to_dict(), found["suggested"].isna().to_dict()
     for file, twin in [two for pair in pairs for two in (pair, pair[::-1])]:
         found.loc[[file], "twin"] = twin
