@@ -31,6 +31,7 @@ PAGES = {
     "docs/results.md": lambda: block(),
     "README.md": lambda: short(),
     "docs/own_cells.md": lambda: patients(),
+    "docs/reading_results.md": lambda: planted(),
 }
 # Figures of the cross-validation by patient, in this order
 CROSSED = ("weighted_f1", "auroc", "auroc_by_patient", "auroc_equal_size")
@@ -111,7 +112,7 @@ def markdown(table, summary):
 
 RECIPES = {
     "by image": ("paper", "paper"),
-    "by patient": ("recipe", "fold_0:fold_1,fold_1:fold_0"),
+    "by patient": ("recipe", ",".join(f"patient:{part}/5" for part in range(1, 6))),
 }
 
 
@@ -121,7 +122,7 @@ def missing():
     measured = measured[measured["weighted_f1"].notna()]
     done = {
         "by image": set(measured.loc[measured["split"] == "paper", "architecture"]),
-        "by patient": set(measured.loc[measured["split"] != "paper", "architecture"]),
+        "by patient": set(pd.read_csv(RESULTS / "cross_validation.csv")["architecture"]),
     }
     lacking = {kind: [name for name in ARCHITECTURES if name not in done[kind]] for kind in done}
     names = [name for name in ARCHITECTURES if any(name in lacks for lacks in lacking.values())]
@@ -231,6 +232,17 @@ def patients():
         for row in table.to_dict("records")
     ]
     lines = [line(heads), line(["---"] * len(heads)), *map(line, rows)]
+    return "\n\n".join([BEGIN, "\n".join(lines), END])
+
+
+def planted():
+    """What is found of labels that were turned round: docs/reading_results.md."""
+    table = pd.read_csv(RESULTS / "suspects.csv")
+    heads = ("labels turned round", "among the first 20", "among the first 50", "of all suspects")
+    turned = table["planted"].astype(str) + " of " + table["cells"].map("{:,}".format)
+    rows = table[["first_20", "first_50", "suspects"]].astype(str)
+    rows.insert(0, "turned", turned + ", draw " + table["seed"].astype(str))
+    lines = [line(heads), line(["---"] * len(heads)), *map(line, rows.to_numpy())]
     return "\n\n".join([BEGIN, "\n".join(lines), END])
 
 

@@ -16,6 +16,7 @@ RESULTS = packaged("results")
 OTHER_TABLES = (
     "paper",
     "ablation",
+    "suspects",
     "collapse",
     "optimizers",
     "activations",

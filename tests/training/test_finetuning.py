@@ -64,13 +64,14 @@ def test_cached_training_equals_training_end_to_end(name, cells, make_settings):
     expected = finetuning.train(end_to_end(network), OrientedPixels(pixels), sixteen)
     expected_probabilities = building.predict(network.full, pixels)
     features = in_memory_features(network, sixteen, "float32")
-    for precision, tolerance in (("float32", 1e-4), ("float16", 1e-2)):
+    # Half precision moves InceptionV3's loss by .0015 after two epochs.
+    for precision, tolerance, of_loss in (("float32", 1e-4, 1e-3), ("float16", 1e-2, 1e-2)):
         for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
             np.testing.assert_array_equal(before, after)  # batch-norm statistics too, to the bit
         for variable, value in zip(variables, begin, strict=True):
             variable.assign(value)
         history = finetuning.train(network, features.astype(precision), sixteen)
-        np.testing.assert_allclose(history["loss"], expected["loss"], atol=1e-3)
+        np.testing.assert_allclose(history["loss"], expected["loss"], atol=of_loss)
         probabilities = building.predict(network.full, pixels)
         np.testing.assert_allclose(probabilities, expected_probabilities, atol=tolerance)
     for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
