@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,7 +109,7 @@ def _gather(network: Network, cells: Cells, engine: str, options: SweepOptions) 
     }
     actor["views"] = settings.views
     actor |= {"pixels": os.path.abspath(str(pixels.filename)), "exact": settings.deterministic}
-    blocks: Iterator[bytes] | None = None
+    blocks: Generator[bytes] | None = None
 
     def compute(start: int, stop: int) -> np.ndarray:
         nonlocal blocks
@@ -122,12 +122,14 @@ def _gather(network: Network, cells: Cells, engine: str, options: SweepOptions) 
     try:
         flat = filled(path, key, (total, *row), precision, compute, title)
     finally:
+        if blocks is not None:
+            blocks.close()
         saved.unlink(missing_ok=True)
     return flat.reshape(len(settings.views), len(pixels), *row)
 
 
-def _blocks(starts: range, total: int, actor: dict, options: SweepOptions) -> Iterator[bytes]:
-    """The blocks' bytes, in the order of the blocks."""
+def _blocks(starts: range, total: int, actor: dict, options: SweepOptions) -> Generator[bytes]:
+    """The blocks' bytes, in the order of the blocks; its actors end when it is closed."""
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -145,7 +147,8 @@ def _blocks(starts: range, total: int, actor: dict, options: SweepOptions) -> It
         num_cpus=options.cpus,
         num_gpus=options.gpus,
     )
-    return (row["rows"] for row in computed.iter_rows())
+    for row in computed.iter_rows():
+        yield row["rows"]
 
 
 class FrozenPart:

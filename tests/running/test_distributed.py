@@ -111,9 +111,9 @@ def test_what_was_done_before_a_stop_is_not_done_again(settings, alone, tmp_path
 
     def five(starts, *given):
         asked.append(len(starts))
-        stream = blocks(starts, *given)
-        yield from (next(stream) for _ in range(5))
-        raise KeyboardInterrupt
+        with contextlib.closing(blocks(starts, *given)) as stream:
+            yield from (next(stream) for _ in range(5))
+            raise KeyboardInterrupt
 
     def all_of_them(starts, *given):
         asked.append(len(starts))
