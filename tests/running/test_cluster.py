@@ -122,8 +122,8 @@ def test_by_ray_on_this_machine_results_are_the_same(place, in_sequence):
     said = finish(place / "two.yaml", output, *options)
     assert len(predictions(in_sequence)) == 2
     assert predictions(output) == predictions(in_sequence)
-    kinds = [f"cells of {SIZE} pixels"] * 2 + ["MobileNet's frozen part below pooled"] * 2
-    assert sorted(ready(output)) == sorted(kinds)
+    # Both directions between two folds have the same cells, and so one frozen part.
+    assert ready(output) == [f"cells of {SIZE} pixels", "MobileNet's frozen part below pooled"]
     assert bars(output) == []
     assert "runs: 100%" in said
     before = (output / "sweep.log").read_text()
