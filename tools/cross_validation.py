@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from allhelpers import evaluation, networks, training
 from allhelpers._core.files import write_csv
-from allhelpers._core.machine import versions
+from allhelpers._core.machine import packages
 from allhelpers.data import loading, tables
 from allhelpers.evaluation import baselines, comparison
 from allhelpers.inference.ensembles import mean_of
@@ -88,8 +88,7 @@ def over_all(predicted, seconds, command):
         facts["patients"] = tables.patients_of(together).nunique()
         facts["seconds"] = round(seconds[name]) if name in seconds else None
         rows.append({**facts, **comparison.metric_columns(evaluation.measure(together))})
-    made = ", ".join(f"{package} {version}" for package, version in versions().items())
-    return pd.DataFrame(rows).assign(command=command, versions=made)
+    return pd.DataFrame(rows).assign(command=command, versions=packages())
 
 
 def by_patients(together):

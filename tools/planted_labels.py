@@ -20,7 +20,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from allhelpers._core.files import write_csv
-from allhelpers._core.machine import versions
+from allhelpers._core.machine import packages
 from allhelpers.data import open_images, read_manifest
 from allhelpers.data.manifest import CORRECTED_FROM
 from allhelpers.data.matching import match
@@ -32,9 +32,9 @@ PLANTED, SHOWN = 20, (20, 50)
 OTHER = {"all": "hem", "hem": "all"}
 
 
-def with_wrong_labels(cells: pd.DataFrame, seed: int) -> pd.DataFrame:
+def with_wrong_labels(cells: pd.DataFrame, seed: int, planted: int = PLANTED) -> pd.DataFrame:
     """The table of cells with some labels turned round, which it says itself."""
-    wrong = np.random.default_rng(seed).choice(len(cells), PLANTED, replace=False)
+    wrong = np.random.default_rng(seed).choice(len(cells), planted, replace=False)
     turned = cells["file"].isin(cells["file"].iloc[wrong])
     label = cells["label"].mask(turned, cells["label"].map(OTHER))
     return cells.assign(label=label, **{CORRECTED_FROM: cells["label"].where(turned, "")})
@@ -70,8 +70,7 @@ def main() -> None:
     options += ["--cache-folder", given.cache_folder]
     seeds = [int(seed) for seed in given.seeds.split(",")]
     rows = [{"seed": s, **found_by_a_run(with_wrong_labels(cells, s), options)} for s in seeds]
-    made = ", ".join(f"{package} {version}" for package, version in versions().items())
-    table = pd.DataFrame(rows).assign(versions=made)
+    table = pd.DataFrame(rows).assign(versions=packages())
     write_csv(ROOT / "results" / "suspects.csv", table)
     print(table.drop(columns="versions").to_string(index=False))
 

@@ -48,14 +48,18 @@ def gpu() -> str | None:
     return answer.stdout.strip() or None
 
 
+def packages() -> str:
+    """Versions in words."""
+    return ", ".join(f"{name} {version}" for name, version in versions().items())
+
+
 def machine() -> str:
     """Versions and device in words; without a GPU, what to do about it."""
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     device = gpu() or (
         f"no GPU, {os.cpu_count()} CPU cores. Everything works, only slower; in Colab choose "
         "Runtime > Change runtime type > T4 GPU"
     )
-    return f"{packages}\ndevice: {device}"
+    return f"{packages()}\ndevice: {device}"
 
 
 def user_cache(name: str) -> Path:

@@ -135,7 +135,7 @@ def _audit(
     shortcuts: pd.DataFrame | None = None,
 ) -> Audit:
     identical, splits = identical_files(manifest), common_to_splits(used)
-    known = tables.unit_of(manifest) == "patient"
+    known = tables.patients_known(manifest)
     sentences = [
         _sentence_of_identical(identical, manifest, known),
         _sentence_of_labels(identical),
@@ -176,7 +176,7 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
 def count(table: pd.DataFrame) -> pd.DataFrame:
     """Cells, and patients where they are known, per part, fold and class."""
     groups = ["part", "fold", "label"]
-    if tables.unit_of(table) != "patient":
+    if not tables.patients_known(table):
         return table.groupby(groups).size().rename("cells").reset_index()
     per_patient = table.groupby([*groups, "patient"]).size().rename("cells").reset_index()
     per_group = per_patient.groupby(groups)["cells"]
@@ -220,7 +220,7 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
 
 def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
     """Patients and images that are in two splits, if there is one."""
-    rows, known = [], tables.unit_of(table) == "patient"
+    rows, known = [], tables.patients_known(table)
     for split_1, split_2 in combinations(SPLITS, 2) if "split" in table else ():
         first, second = (table[table["split"] == split] for split in (split_1, split_2))
         patients = set(first["patient"]) & set(second["patient"])

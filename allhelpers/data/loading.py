@@ -243,7 +243,7 @@ def choose_cells(
     ``unlisted``: images that lie there and are in no row, for the sentence on missing ones.
     """
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
-    notes += [UNKNOWN_NOTE] if tables.unit_of(table) != "patient" else []
+    notes += [UNKNOWN_NOTE] if not tables.patients_known(table) else []
     whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
     if whole and not settings.classes:
         split = splitting.stored(table, settings.split)

@@ -23,7 +23,7 @@ from .._core.errors import InputError, listing
 from . import given_splits
 from .given_splits import AS_IS, COLUMN
 from .manifest import SPLITS
-from .tables import unit_of
+from .tables import patients_known
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ def _check_patients(
     table: pd.DataFrame, groups: pd.Series, *, least: int, labels: Iterable[str] = ()
 ) -> None:
     """Each split needs a patient of each class."""
-    known = table.empty or unit_of(table) == "patient"
+    known = table.empty or patients_known(table)
     who = "images" if not known else "patients (after joining those who share an image)"
     there = groups.groupby(table["label"]).nunique()
     for label, patients in there.reindex(sorted({*there.index, *labels}), fill_value=0).items():
@@ -355,7 +355,7 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
     """
     used = table[table["split"] != ""]
     counted = {"cells": ("file", "size"), "patients": ("patient", "nunique")}
-    if len(used) and unit_of(used) != "patient":
+    if len(used) and not patients_known(used):
         del counted["patients"]
     counts = used.groupby(["split", "label"]).agg(**counted)
     return counts.reindex(SPLITS, level="split").reset_index()

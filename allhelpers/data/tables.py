@@ -68,9 +68,14 @@ def predicted_columns(probabilities: np.ndarray, threshold: float | None = None)
     return np.where(probabilities[:, 0] >= threshold, 0, others)
 
 
+def patients_known(table: pd.DataFrame) -> bool:
+    """Whether rows have patients; where they are unknown each image stands for one."""
+    return not bool((table["patient"] == table["file"]).all())
+
+
 def unit_of(table: pd.DataFrame) -> str:
     """What a row's patient is: a patient where patients are known, else an image."""
-    return "image" if bool((table["patient"] == table["file"]).all()) else "patient"
+    return "patient" if patients_known(table) else "image"
 
 
 def patients_of(predictions: pd.DataFrame) -> pd.Series:

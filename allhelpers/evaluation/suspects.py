@@ -91,7 +91,8 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     pairs = _pairs_with_two_labels(run, cells)
     found = found.reindex(found.index.union(sorted({file for pair in pairs for file in pair})))
     found = found.join(cells[["file", "patient", "split", "label"]])
-    found["doubt"] = (1 - found["label_p"]).fillna(0.5)
+    doubt = (1 - found["label_p"]).fillna(0.5)
+    found["odds"] = logit(doubt.clip(CERTAIN, 1 - CERTAIN))
     found["score"] = _beside_patient(found)
     _settle_pairs(found, pairs)
     found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]
@@ -158,10 +159,9 @@ def _beside_patient(found: pd.DataFrame) -> pd.Series:
     """Doubt beyond that of the patient's other cells: a network that fails on a patient doubts them
     all, and a slip stands out among cells that it has right.
     """
-    odds = pd.Series(logit(found["doubt"].clip(CERTAIN, 1 - CERTAIN)), found.index)
-    each = odds.groupby(found["patient"])
+    each = found.groupby("patient")["odds"]
     others = each.transform("size") - 1
-    return pd.Series(expit(odds - each.transform("median") * others / (others + ENOUGH)))
+    return expit(found["odds"] - each.transform("median") * others / (others + ENOUGH))
 
 
 def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -174,7 +174,7 @@ def _pairs_with_two_labels(run: Run, cells: pd.DataFrame) -> list[tuple[str, str
 def _settle_pairs(found: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> None:
     """One of two labels of like images is wrong: which, by how much each is doubted."""
     found["twin"] = ""
-    odds = logit(found["doubt"].clip(CERTAIN, 1 - CERTAIN)).to_dict()
+    odds = found["odds"].to_dict()
     label, unknown = found["label"].to_dict(), found["suggested"].isna().to_dict()
     for file, twin in [two for pair in pairs for two in (pair, pair[::-1])]:
         found.loc[[file], "twin"] = twin

@@ -46,7 +46,7 @@ def cells_per_split(table: pd.DataFrame) -> Figure:
     )
     groups = named.groupby(["split", "label"])
     counts = {"cells": groups.size()}
-    if tables.unit_of(table) == "patient":
+    if tables.patients_known(table):
         counts["patients"] = groups["patient"].nunique()
     style = {"order": SPLIT_TITLES.values(), "hue_order": list(colours), "palette": colours}
     for ax, (unit, count) in zip(axes, counts.items(), strict=False):

@@ -52,7 +52,7 @@ def _tested(cells: pd.DataFrame) -> str:
     """How many test cells of how many patients, and whether these are new."""
     test = cells[cells["split"] == "test"]
     size = counted(len(test), "cell")
-    if tables.unit_of(cells) != "patient":
+    if not tables.patients_known(cells):
         return f"{size} whose patients are unknown"
     patients = test["patient"].nunique()
     if splitting.shared_patients(cells):

@@ -57,7 +57,7 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
     result, cells = run.result(name), run.manifest()
     record, metrics = result.record(), result.metrics()
     shared = len(splitting.shared_patients(cells))
-    known = tables.unit_of(cells) == "patient"
+    known = tables.patients_known(cells)
     template = jinja2.Environment(finalize=harmless).from_string(
         TEMPLATE.read_text(encoding="utf-8")
     )

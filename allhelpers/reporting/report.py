@@ -126,7 +126,7 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         write_report("runs/sample", ["mobilenet", "vgg16"])  # runs/sample/report.html
     """
     run = Run(run_folder)
-    known = tables.unit_of(run.manifest()) == "patient"
+    known = tables.patients_known(run.manifest())
     comparison, results = _comparison(run, names), [run.result(name) for name in names]
     alike, own = tabling.settings(results)
     # autoescape: text from file names and settings cannot become markup
@@ -157,9 +157,9 @@ def _cells(run: Run) -> dict[str, Any]:
         "classes": [manifests.class_title(label) for label in data["classes"]],
         "split_in_words": _split_in_words(data["split"], cells),
         "test_cells": len(test),
-        "patients_known": tables.unit_of(cells) == "patient",
+        "patients_known": tables.patients_known(cells),
         "test_patients": test["patient"].nunique(),
-        "counts": tabling.splits(cells, tables.unit_of(cells) == "patient"),
+        "counts": tabling.splits(cells, tables.patients_known(cells)),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),
     }
@@ -167,7 +167,7 @@ def _cells(run: Run) -> dict[str, Any]:
 
 def _split_in_words(split: str, cells: pd.DataFrame) -> str:
     """How the split was drawn, and whether patients are in two splits of it, as counted."""
-    if tables.unit_of(cells) != "patient":
+    if not tables.patients_known(cells):
         return "Patients are unknown, so that a patient can be in several splits."
     if split == "paper":
         return SPLITS[split]

@@ -18,6 +18,7 @@ from allhelpers.networks.pretrained import Weights
 from allhelpers.runs import Run
 from tests.commands import command
 from tests.helpers import with_p_all, write_run
+from tools import planted_labels
 
 PLANTED = 8
 
@@ -25,12 +26,8 @@ PLANTED = 8
 def with_wrong_labels(cells):
     """Cells for training and test, by patient; some labels are turned round."""
     split = np.where(cells.table["split"] == "test", "test", "train")
-    wrong = np.random.default_rng(3).choice(len(cells.table), PLANTED, replace=False)
-    label = cells.table["label"].to_numpy(object).copy()
-    label[wrong] = np.where(label[wrong] == "all", "hem", "all")
-    planted = set(cells.table["file"].iloc[wrong])
-    was = cells.table["label"].where(cells.table["file"].isin(planted), "")
-    table = cells.table.assign(split=split, label=label, corrected_from=was)
+    table = planted_labels.with_wrong_labels(cells.table.assign(split=split), 3, PLANTED)
+    planted = set(table.loc[table["corrected_from"] != "", "file"])
     return replace(cells, table=table), planted
 
 
