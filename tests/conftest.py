@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -15,6 +16,10 @@ from allhelpers.data import loading
 from allhelpers.settings import TrainingSettings
 from tests.commands import Done, command, lay_out_stubs, options, use_stubs
 from tests.helpers import ten_cells, write_run
+
+# A busy machine is slow, and no test asserts speed.
+hypothesis.settings.register_profile("without a clock", deadline=None)
+hypothesis.settings.load_profile("without a clock")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -268,10 +268,10 @@ def rewrite_pages():
     crossed = pd.read_csv(RESULTS / "cross_validation.csv").rename(
         columns={"architecture": "method"}
     )
-    figures = {"size_gap": plotting.size_gap(crossed[crossed["method"] != "majority"])}
+    figures = {"size_gap": plotting.comparison.size_gap(crossed[crossed["method"] != "majority"])}
     measured = published.measured()
     if measured["split"].nunique() > 1:
-        figures["split_gap"] = plotting.split_gap(measured)
+        figures["split_gap"] = plotting.comparison.split_gap(measured)
     for name, figure in figures.items():
         figure.savefig(ROOT / "docs" / "assets" / f"{name}.png", dpi=110)
 

@@ -235,7 +235,7 @@ def _add_suspects(suspected: Suspected, folder: Path) -> None:
     columns = {"rank": 8, "file": 36, "label": 9, "suggested": 12, "score": 9, "why": 17, "mark": 9}
     with gr.Tab(SUSPECTS_TAB):
         gr.Markdown(SUSPECTS_HELP)
-        gr.Plot(plotting.suspects(suspected.cells, suspected.table), show_label=False)
+        gr.Plot(plotting.galleries.suspects(suspected.cells, suspected.table), show_label=False)
         shown = suspected.table[[*columns]].head(MOST_SUSPECTS)
         widths: list[str | int] = [f"{share}%" for share in columns.values()]
         table = gr.Dataframe(

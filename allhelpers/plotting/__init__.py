@@ -1,4 +1,4 @@
-"""Every figure, one function each, returning the matplotlib Figure.
+"""Every figure, one function each, returning the matplotlib Figure; grouped by what it shows.
 
 Colours are the colour-blind-safe Okabe-Ito set; figures are sized for the width of a notebook.
 """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -173,6 +174,15 @@ def show_image(ax: Axes, pixels: np.ndarray, title: str = "") -> None:
     without_axes(ax)
 
 
+def overlay(ax: Axes, pixels: np.ndarray, heat: np.ndarray) -> ScalarMappable:
+    """Evidence over a grey cell: the stronger, the less of the cell shows through."""
+    grey = np.asarray(pixels, float).mean(axis=-1)
+    ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
+    image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
+    without_axes(ax)
+    return ScalarMappable(image.norm, image.cmap)
+
+
 def encoded(figure: Figure) -> bytes:
     """A figure as a WebP image, which every browser reads and which is half as large as PNG."""
 
@@ -219,7 +229,7 @@ def keep(
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> _ = keep(lambda: plotting.cells_per_split(table), "first", "cells_per_split")
+    >>> _ = keep(lambda: plotting.data.cells_per_split(table), "first", "cells_per_split")
     >>> Path("first/figures/cells_per_split.webp").is_file()
     True
     """
@@ -251,7 +261,7 @@ def show(draw: Callable[[], Figure]) -> Figure | None:
     Examples
     --------
     >>> from allhelpers import plotting
-    >>> figure = show(lambda: plotting.cells_per_split(table))
+    >>> figure = show(lambda: plotting.data.cells_per_split(table))
     """
     return _spared(draw, picture_of, "a figure")
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.cm import ScalarMappable
 
 from ..data import tables
 from . import base, fitting
@@ -298,7 +297,7 @@ def grad_cam(
     In a network's notebook::
 
         evidence = evaluation.evidence(network, cells, settings.seed)
-        plotting.grad_cam(cells, test, evidence, title=title)
+        plotting.galleries.grad_cam(cells, test, evidence, title=title)
     """
     figure, axes = base.new_gallery(0.6 + 3.1 * len(evidence), per_class, 2 * len(evidence))
     by_file = predictions.set_index("file", drop=False)
@@ -308,7 +307,7 @@ def grad_cam(
         for place, text in enumerate(_captions(shown)):
             pixels = cells.pixels[seen.rows[place]]
             base.show_image(above[place], bright[seen.rows[place]], text)
-            image = overlay(below[place], pixels, seen.heat[place])
+            image = base.overlay(below[place], pixels, seen.heat[place])
     label = "evidence for the true class (share of the cell's strongest)"
     figure.colorbar(image, ax=axes, shrink=0.7, label=label)
     figure.suptitle(f"{title}{note}", fontsize=10)
@@ -349,20 +348,11 @@ def mean_grad_cam(cells: Cells, evidence: Mapping[str, Evidence], *, title: str 
     for (label, seen), (left, right), mean, bright in pairs:
         name = class_title(label)
         base.show_image(left, bright, f"mean of {len(seen.rows)} cells\n{name}")
-        image = overlay(right, mean, seen.heat.mean(axis=0))
+        image = base.overlay(right, mean, seen.heat.mean(axis=0))
         right.set_title(f"mean evidence for\n{name}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.8, label="mean evidence")
     figure.suptitle(f"{title}{note}", fontsize=10)
     return figure
-
-
-def overlay(ax: Axes, pixels: np.ndarray, heat: np.ndarray) -> ScalarMappable:
-    """Evidence over a grey cell: the stronger, the less of the cell shows through."""
-    grey = np.asarray(pixels, float).mean(axis=-1)
-    ax.imshow(grey, cmap="gray", vmin=0, vmax=max(1, grey.max()))
-    image = ax.imshow(heat, cmap="viridis", vmin=0, vmax=1, alpha=0.75 * heat)
-    base.without_axes(ax)
-    return ScalarMappable(image.norm, image.cmap)
 
 
 def near_pairs(cells: Cells, near: pd.DataFrame, most: int = 6) -> Figure:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib import pyplot as plt
 
-from . import base, galleries
+from . import base
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -65,7 +65,7 @@ def _one(part: SubFigure, explanation: Explanation, known: ReferenceCells | None
     line, pixels = explanation.table.iloc[row], explanation.pixels[row]
     left, right = (above.add_axes((x, 0.02, 0.44, 0.7)) for x in (0.04, 0.52))
     base.show_image(left, pixels)
-    galleries.overlay(right, pixels, explanation.evidence[row])
+    base.overlay(right, pixels, explanation.evidence[row])
     right.set_axis_off()
     predicted = base.class_title(line["predicted"], short=True)
     atypical = ", atypical" * (line.get("atypical") == "yes")

@@ -39,7 +39,7 @@ def collapse(table: pd.DataFrame, features: Mapping[tuple[str, str], np.ndarray]
     --------
     In notebook 4::
 
-        plotting.collapse(studies.collapse.study(drawn, features, settings), features)
+        plotting.studies.collapse(studies.collapse.study(drawn, features, settings), features)
     """
     figure, (left, right) = base.new_figure(3.8, columns=2)
     ways = list(itertools.product(PREPARATIONS, NORMS))
@@ -88,7 +88,7 @@ def choices(table: pd.DataFrame, curves: pd.DataFrame, choice: str, *, note: str
     In notebook 4::
 
         table, curves = studies.optimizers.compare_optimizers(features, cells, network, settings)
-        plotting.choices(table, curves, "optimizer")
+        plotting.studies.choices(table, curves, "optimizer")
     """
     figure, (left, right) = base.new_figure(3.6, columns=2)
     names = list(dict.fromkeys(table[choice]))

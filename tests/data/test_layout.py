@@ -202,7 +202,7 @@ def trees(draw):
 
 
 @given(trees())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_random_tree_is_read_rightly_or_refused(drawn):
     names, truth = drawn
     try:

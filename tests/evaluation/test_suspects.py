@@ -191,7 +191,7 @@ def test_the_audit_leaves_like_images_with_two_labels(small_cells, tmp_path):
 def test_suspects_are_shown_as_image_files(planted_run, small_cells):
     folder, _ = planted_run
     found = evaluation.find_suspects(folder, ["toy"])
-    figure = plotting.suspects(small_cells, found, most=6)
+    figure = plotting.galleries.suspects(small_cells, found, most=6)
     assert sum(bool(ax.images) for ax in figure.axes) == min(6, len(found))
     opened = evaluation.cells_of_run(folder, "toy")
     assert set(found["file"]) <= set(opened.table["file"])

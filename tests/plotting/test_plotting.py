@@ -31,19 +31,19 @@ def figures(cells, tmp_path_factory):
     mixed = with_p_all(test, np.linspace(0, 1, len(test)))
     predictions = gathering.predictions_of(run_folder, ["mobilenet"])
     return {
-        "cells_per_split": plotting.cells_per_split(cells.table),
-        "cell_gallery": plotting.cell_gallery(cells),
-        "learning_curves": plotting.learning_curves(history, "MobileNet"),
-        "confusion_matrix": plotting.confusion_matrix(test, "MobileNet"),
-        "mistakes": plotting.mistakes(cells, test),
-        "no_mistakes": plotting.mistakes(cells, test[test["label"] == "all"]),
-        "ranking_curves": plotting.ranking_curves(mixed, "MobileNet"),
-        "reliability": plotting.reliability(mixed, "MobileNet"),
-        "patients": plotting.patients(mixed, "MobileNet"),
-        "methods": plotting.methods(comparison.compare_methods(predictions), compared),
-        "differences": plotting.differences(comparison.compare_pairs(predictions)),
-        "accuracy": plotting.accuracy_with_intervals(compared),
-        "cost": plotting.cost(compared, gathering.stages(run_folder, ["mobilenet"])),
+        "cells_per_split": plotting.data.cells_per_split(cells.table),
+        "cell_gallery": plotting.galleries.cell_gallery(cells),
+        "learning_curves": plotting.results.learning_curves(history, "MobileNet"),
+        "confusion_matrix": plotting.results.confusion_matrix(test, "MobileNet"),
+        "mistakes": plotting.galleries.mistakes(cells, test),
+        "no_mistakes": plotting.galleries.mistakes(cells, test[test["label"] == "all"]),
+        "ranking_curves": plotting.results.ranking_curves(mixed, "MobileNet"),
+        "reliability": plotting.results.reliability(mixed, "MobileNet"),
+        "patients": plotting.results.patients(mixed, "MobileNet"),
+        "methods": plotting.comparison.methods(comparison.compare_methods(predictions), compared),
+        "differences": plotting.comparison.differences(comparison.compare_pairs(predictions)),
+        "accuracy": plotting.comparison.accuracy_with_intervals(compared),
+        "cost": plotting.comparison.cost(compared, gathering.stages(run_folder, ["mobilenet"])),
     }
 
 
@@ -85,13 +85,13 @@ def ways():
 
 
 def test_every_seed_of_the_collapse_is_a_dot_in_its_way(ways):
-    (_, test, *_) = plotting.collapse(*ways).axes[0].get_lines()
+    (_, test, *_) = plotting.studies.collapse(*ways).axes[0].get_lines()
     np.testing.assert_allclose(test.get_xdata(), np.repeat([0.5, 0.6, 0.7, 0.8], 2))
     np.testing.assert_allclose(test.get_ydata(), np.repeat(np.arange(4), 2) + 0.12)
 
 
 def test_figures_start_without_tensorflow():
-    modules = "base, comparing, data, galleries, new, results, studies, sweeps"
+    modules = "base, comparison, data, galleries, new, results, studies, sweeps"
     code = (
         f"import sys; from allhelpers.plotting import {modules}; print('tensorflow' in sys.modules)"
     )
@@ -102,9 +102,10 @@ def test_figures_start_without_tensorflow():
 def test_one_cell_or_one_class_is_drawn_too(cells):
     files = cells.table["file"]
     near = pd.DataFrame([{"file_1": files[0], "file_2": files[1], "grey_values": 2.0}])
-    assert len(plotting.cell_gallery(cells, per_class=1).axes) == 2
-    assert len(plotting.near_pairs(cells, near, most=1).axes) == 2
-    assert len(plotting.cells_per_patient(cells.table[cells.table["label"] == "all"]).axes) == 1
+    assert len(plotting.galleries.cell_gallery(cells, per_class=1).axes) == 2
+    assert len(plotting.galleries.near_pairs(cells, near, most=1).axes) == 2
+    one_class = cells.table[cells.table["label"] == "all"]
+    assert len(plotting.data.cells_per_patient(one_class).axes) == 1
 
 
 def test_a_method_without_weights_is_named_alone(run_folder):
@@ -112,9 +113,8 @@ def test_a_method_without_weights_is_named_alone(run_folder):
     both = pd.concat(
         [compared, compared.assign(architecture="svm", weights=None)], ignore_index=True
     )
-    labels = [
-        text.get_text() for text in plotting.accuracy_with_intervals(both).axes[0].get_yticklabels()
-    ]
+    (ax,) = plotting.comparison.accuracy_with_intervals(both).axes
+    labels = [text.get_text() for text in ax.get_yticklabels()]
     assert labels == ["MobileNet\n(random)", "support vector machine"]
 
 
@@ -156,14 +156,21 @@ def long_names(cells):
     return dataclasses.replace(cells, table=table, classes=tuple(sorted(labels.values())))
 
 
-@pytest.mark.parametrize("name", ["cell_gallery", "uncertain", "patients", "patient_strips"])
-def test_titles_keep_to_their_place_with_names_of_twenty_letters(long_names, name):
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda cells, test: plotting.galleries.cell_gallery(cells),
+        plotting.galleries.uncertain,
+        lambda cells, test: plotting.results.patients(test),
+        lambda cells, test: plotting.results.patient_strips(test),
+    ],
+    ids=["cell_gallery", "uncertain", "patients", "patient_strips"],
+)
+def test_titles_keep_to_their_place_with_names_of_twenty_letters(long_names, draw):
     test = long_names.table[long_names.table["split"] == "test"]
     shares = np.linspace(0, 1, len(test))
     columns = {f"p_{c}": abs(place - shares) for place, c in enumerate(long_names.classes)}
-    test = test.assign(**columns)
-    given = {"cell_gallery": (long_names,), "uncertain": (long_names, test)}.get(name, (test,))
-    figure = getattr(plotting, name)(*given)
+    figure = draw(long_names, test.assign(**columns))
     figure.draw_without_rendering()
     boxes = [ax.title.get_window_extent() for ax in figure.axes if ax.title.get_text()]
     overlap = [a.overlaps(b) for a, b in itertools.combinations(boxes, 2)]

@@ -24,15 +24,15 @@ def renamed(table, name):
 
 def draws(table):
     test = table[table["split"] == "test"]
-    yield lambda: plotting.confusion_matrix(test, "x")
-    yield lambda: plotting.ranking_curves(test, "x")
-    yield lambda: plotting.reliability(test, "x")
-    yield lambda: plotting.patients(test, "x")
-    yield lambda: plotting.patient_strips(test, "x")
-    yield lambda: plotting.cells_per_split(table)
-    yield lambda: plotting.cells_per_patient(table)
-    yield lambda: plotting.areas(table.assign(area=range(len(table))))
-    yield lambda: plotting.feature_map(np.random.rand(len(test), 2), test)
+    yield lambda: plotting.results.confusion_matrix(test, "x")
+    yield lambda: plotting.results.ranking_curves(test, "x")
+    yield lambda: plotting.results.reliability(test, "x")
+    yield lambda: plotting.results.patients(test, "x")
+    yield lambda: plotting.results.patient_strips(test, "x")
+    yield lambda: plotting.data.cells_per_split(table)
+    yield lambda: plotting.data.cells_per_patient(table)
+    yield lambda: plotting.data.areas(table.assign(area=range(len(table))))
+    yield lambda: plotting.results.feature_map(np.random.rand(len(test), 2), test)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +57,7 @@ def fails(error):
         fails(InputError("A map of 2 cells cannot be drawn")),
         fails(KeyError("x")),
         fails(ZeroDivisionError()),
-        lambda: plotting.confusion_matrix(pd.DataFrame()),
+        lambda: plotting.results.confusion_matrix(pd.DataFrame()),
     ],
 )
 def test_a_figure_that_cannot_be_drawn_costs_a_sentence(draw, tmp_path, caplog):

@@ -239,7 +239,7 @@ cells_of_patients = st.lists(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     cells_of_patients, st.integers(0, 5), st.sampled_from(["patient", "patient:1/3", "patient:3/3"])
 )
@@ -267,7 +267,7 @@ texts = st.text(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 @given(
     st.lists(st.tuples(texts, st.sampled_from(OFFICIAL_CLASSES), texts), min_size=1, max_size=10)
 )
@@ -296,7 +296,7 @@ plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 any_value = st.recursive(plain, lambda inner: st.lists(inner, max_size=3))
 
 
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(any_value, st.sampled_from(list(RunSettings.model_fields)))
 def test_any_value_of_any_setting_is_taken_or_refused_in_one_sentence(value, name):
     sentence = refusal(lambda: validate(RunSettings, {name: value}))
