@@ -8,7 +8,6 @@ __all__ = [
     "compare_methods",
     "compare_pairs",
     "correct_table",
-    "draw_rows",
     "evaluate",
     "evidence",
     "find_suspects",
@@ -27,7 +26,6 @@ from .baselines import write_baselines as write_baselines
 from .comparison import compare_methods as compare_methods
 from .comparison import compare_pairs as compare_pairs
 from .definitions import METRICS as METRICS
-from .explaining import draw_rows as draw_rows
 from .explaining import evidence as evidence
 from .explaining import map_of_features as map_of_features
 from .gathering import compare as compare

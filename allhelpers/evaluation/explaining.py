@@ -23,6 +23,7 @@ from sklearn.neighbors import NearestNeighbors
 from .._core.errors import InputError
 from ..networks import building, registry
 from ..training import engines
+from ..training.familiarity import draw, head_features
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
@@ -300,32 +301,47 @@ def nearest(
     return indices, distances
 
 
-def map_of_features(features: np.ndarray, seed: int) -> np.ndarray:
-    """A map on which cells with like features lie together: t-SNE after principal components.
+def map_of_features(
+    network: Network, features: np.ndarray, cells: Cells
+) -> tuple[np.ndarray, np.ndarray]:
+    """A map on which test cells with like features lie together.
+
+    Where there are more than 400, so many are drawn at random, by the network's ``seed``.
 
     Parameters
     ----------
-    features : array of shape (cells, channels)
-        From `embed`; 3 to 1,000 cells. `draw_rows` chooses among more.
-    seed : int
+    network : Network
+    features : array of shape (orientations, cells, ...)
+        From `training.compute_features`.
+    cells : Cells
 
     Returns
     -------
-    ndarray of shape (cells, 2)
-        Positions without unit. Only who lies beside whom means something; distances between groups,
-        sizes of groups and the axes do not (van der Maaten & Hinton 2008, "Visualizing data using
-        t-SNE").
+    rows : ndarray of int
+        Row numbers of the cells on the map.
+    places : ndarray of shape (rows, 2)
+        By t-SNE after principal components, without unit. Only who lies beside whom means
+        something; distances between groups, sizes of groups and the axes do not (van der Maaten &
+        Hinton 2008, "Visualizing data using t-SNE").
 
     Raises
     ------
     InputError
-        If there are too few or too many cells.
+        If there are too few cells.
 
     Examples
     --------
-    >>> map_of_features(np.eye(12), seed=1).shape
-    (12, 2)
+    >>> from allhelpers.training import compute_features
+    >>> rows, places = map_of_features(network, compute_features(network, cells), cells)
+    >>> len(rows), places.shape
+    (70, (70, 2))
     """
+    rows = draw(cells.rows("test"), network.settings.seed, MOST_DRAWN)
+    return rows, places_of(head_features(network, features, rows), network.settings.seed)
+
+
+def places_of(features: np.ndarray, seed: int) -> np.ndarray:
+    """Where each cell lies on a map of these features."""
     features = np.asarray(features, np.float32)
     if not LEAST_MAPPED <= len(features) <= MOST_MAPPED:
         raise InputError(
@@ -335,27 +351,3 @@ def map_of_features(features: np.ndarray, seed: int) -> np.ndarray:
     components = PCA(min(COMPONENTS, *features.shape), random_state=seed).fit_transform(features)
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
-
-
-def draw_rows(rows: np.ndarray, seed: int, most: int = MOST_DRAWN) -> np.ndarray:
-    """Some rows at random, in their order, where there are more than is quick to map.
-
-    Parameters
-    ----------
-    rows : ndarray of int
-    seed : int
-    most : int
-
-    Returns
-    -------
-    ndarray of int
-
-    Examples
-    --------
-    >>> len(draw_rows(np.arange(1000), seed=1))
-    400
-    """
-    rows = np.asarray(rows)
-    if len(rows) <= most:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

@@ -302,7 +302,7 @@ def explain_test_cells(
     >>> explain_test_cells(network, cells, known, most=2).neighbours.shape
     (2, 4)
     """
-    rows = explaining.draw_rows(cells.rows("test"), network.settings.seed, most)
+    rows = draw(cells.rows("test"), network.settings.seed, most)
     names = list(cells.table["file"].iloc[rows])
     measured = cells.nuisances.to_numpy()[rows] if len(cells.nuisances) else None
     return _explain_pixels(network, np.asarray(cells.pixels[rows]), names, known, measured)

@@ -14,6 +14,7 @@ from allhelpers.networks import building, registry
 from allhelpers.networks.building import Network
 from allhelpers.networks.registry import ARCHITECTURES
 from allhelpers.training import finetuning
+from allhelpers.training.familiarity import draw
 from tests.helpers import network_of
 
 SIZE = 96
@@ -138,18 +139,21 @@ def test_map_keeps_groups_together_and_is_the_same_again():
     random = np.random.default_rng(0)
     group = np.repeat([0, 1], 30)
     features = random.normal(size=(60, 100)) + 20 * group[:, np.newaxis]
-    places = explaining.map_of_features(features, seed=1)
+    places = explaining.places_of(features, seed=1)
     assert places.shape == (60, 2)
-    np.testing.assert_array_equal(places, explaining.map_of_features(features, seed=1))
+    np.testing.assert_array_equal(places, explaining.places_of(features, seed=1))
     indices = np.linalg.norm(places[:, None] - places[None], axis=-1).argsort(axis=1)[:, 1:6]
     assert (group[indices] == group[:, None]).mean() > 0.95
 
 
-def test_map_is_limited_and_draws_say_what_they_leave():
+def test_map_is_limited():
     with pytest.raises(InputError, match="A map of 1,001 cells cannot be drawn"):
-        explaining.map_of_features(np.zeros((1001, 3)), seed=1)
-    rows = explaining.draw_rows(np.arange(0, 5000, 2), seed=1)
+        explaining.places_of(np.zeros((1001, 3)), seed=1)
+
+
+def test_of_many_rows_some_are_drawn_in_their_order():
+    rows = draw(np.arange(0, 5000, 2), 1, MOST_DRAWN)
     assert len(set(rows)) == MOST_DRAWN
     assert (np.diff(rows) > 0).all()
     assert (rows % 2 == 0).all()
-    assert explaining.draw_rows(np.arange(7), seed=1).tolist() == list(range(7))
+    assert draw(np.arange(7), 1, MOST_DRAWN).tolist() == list(range(7))
