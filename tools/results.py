@@ -20,7 +20,7 @@ RESULTS = ROOT / "results"
 sys.path.insert(0, str(ROOT))
 from allhelpers import plotting
 from allhelpers._core.files import write_csv
-from allhelpers.evaluation import comparison, gathering, published, words
+from allhelpers.evaluation import gathering, published, words
 from allhelpers.evaluation.baselines import METHODS
 from allhelpers.evaluation.definitions import METRICS, metric_title
 from allhelpers.networks.registry import ARCHITECTURES
@@ -57,7 +57,7 @@ def rows_of(folder):
     versions = [record["versions"].items() for record in records]
     table["device"] = [record["device"] for record in records]
     table["versions"] = [", ".join(f"{name} {v}" for name, v in items) for items in versions]
-    methods = comparison.compare_methods(gathering.predictions_of(folder, names))
+    methods, _ = gathering.compare_methods(folder, names)
     methods = methods.rename(columns={"method": "architecture"})
     table = table.merge(methods[["architecture", "beats_area"]])
     same = table.loc[0, ["split", "seed", "test_cells", "test_patients"]]

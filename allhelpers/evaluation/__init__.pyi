@@ -6,7 +6,6 @@ __all__ = [
     "cells_of_run",
     "compare",
     "compare_methods",
-    "compare_pairs",
     "correct_table",
     "evaluate",
     "evidence",
@@ -15,7 +14,6 @@ __all__ = [
     "measure",
     "measured",
     "notes_of",
-    "predictions_of",
     "stages",
     "summarize",
     "write_baselines",
@@ -23,13 +21,11 @@ __all__ = [
 ]
 
 from .baselines import write_baselines as write_baselines
-from .comparison import compare_methods as compare_methods
-from .comparison import compare_pairs as compare_pairs
 from .definitions import METRICS as METRICS
 from .explaining import evidence as evidence
 from .explaining import map_of_features as map_of_features
 from .gathering import compare as compare
-from .gathering import predictions_of as predictions_of
+from .gathering import compare_methods as compare_methods
 from .gathering import stages as stages
 from .gathering import summarize as summarize
 from .metrics import evaluate as evaluate

@@ -17,7 +17,7 @@ from ..runs import Run
 from ..training import checkpoints
 from . import words
 from .baselines import METHODS
-from .comparison import Compared, metric_columns
+from .comparison import Tested, metric_columns, table_of_methods, table_of_pairs
 from .definitions import METRICS
 from .metrics import measure
 
@@ -142,8 +142,10 @@ def _chosen_epoch(result: Result, patience: int) -> dict:
     return {"epochs": len(history), "chosen_epoch": epoch, **row}
 
 
-def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
-    """Test predictions of several architectures and of the baselines.
+def compare_methods(
+    run_folder: str | Path, names: Iterable[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Networks and baselines on the same test cells: each for itself, and every two compared.
 
     Parameters
     ----------
@@ -153,18 +155,31 @@ def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
 
     Returns
     -------
-    Compared
-        A dict of str to DataFrame that resamples each table once, whoever compares them.
+    methods : DataFrame
+        One row per method: method, every metric with ``<metric>_low`` and ``<metric>_high`` from
+        the bootstrap of patients, and beats_area: whether its AUROC lies above the cell area's,
+        with the whole interval of the difference above 0 (empty for the baselines themselves, and
+        where there is no interval).
+    pairs : DataFrame
+        One row per pair: first, second, cells, patients; only_first and only_second (cells that
+        one alone predicts correctly) with mcnemar_p (McNemar 1947, exact); for AUROC (plain, by
+        patient, at equal size) and weighted F1 the difference, first less second, with the interval
+        and the two-sided p of a paired bootstrap that resamples patients. All p are corrected for
+        the number of pairs (Holm 1979); ``differ`` says whether both McNemar's test and the
+        bootstrap of weighted F1 are below .05.
 
     Raises
     ------
     InputError
-        If a file is missing.
+        If a file is missing, or two methods were tested on different cells.
 
     Examples
     --------
-    >>> {name: len(table) for name, table in predictions_of(run, ["mobilenet"]).items()}
-    {'mobilenet': 10, 'majority': 10, 'area': 10}
+    >>> methods, pairs = compare_methods(run, ["mobilenet"])
+    >>> methods[["method", "accuracy"]].values.tolist()
+    [['mobilenet', 0.7], ['majority', 0.6], ['area', 0.6]]
+    >>> pairs[["first", "second", "only_first", "only_second", "mcnemar_p"]].values.tolist()[0]
+    ['mobilenet', 'majority', 2, 1, 1.0]
     """
     run = Run(run_folder)
     paths = {name: run.result(name).predictions_path for name in names}
@@ -173,7 +188,8 @@ def predictions_of(run_folder: str | Path, names: Iterable[str]) -> Compared:
         if not path.is_file():
             notebook = "1_data_split" if name in METHODS else registry.notebook_of(name)
             raise InputError(f"{path} does not exist: run notebook {notebook} first.")
-    return Compared({name: _test_rows(run, name) for name in paths})
+    tested = {name: Tested(_test_rows(run, name)) for name in paths}
+    return table_of_methods(tested), table_of_pairs(tested)
 
 
 def summarize(run_folders: Iterable[str | Path], *, baselines: bool = True) -> pd.DataFrame:

@@ -36,7 +36,7 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Figure:
     Examples
     --------
     >>> from allhelpers import evaluation
-    >>> table = evaluation.compare_methods(evaluation.predictions_of(run, ["mobilenet"]))
+    >>> table, _ = evaluation.compare_methods(run, ["mobilenet"])
     >>> figure = methods(table, evaluation.compare(run, ["mobilenet"]))
     """
     figure, axes = base.new_figure(1.3 + 0.35 * len(table), columns=2, sharey=True)
@@ -69,7 +69,7 @@ def size_gap(table: pd.DataFrame) -> Figure:
     Examples
     --------
     >>> from allhelpers import evaluation
-    >>> table = evaluation.compare_methods(evaluation.predictions_of(run, ["mobilenet"]))
+    >>> table, _ = evaluation.compare_methods(run, ["mobilenet"])
     >>> figure = size_gap(table)
     """
     figure, ax = base.new_figure(1.7 + 0.4 * len(table))
@@ -150,7 +150,7 @@ def differences(pairs: pd.DataFrame) -> Figure:
     Parameters
     ----------
     pairs : DataFrame
-        From `evaluation.compare_pairs`.
+        Pairs from `evaluation.compare_methods`.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def differences(pairs: pd.DataFrame) -> Figure:
     Examples
     --------
     >>> from allhelpers import evaluation
-    >>> pairs = evaluation.compare_pairs(evaluation.predictions_of(run, ["mobilenet"]))
+    >>> _, pairs = evaluation.compare_methods(run, ["mobilenet"])
     >>> figure = differences(pairs)
     """
     figure, ax = base.new_figure(1.1 + 0.3 * len(pairs))

@@ -207,7 +207,7 @@ def sentence_of_pair(row: Mapping) -> str:
     Parameters
     ----------
     row : Series or mapping
-        Of `compare_pairs`.
+        Of the pairs of `compare_methods`.
 
     Returns
     -------

@@ -7,12 +7,12 @@ from allhelpers._core.errors import InputError
 from allhelpers.data import images
 from allhelpers.evaluation import (
     baselines,
-    comparison,
     gathering,
     metrics,
     published,
     resampling,
 )
+from allhelpers.evaluation.comparison import Tested, holm, table_of_methods, table_of_pairs
 from allhelpers.reporting import words
 from tests.helpers import with_p_all
 
@@ -52,7 +52,7 @@ def test_paper_stands_beside_the_run(run_folder):
 def test_missing_baseline_names_the_notebook(run_folder):
     (run_folder / "baselines" / "area.csv").unlink()
     with pytest.raises(InputError, match="run notebook 1_data_split first"):
-        gathering.predictions_of(run_folder, ["mobilenet"])
+        gathering.compare_methods(run_folder, ["mobilenet"])
 
 
 def clustered(patients=12, cells=20, seed=0):
@@ -81,11 +81,12 @@ def better(table, share, seed=0):
 def three():
     """A weak method, the same again, and a much better one, on 40 patients."""
     table = clustered(patients=40, cells=20)
-    return {"mobilenet": table, "vgg16": table.copy(), "resnet50": better(table, 0.9)}
+    tables = {"mobilenet": table, "vgg16": table.copy(), "resnet50": better(table, 0.9)}
+    return {name: Tested(table) for name, table in tables.items()}
 
 
 def test_equal_methods_cannot_be_told_apart(three):
-    row = comparison.compare_pairs(three).iloc[0]
+    row = table_of_pairs(three).iloc[0]
     assert (row["only_first"], row["only_second"], row["mcnemar_p"], row["weighted_f1_p"]) == (
         0,
         0,
@@ -100,7 +101,7 @@ def test_equal_methods_cannot_be_told_apart(three):
 
 
 def test_a_clear_difference_is_found_and_named(three):
-    row = comparison.compare_pairs(three).iloc[1]
+    row = table_of_pairs(three).iloc[1]
     assert row["differ"]
     assert row["weighted_f1_high"] < 0
     text = words.sentence_of_pair(row)
@@ -113,15 +114,15 @@ def test_a_clear_difference_is_found_and_named(three):
 def test_a_pair_reads_the_same_from_both_ends(three):
     names = ("mobilenet", "resnet50")
     there, back = (
-        comparison.compare_pairs({name: three[name] for name in order}).iloc[0]
+        table_of_pairs({name: three[name] for name in order}).iloc[0]
         for order in (names, names[::-1])
     )
     assert words.sentence_of_pair(there) == words.sentence_of_pair(back)
 
 
 def test_where_there_is_no_p_none_is_given(three):
-    one_patient = three["mobilenet"].assign(patient="P1")
-    pairs = comparison.compare_pairs({"mobilenet": one_patient, "vgg16": one_patient})
+    one_patient = Tested(three["mobilenet"].predictions.assign(patient="P1"))
+    pairs = table_of_pairs({"mobilenet": one_patient, "vgg16": one_patient})
     text = words.sentence_of_pair(pairs.iloc[0])
     assert "no interval: a class has but one to resample), no p)" in text
     assert "nan" not in text
@@ -132,9 +133,7 @@ def test_each_method_is_resampled_once(run_folder, monkeypatch):
     monkeypatch.setattr(
         resampling, "bootstrap", lambda *given: calls.append(given) or bootstrap(*given)
     )
-    predictions = gathering.predictions_of(run_folder, ["mobilenet"])
-    comparison.compare_methods(predictions)
-    comparison.compare_pairs(predictions)
+    gathering.compare_methods(run_folder, ["mobilenet"])
     assert len(calls) == 3
 
 
@@ -145,36 +144,33 @@ def test_mcnemar_is_exact():
     )
     worse = table.copy()
     worse.loc[:4, ["p_all", "p_hem"]] = worse.loc[:4, ["p_hem", "p_all"]].to_numpy(copy=True)
-    row = comparison.compare_pairs({"mobilenet": table, "vgg16": worse}).iloc[0]
+    row = table_of_pairs({"mobilenet": Tested(table), "vgg16": Tested(worse)}).iloc[0]
     assert (row["only_first"], row["only_second"]) == (5, 0)
     assert row["mcnemar_p"] == pytest.approx(2 / 2**5)
 
 
 def test_correction_is_holms():
     p = np.array([0.3, 0.001, 0.02, 0.02, 0.9])
-    np.testing.assert_array_equal(comparison.holm(p), multipletests(p, method="holm")[1])
+    np.testing.assert_array_equal(holm(p), multipletests(p, method="holm")[1])
 
 
 def test_more_pairs_need_stronger_evidence(three):
-    alone = comparison.compare_pairs(
-        {name: three[name] for name in ("mobilenet", "resnet50")}
-    ).iloc[0]
-    among = comparison.compare_pairs(three).iloc[1]
+    alone = table_of_pairs({name: three[name] for name in ("mobilenet", "resnet50")}).iloc[0]
+    among = table_of_pairs(three).iloc[1]
     assert among["mcnemar_p"] == pytest.approx(3 * alone["mcnemar_p"])
 
 
 def test_methods_on_other_cells_are_refused(three):
+    fewer = Tested(three["vgg16"].predictions.iloc[1:])
     with pytest.raises(InputError, match="tested on different cells"):
-        comparison.compare_pairs(
-            {"mobilenet": three["mobilenet"], "vgg16": three["vgg16"].iloc[1:]}
-        )
+        table_of_pairs({"mobilenet": three["mobilenet"], "vgg16": fewer})
 
 
 def test_network_that_does_not_beat_the_area_is_marked(three):
     weak, strong = three["mobilenet"], three["resnet50"]
-    table = comparison.compare_methods(
-        {"mobilenet": weak, "resnet50": strong, "area": weak}
-    ).set_index("method")
+    table = table_of_methods({"mobilenet": weak, "resnet50": strong, "area": weak}).set_index(
+        "method"
+    )
     assert table["beats_area"].to_dict() == {"mobilenet": False, "resnet50": True, "area": None}
 
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from allhelpers import plotting
-from allhelpers.evaluation import comparison, gathering
+from allhelpers.evaluation import gathering
 from allhelpers.plotting import base, fitting, studies, sweeps
 from allhelpers.studies import collapse
 from tests.helpers import ROOT, ten_cells, with_p_all, write_run
@@ -29,7 +29,7 @@ def figures(cells, tmp_path_factory):
     compared = gathering.compare(run_folder, ["mobilenet"])
     test = with_p_all(cells.table[cells.table["split"] == "test"], 0.9)
     mixed = with_p_all(test, np.linspace(0, 1, len(test)))
-    predictions = gathering.predictions_of(run_folder, ["mobilenet"])
+    methods, pairs = gathering.compare_methods(run_folder, ["mobilenet"])
     return {
         "cells_per_split": plotting.data.cells_per_split(cells.table),
         "cell_gallery": plotting.galleries.cell_gallery(cells),
@@ -40,8 +40,8 @@ def figures(cells, tmp_path_factory):
         "ranking_curves": plotting.results.ranking_curves(mixed, "MobileNet"),
         "reliability": plotting.results.reliability(mixed, "MobileNet"),
         "patients": plotting.results.patients(mixed, "MobileNet"),
-        "methods": plotting.comparison.methods(comparison.compare_methods(predictions), compared),
-        "differences": plotting.comparison.differences(comparison.compare_pairs(predictions)),
+        "methods": plotting.comparison.methods(methods, compared),
+        "differences": plotting.comparison.differences(pairs),
         "accuracy": plotting.comparison.accuracy_with_intervals(compared),
         "cost": plotting.comparison.cost(compared, gathering.stages(run_folder, ["mobilenet"])),
     }

@@ -19,10 +19,11 @@ NAMES = ["mobilenet"]
 def compared(tmp_path_factory):
     """A finished run of one architecture, as the third notebook leaves it."""
     folder = write_run(tmp_path_factory.mktemp("run"), ten_cells())
-    run, predictions = Run(folder), evaluation.predictions_of(folder, NAMES)
+    run = Run(folder)
+    methods, pairs = evaluation.compare_methods(folder, NAMES)
     write_csv(run.table_path("comparison"), evaluation.compare(folder, NAMES))
-    write_csv(run.table_path("methods"), evaluation.compare_methods(predictions))
-    write_csv(run.table_path("pairs"), evaluation.compare_pairs(predictions))
+    write_csv(run.table_path("methods"), methods)
+    write_csv(run.table_path("pairs"), pairs)
     plotting.keep(plotting.data.cells_per_split(run.manifest()), folder, "cells_per_split")
     result = run.result("mobilenet")
     curves = plotting.results.learning_curves(result.history())

@@ -113,7 +113,7 @@ def test_importance_is_of_the_feature_that_decides(sample):
 
 
 def test_what_is_written_is_what_the_comparison_reads(sample, tmp_path):
-    from allhelpers.evaluation import baselines, comparison, gathering
+    from allhelpers.evaluation import baselines, gathering
     from allhelpers.evaluation.metrics import evaluate
 
     cells, measured, settings = sample
@@ -132,5 +132,5 @@ def test_what_is_written_is_what_the_comparison_reads(sample, tmp_path):
     assert row["epochs"] is None
     assert gathering.finished_in(tmp_path) == ["knn"]
     assert set(Result(tmp_path / "knn").record()["chosen"]) == {"n_neighbors", "weights"}
-    compared = comparison.compare_methods(gathering.predictions_of(tmp_path, ["knn"]))
+    compared, _ = gathering.compare_methods(tmp_path, ["knn"])
     assert compared["method"].tolist()[0] == "knn"
