@@ -1,15 +1,11 @@
 __all__ = [
-    "METRICS",
     "beside_paper",
-    "bootstrap",
     "calibrate",
     "cells_of_run",
     "compare",
     "compare_methods",
-    "correct_table",
     "evaluate",
     "evidence",
-    "find_suspects",
     "map_of_features",
     "measure",
     "measured",
@@ -21,7 +17,6 @@ __all__ = [
 ]
 
 from .baselines import write_baselines as write_baselines
-from .definitions import METRICS as METRICS
 from .explaining import evidence as evidence
 from .explaining import map_of_features as map_of_features
 from .gathering import compare as compare
@@ -33,9 +28,6 @@ from .metrics import measure as measure
 from .operating import calibrate as calibrate
 from .published import beside_paper as beside_paper
 from .published import measured as measured
-from .resampling import bootstrap as bootstrap
 from .suspects import cells_of_run as cells_of_run
-from .suspects import correct_table as correct_table
-from .suspects import find_suspects as find_suspects
 from .suspects import write_suspects as write_suspects
 from .words import notes_of as notes_of

@@ -51,37 +51,7 @@ LEFT_OUT = "out"
 
 
 def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
-    """Rank the cells of a run whose label may be wrong, by methods that have not met them.
-
-    Parameters
-    ----------
-    run_folder : str or Path
-    names : iterable of str
-        Methods of the run. Of each counts what it says of cells that it has not met: all of
-        judged.csv (setting ``suspects``); else test cells, validation cells if it was not trained
-        on them, and held_out.csv (setting ``calibrate``).
-
-    Returns
-    -------
-    DataFrame
-        Columns rank, file, patient, split, label; suggested: the class that is most probable
-        instead, and its mean probability; score: how probable the methods hold it that the label is
-        wrong, beside what they say of the patient's other cells, and of two like images with two
-        labels beside the other's (0 to 1); against and methods:
-        how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
-        for the user. Cells that are doubted, and pairs of like images with two labels.
-
-    Raises
-    ------
-    InputError
-        If a method has no finished result.
-
-    Examples
-    --------
-    >>> found = find_suspects(run, ["mobilenet"])
-    >>> found[["file", "label", "suggested", "probability"]].head(1).values.tolist()
-    [['5.bmp', 'all', 'hem', 0.9]]
-    """
+    """Rank the cells of a run whose label may be wrong; see `write_suspects`."""
     run = Run(run_folder)
     asked = [name for name in names if name != registry.ENSEMBLE] or [registry.ENSEMBLE]
     cells = run.manifest().set_index("file", drop=False).rename_axis(None)
@@ -198,28 +168,43 @@ def _why(row: Mapping) -> str:
     return "; ".join(reasons)
 
 
-def write_suspects(run_folder: str | Path, suspects: pd.DataFrame) -> Path:
-    """Write suspects.csv into a run's folder; marks that somebody has set there are kept.
+def write_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
+    """Rank the cells of a run whose label may be wrong, by methods that have not met them.
+
+    Written as suspects.csv into the run's folder; marks that somebody has set there are kept.
 
     Parameters
     ----------
     run_folder : str or Path
-    suspects : DataFrame
-        From `find_suspects`.
+    names : iterable of str
+        Methods of the run. Of each counts what it says of cells that it has not met: all of
+        judged.csv (setting ``suspects``); else test cells, validation cells if it was not trained
+        on them, and held_out.csv (setting ``calibrate``).
 
     Returns
     -------
-    Path
+    DataFrame
+        Columns rank, file, patient, split, label; suggested: the class that is most probable
+        instead, and its mean probability; score: how probable the methods hold it that the label is
+        wrong, beside what they say of the patient's other cells, and of two like images with two
+        labels beside the other's (0 to 1); against and methods:
+        how many methods call it otherwise, of how many that were asked; why: in words; mark: empty,
+        for the user. Cells that are doubted, and pairs of like images with two labels.
+
+    Raises
+    ------
+    InputError
+        If a method has no finished result, or a cell that somebody has marked is no longer suspect.
 
     Examples
     --------
-    >>> write_suspects(run, find_suspects(run, ["mobilenet"])).name
-    'suspects.csv'
+    >>> found = write_suspects(run, ["mobilenet"])
+    >>> found[["file", "label", "suggested", "probability"]].head(1).values.tolist()
+    [['5.bmp', 'all', 'hem', 0.9]]
     """
-    path = Run(run_folder).suspects_path
+    path, suspects = Run(run_folder).suspects_path, find_suspects(run_folder, names)
     if path.is_file():
-        earlier = read_marked(path)
-        marks = earlier.set_index(["file", "label"])["mark"]
+        marks = read_marked(path).set_index(["file", "label"])["mark"]
         here = pd.MultiIndex.from_frame(suspects[["file", "label"]])
         lost = marks[(marks != "") & ~marks.index.isin(here)]
         if len(lost):
@@ -230,7 +215,7 @@ def write_suspects(run_folder: str | Path, suspects: pd.DataFrame) -> Path:
             )
         suspects = suspects.assign(mark=marks.reindex(here).fillna("").to_numpy())
     write_csv(path, suspects)
-    return path
+    return suspects
 
 
 def read_marked(path: str | Path) -> pd.DataFrame:
@@ -242,33 +227,7 @@ def read_marked(path: str | Path) -> pd.DataFrame:
 
 
 def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a run, with the labels that somebody has corrected.
-
-    Parameters
-    ----------
-    run_folder : str or Path
-    marked : DataFrame
-        As suspects.csv, with marks: ``x`` takes what is suggested, the name of a class takes that,
-        ``out`` leaves the cell out, nothing changes nothing.
-
-    Returns
-    -------
-    DataFrame
-        As manifest.csv, with a column ``corrected_from`` that holds the earlier label where it was
-        changed: a table of cells for ``--manifest``.
-
-    Raises
-    ------
-    InputError
-        If a mark means nothing, or a row is not of this run.
-
-    Examples
-    --------
-    >>> marked = find_suspects(run, ["mobilenet"]).assign(mark=["x", "", ""])
-    >>> corrected = correct_table(run, marked)
-    >>> corrected.loc[corrected["corrected_from"] != "", ["file", "label"]].values.tolist()
-    [['5.bmp', 'hem']]
-    """
+    """A run's manifest with the labels that somebody has corrected, as a table for `--manifest`."""
     run = Run(run_folder)
     cells, classes = run.manifest(), run.data()["classes"]
     marked = marked[marked["mark"] != ""]

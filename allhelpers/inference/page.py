@@ -202,7 +202,7 @@ class Suspected:
     ----------
     run_folder : Path
     table : DataFrame
-        From `evaluation.find_suspects`.
+        From `suspects.find_suspects`.
     cells : Cells
         Whose images are shown.
     """

@@ -129,7 +129,7 @@ def suspects(
     ----------
     cells : Cells
     found : DataFrame
-        From `evaluation.find_suspects`.
+        From `evaluation.write_suspects`.
     most : int
         Cells that are shown.
     title : str

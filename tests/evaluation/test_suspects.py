@@ -64,7 +64,7 @@ def planted_run(make_settings, tmp_path):
 
 def test_planted_errors_are_among_the_first_suspects(planted_run):
     folder, planted = planted_run
-    found = evaluation.find_suspects(folder, ["toy"])
+    found = suspects.find_suspects(folder, ["toy"])
     assert len(planted & set(found["file"][: 2 * PLANTED])) >= 0.75 * PLANTED
     assert found["score"].is_monotonic_decreasing
     assert (found["suggested"] != found["label"]).all()
@@ -73,8 +73,8 @@ def test_planted_errors_are_among_the_first_suspects(planted_run):
 
 def test_marked_suspects_become_a_new_table_and_nothing_else_changes(planted_run):
     folder, planted = planted_run
-    found = evaluation.find_suspects(folder, ["toy"])
-    path = evaluation.write_suspects(folder, found)
+    evaluation.write_suspects(folder, ["toy"])
+    path = Run(folder).suspects_path
     marked = pd.read_csv(path, dtype=str, keep_default_na=False)
     marked.loc[0, "mark"], marked.loc[1, "mark"] = " X", "out"
     marked.loc[2, "mark"] = marked.loc[2, "suggested"]
@@ -94,7 +94,7 @@ def test_marked_suspects_become_a_new_table_and_nothing_else_changes(planted_run
     earlier = Run(folder).manifest().set_index("file")["label"][corrected.index]
     assert (corrected["label"] != earlier).sum() == 2
     assert Run(folder).manifest_path.read_bytes() == before
-    evaluation.write_suspects(folder, found)  # the comparison once more
+    evaluation.write_suspects(folder, ["toy"])  # the comparison once more
     assert pd.read_csv(path, dtype=str, keep_default_na=False)["mark"].ne("").sum() == 3
 
 
@@ -103,13 +103,13 @@ def test_marked_suspects_become_a_new_table_and_nothing_else_changes(planted_run
     [("perhaps", "The mark 'perhaps' means nothing: write x, out, or one of all, hem")],
 )
 def test_marks_that_mean_nothing_are_refused(run_folder, mark, sentence):
-    found = evaluation.find_suspects(run_folder, ["mobilenet"]).assign(mark=mark)
+    found = suspects.find_suspects(run_folder, ["mobilenet"]).assign(mark=mark)
     with pytest.raises(InputError, match=sentence):
-        evaluation.correct_table(run_folder, found)
+        suspects.correct_table(run_folder, found)
     with pytest.raises(InputError, match="has another label in"):
-        evaluation.correct_table(run_folder, found.assign(mark="x", label="other"))
+        suspects.correct_table(run_folder, found.assign(mark="x", label="other"))
     with pytest.raises(InputError, match="is marked twice"):
-        evaluation.correct_table(run_folder, pd.concat([found, found]).assign(mark="x"))
+        suspects.correct_table(run_folder, pd.concat([found, found]).assign(mark="x"))
 
 
 MARKED = "file,label,suggested,mark\na.png,blast,healthy,x\nb.png,blast,healthy,\n"
@@ -142,7 +142,7 @@ def test_methods_are_counted_and_a_trained_cell_says_nothing(tmp_path, predictio
     write_run(tmp_path, with_p_all(predictions, 0.45), name="vgg16")
     record = Run(tmp_path).result("vgg16").record()
     write_json(Run(tmp_path).result("vgg16").record_path, {**record, "settings": {"refit": True}})
-    found = evaluation.find_suspects(tmp_path, ["mobilenet", "vgg16"]).set_index("file")
+    found = suspects.find_suspects(tmp_path, ["mobilenet", "vgg16"]).set_index("file")
     assert found.loc["5.bmp", ["against", "methods"]].tolist() == [2, 2]
     assert found.loc["5.bmp", "why"] == "predicted hem by MobileNet, VGG16 (2 of 2)"
     assert "v" not in found.index  # of validation, on which VGG16 was trained
@@ -155,14 +155,14 @@ def test_a_slip_stands_out_before_a_patient_whom_the_network_has_wrong_throughou
     rows.append(("slip.bmp", "known", "test", "all", 0.2))
     columns = ["file", "patient", "split", "label", "p_all"]
     write_run(tmp_path, with_p_all(pd.DataFrame(rows, columns=columns)))
-    found = evaluation.find_suspects(tmp_path, ["mobilenet"])
+    found = suspects.find_suspects(tmp_path, ["mobilenet"])
     assert found["file"][0] == "slip.bmp"
     assert set(found["file"][1:]) == {f"{k}.png" for k in range(12)}  # doubted, too
 
 
 def test_of_like_images_with_two_labels_the_doubted_one_comes_first(run_folder):
     write_json(Run(run_folder).audit_path, {"sentences": [], "two_labels": [["0.bmp", "9.bmp"]]})
-    found = evaluation.find_suspects(run_folder, ["mobilenet"]).set_index("file")
+    found = suspects.find_suspects(run_folder, ["mobilenet"]).set_index("file")
     assert found.index[0] == "9.bmp"  # said to be all with .9, as 0.bmp is
     assert found.loc["9.bmp", "why"].startswith("looks like 0.bmp, which has another label")
     assert found.loc["0.bmp", "score"] < 0.2
@@ -190,7 +190,7 @@ def test_the_audit_leaves_like_images_with_two_labels(small_cells, tmp_path):
 
 def test_suspects_are_shown_as_image_files(planted_run, small_cells):
     folder, _ = planted_run
-    found = evaluation.find_suspects(folder, ["toy"])
+    found = suspects.find_suspects(folder, ["toy"])
     figure = plotting.galleries.suspects(small_cells, found, most=6)
     assert sum(bool(ax.images) for ax in figure.axes) == min(6, len(found))
     opened = evaluation.cells_of_run(folder, "toy")
