@@ -226,8 +226,8 @@ def read_marked(path: str | Path) -> pd.DataFrame:
     return table.assign(mark=table["mark"].str.strip())
 
 
-def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
-    """A run's manifest with the labels that somebody has corrected, as a table for `--manifest`."""
+def write_corrected(run_folder: str | Path, marked: pd.DataFrame, path: Path) -> str:
+    """Write a run's manifest with the labels that somebody has corrected; says what changed."""
     run = Run(run_folder)
     cells, classes = run.manifest(), run.data()["classes"]
     marked = marked[marked["mark"] != ""]
@@ -246,15 +246,11 @@ def correct_table(run_folder: str | Path, marked: pd.DataFrame) -> pd.DataFrame:
     label = label.fillna(cells["label"])
     earlier = cells.get(manifest.CORRECTED_FROM, pd.Series("", index=cells.index))
     first = earlier.where(earlier != "", cells["label"])  # of a table that was corrected before
-    corrected = cells.assign(label=label)
-    corrected[manifest.CORRECTED_FROM] = first.where(first != label, "")
-    return corrected[label != LEFT_OUT].reset_index(drop=True)
-
-
-def sentence_of_correction(run_folder: str | Path, corrected: pd.DataFrame) -> str:
-    """How many labels were changed, and how many cells left out."""
-    cells = Run(run_folder).manifest().set_index("file")["label"]
-    changed = int((corrected["file"].map(cells) != corrected["label"]).sum())
+    corrected = cells.assign(
+        label=label, **{manifest.CORRECTED_FROM: first.where(first != label, "")}
+    )[label != LEFT_OUT]
+    write_csv(path, corrected)
+    changed = int((corrected["label"] != cells["label"][corrected.index]).sum())
     return (
         f"{counted(changed, 'label')} changed, {counted(len(cells) - len(corrected), 'cell')} left "
         f"out, {len(corrected):,} cells written"

@@ -18,7 +18,7 @@ import pandas as pd
 
 from .. import RESEARCH_ONLY, plotting
 from .._core.errors import InputError
-from .._core.files import write_csv, write_for_people
+from .._core.files import write_for_people
 from ..data import manifest as manifests
 from ..data.images import MOST_BYTES, SUFFIXES
 from ..evaluation import suspects, words
@@ -215,10 +215,8 @@ class Suspected:
         """Write a new table of cells, and say what has changed."""
         marked = marked.astype(object).fillna("").astype(str)
         marked = marked.assign(mark=marked["mark"].str.strip())
-        corrected = suspects.correct_table(self.run_folder, marked)
         path = Path(tempfile.mkdtemp(dir=folder)) / "corrected.csv"
-        write_csv(path, corrected)
-        return path, suspects.sentence_of_correction(self.run_folder, corrected)
+        return path, suspects.write_corrected(self.run_folder, marked, path)
 
 
 def _add_suspects(suspected: Suspected, folder: Path) -> None:

@@ -382,15 +382,12 @@ def relabel(folder: Path, marked: Path | None, output: Path, overwrite: bool) ->
     MARKED.csv is the run's suspects.csv, or a copy, with marks in its column mark: x takes the
     class that is suggested, the name of a class takes that, out leaves the cell out.
     """
-    from .._core.files import write_csv
     from ..evaluation import suspects
     from ..runs import Run
 
     _check_free(overwrite, output)
     table = suspects.read_marked(marked or Run(folder).suspects_path)
-    corrected = suspects.correct_table(folder, table)
-    write_csv(output, corrected)
-    print(f"{suspects.sentence_of_correction(folder, corrected)}: {output}")
+    print(f"{suspects.write_corrected(folder, table, output)}: {output}")
     print(f"train on it: allhelpers run --images IMAGES --manifest {output}")
 
 

@@ -98,18 +98,19 @@ def test_marked_suspects_become_a_new_table_and_nothing_else_changes(planted_run
     assert pd.read_csv(path, dtype=str, keep_default_na=False)["mark"].ne("").sum() == 3
 
 
-@pytest.mark.parametrize(
-    ("mark", "sentence"),
-    [("perhaps", "The mark 'perhaps' means nothing: write x, out, or one of all, hem")],
-)
-def test_marks_that_mean_nothing_are_refused(run_folder, mark, sentence):
-    found = suspects.find_suspects(run_folder, ["mobilenet"]).assign(mark=mark)
-    with pytest.raises(InputError, match=sentence):
-        suspects.correct_table(run_folder, found)
-    with pytest.raises(InputError, match="has another label in"):
-        suspects.correct_table(run_folder, found.assign(mark="x", label="other"))
-    with pytest.raises(InputError, match="is marked twice"):
-        suspects.correct_table(run_folder, pd.concat([found, found]).assign(mark="x"))
+def test_marks_that_mean_nothing_are_refused(run_folder, tmp_path):
+    found = suspects.find_suspects(run_folder, ["mobilenet"]).assign(mark="x")
+    wrong = {
+        "The mark 'perhaps' means nothing: write x, out, or one of all, hem": found.assign(
+            mark="perhaps"
+        ),
+        "has another label in": found.assign(label="other"),
+        "is marked twice": pd.concat([found, found]),
+    }
+    for sentence, marked in wrong.items():
+        with pytest.raises(InputError, match=sentence):
+            suspects.write_corrected(run_folder, marked, tmp_path / "corrected.csv")
+    assert not (tmp_path / "corrected.csv").exists()
 
 
 MARKED = "file,label,suggested,mark\na.png,blast,healthy,x\nb.png,blast,healthy,\n"
