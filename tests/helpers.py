@@ -68,6 +68,18 @@ def with_p_all(table, p_all=None):
     return table.assign(p_hem=1 - table["p_all"])
 
 
+def clustered(patients=12, cells=20, seed=0):
+    """Cells of patients who differ, each with a bias, and some with the same probability."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(patients):
+        label = ("all", "hem")[number % 2]
+        centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
+        p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
+        rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
+    return with_p_all(pd.DataFrame(rows, columns=["file", "patient", "split", "label", "p_all"]))
+
+
 def write_run(folder, predictions, name="mobilenet", notes=(SYNTHETIC_NOTE,)):
     """Leave a finished run of one architecture, as the notebooks do."""
     cells = predictions[["file", "patient", "split", "label"]].assign(

@@ -22,20 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a method's test.
+    """One figure of a method's test."""
 
-    Attributes
-    ----------
-    title : str
-        In figures and tables.
-    formula : callable
-        From sums over the cells, one for each row of the patients' weights, to one value per row.
-    cell_weights : callable, optional
-        From a table of predictions to how much each cell counts; all alike if left out.
-    """
-
-    title: str
+    title: str  # in figures and tables
+    # From sums over the cells, one for each row of the patients' weights, to one value per row.
     formula: Callable[[Totals], np.ndarray]
+    # From a table of predictions to how much each cell counts; all alike if left out.
     cell_weights: Callable[[pd.DataFrame], np.ndarray] | None = None
 
 
@@ -79,11 +71,6 @@ METRICS = {
 }
 
 
-def by_patient(predictions: pd.DataFrame) -> np.ndarray:
-    """Every patient of a class counts the same, and every class."""
-    return weighting.patient_weights(predictions)
-
-
 def at_equal_size(predictions: pd.DataFrame) -> np.ndarray:
     """Cells of the classes are matched by their area; none counts where it was not measured, or
     where of a class fewer than `LEAST_MATCHED` cells are of a size that the others have too.
@@ -103,7 +90,7 @@ def _effective(weights: np.ndarray) -> float:
 
 
 _WEIGHED = {
-    "by_patient": ("patients weigh the same", by_patient),
+    "by_patient": ("patients weigh the same", weighting.patient_weights),
     "equal_size": ("at equal size", at_equal_size),
 }
 METRICS |= {

@@ -83,7 +83,7 @@ def measure(
     resamples : int
         Of the bootstrap; 0 leaves it out.
     resampled : DataFrame, optional
-        From `bootstrap`, where these predictions have been resampled already.
+        From `resampling.bootstrap`, where these predictions have been resampled already.
 
     Returns
     -------
@@ -138,41 +138,38 @@ def _number(value: float) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
+def _found(
+    predictions: pd.DataFrame, label: str, threshold: float | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For sensitivity and specificity of a class: the cells that count, and the right ones."""
+    truth = (predictions["label"] == label).to_numpy()
+    predicted = (tables.predicted_labels(predictions, threshold) == label).to_numpy()
+    return {"sensitivity": (truth, truth & predicted), "specificity": (~truth, ~truth & ~predicted)}
+
+
 def _one_class(predictions: pd.DataFrame, label: str) -> dict:
     """One class against all others."""
-    truth = (predictions["label"] == label).to_numpy()
-    predicted = (tables.predicted_labels(predictions) == label).to_numpy()
-    auroc = None
+    found = _found(predictions, label)
+    truth, auroc = found["sensitivity"][0], None
     if 0 < truth.sum() < len(truth):
         auroc = float(sk.roc_auc_score(truth, predictions[f"p_{label}"]))
-    return {
-        "sensitivity": proportion((truth & predicted).sum(), truth.sum()),
-        "specificity": proportion((~truth & ~predicted).sum(), (~truth).sum()),
-        "auroc": {"value": auroc},
-    }
+    shares = {name: proportion(right.sum(), cells.sum()) for name, (cells, right) in found.items()}
+    return {**shares, "auroc": {"value": auroc}}
 
 
-def at_threshold(
-    predictions: pd.DataFrame, threshold: float, *, resamples: int = RESAMPLES
-) -> dict:
+def at_threshold(predictions: pd.DataFrame, threshold: float) -> dict:
     """Sensitivity and specificity of the positive class at a threshold, with both intervals."""
-    positive = tables.classes_of(predictions)[0]
-    truth = (predictions["label"] == positive).to_numpy()
-    predicted = (tables.predicted_labels(predictions, threshold) == positive).to_numpy()
     patients = resampling.Patients(predictions)
-    drawn = patients.draws(resamples)
+    drawn = patients.draws(RESAMPLES)
     entries: dict = {"threshold": threshold}
-    for name, group, correct in (
-        ("sensitivity", truth, truth & predicted),
-        ("specificity", ~truth, ~truth & ~predicted),
-    ):
-        entry = proportion(correct.sum(), group.sum())
+    positive = tables.classes_of(predictions)[0]
+    for name, (cells, right) in _found(predictions, positive, threshold).items():
+        entries[name] = proportion(right.sum(), cells.sum())
         with np.errstate(invalid="ignore"):
-            shares = drawn @ patients.sums(correct) / (drawn @ patients.sums(group))
-        if group.any() and patients.per_class.min() > 1:
+            shares = drawn @ patients.sums(right) / (drawn @ patients.sums(cells))
+        if cells.any() and patients.per_class.min() > 1:
             low, high = np.quantile(shares, LIMITS)
-            entry |= {"patients_low": float(low), "patients_high": float(high)}
-        entries[name] = entry
+            entries[name] |= {"patients_low": float(low), "patients_high": float(high)}
     return entries
 
 

@@ -5,7 +5,7 @@ Both are decided on cells whose patients the network has not met, and never on t
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,31 +22,14 @@ SMALLEST = 1e-7  # probability whose logarithm is taken
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was decided on cells of patients that the network has not met.
+    """What was decided on cells of patients that the network has not met."""
 
-    Attributes
-    ----------
-    temperature : float
-        By which scores are divided before softmax; 1 leaves them.
-    threshold : float or None
-        Probability of the positive class from which on a cell is predicted positive; ``None``: the
-        most probable class.
-    wanted : float
-        The sensitivity that was asked for; 0: none.
-    cells, patients : int
-        On how many it rests.
-
-    Examples
-    --------
-    >>> certain = predictions.assign(p_all=0.9, p_hem=0.1)
-    >>> float(Calibration(temperature=2.0).apply(certain)["p_all"].iloc[0].round(2))
-    0.75
-    """
-
-    temperature: float = 1.0
+    temperature: float = 1.0  # by which scores are divided before softmax; 1 leaves them
+    # Probability of the positive class from which on a cell is predicted positive; none: the most
+    # probable class.
     threshold: float | None = None
-    wanted: float = 0.0
-    cells: int = 0
+    wanted: float = 0.0  # the sensitivity that was asked for; 0: none
+    cells: int = 0  # on how many it rests
     patients: int = 0
 
     def apply(self, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -91,12 +74,15 @@ def calibrate(
     """
     if held_out is None or held_out["label"].nunique() < 2:
         return Calibration(wanted=sensitivity)
-    facts = {"cells": len(held_out), "patients": tables.patients_of(held_out).nunique()}
-    found = Calibration(_temperature(held_out) if temperature else 1.0, wanted=sensitivity, **facts)
+    found = Calibration(
+        _temperature(held_out) if temperature else 1.0,
+        wanted=sensitivity,
+        cells=len(held_out),
+        patients=tables.patients_of(held_out).nunique(),
+    )
     if not sensitivity:
         return found
-    threshold = _threshold(found.apply(held_out), sensitivity)
-    return Calibration(found.temperature, threshold, sensitivity, **facts)
+    return replace(found, threshold=_threshold(found.apply(held_out), sensitivity))
 
 
 def _scores(predictions: pd.DataFrame) -> np.ndarray:
@@ -121,7 +107,8 @@ def _threshold(held_out: pd.DataFrame, sensitivity: float) -> float:
     """The highest threshold at which so large a share of the positive class is found."""
     positive = tables.classes_of(held_out)[0]
     cells = held_out[held_out["label"] == positive]
-    order = np.argsort(-cells[f"p_{positive}"].to_numpy())
+    probabilities = cells[f"p_{positive}"].to_numpy()
+    order = np.argsort(-probabilities)
     found = np.cumsum(patient_weights(cells)[order])
     place = np.searchsorted(found, sensitivity * found[-1] - 1e-9)
-    return float(cells[f"p_{positive}"].to_numpy()[order][min(place, len(order) - 1)])
+    return float(probabilities[order][min(place, len(order) - 1)])

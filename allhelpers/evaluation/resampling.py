@@ -58,13 +58,13 @@ class Patients:
             drawn[:, members] = random.multinomial(len(members), shares, resamples)
         return drawn
 
-    def metrics(self, weights: np.ndarray, cell_weights: np.ndarray | None = None) -> pd.DataFrame:
-        """All metrics for each row of the patients' weights; cells may weigh differently too."""
-        alike = np.ones(len(self.unit)) if cell_weights is None else cell_weights
+    def metrics(self, weights: np.ndarray) -> pd.DataFrame:
+        """All metrics for each row of the patients' weights."""
 
         @functools.cache
         def totals(weigh: object) -> Totals:
-            return Totals(self, weights, alike * weigh(self.table) if callable(weigh) else alike)
+            alike = np.ones(len(self.unit))
+            return Totals(self, weights, weigh(self.table) if callable(weigh) else alike)
 
         with np.errstate(invalid="ignore", divide="ignore"):
             return pd.DataFrame(
@@ -133,31 +133,14 @@ class Totals:
 
 
 def bootstrap(predictions: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Metrics on resampled patients.
+    """All metrics (columns) of one split on resampled patients (rows).
 
     Patients are drawn with replacement, each with all its cells, among the patients of its class,
     so that every resample has as many patients of each class as the test (Efron & Tibshirani 1993,
-    "An introduction to the bootstrap", section 8; clusters as units). Tables of the same cells are
-    resampled alike.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        Cells of one split.
-    resamples : int
-
-    Returns
-    -------
-    DataFrame of shape (resamples, metrics)
-        NaN where the test has one patient of a class: that one would be drawn each time, and an
-        interval without width would look like certainty.
-
-    Examples
-    --------
-    >>> bootstrap(predictions, resamples=100).shape
-    (100, 16)
+    "An introduction to the bootstrap", section 8; clusters as units).
     """
     patients = Patients(predictions)
+    # One patient of a class would be drawn each time: no width would look like certainty.
     if patients.per_class.min() == 1:
         return pd.DataFrame(np.nan, index=range(resamples), columns=list(METRICS))
     return patients.metrics(patients.draws(resamples))

@@ -14,7 +14,7 @@ from allhelpers.evaluation import (
 )
 from allhelpers.evaluation.comparison import Tested, holm, table_of_methods, table_of_pairs
 from allhelpers.reporting import words
-from tests.helpers import with_p_all
+from tests.helpers import clustered, with_p_all
 
 
 def test_comparison_is_read_from_the_files_of_the_run(run_folder):
@@ -53,18 +53,6 @@ def test_missing_baseline_names_the_notebook(run_folder):
     (run_folder / "baselines" / "area.csv").unlink()
     with pytest.raises(InputError, match="run notebook 1_data_split first"):
         gathering.compare_methods(run_folder, ["mobilenet"])
-
-
-def clustered(patients=12, cells=20, seed=0):
-    """Cells of patients who differ, each with a bias, and some with the same probability."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for number in range(patients):
-        label = ("all", "hem")[number % 2]
-        centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
-        p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
-        rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
-    return with_p_all(pd.DataFrame(rows, columns=["file", "patient", "split", "label", "p_all"]))
 
 
 def better(table, share, seed=0):

@@ -10,7 +10,7 @@ from allhelpers.evaluation import definitions, resampling
 from allhelpers.evaluation.definitions import METRICS
 from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
 from allhelpers.reporting import words
-from tests.helpers import with_p_all
+from tests.helpers import clustered, with_p_all
 
 
 def test_metrics_count_what_they_say(predictions):
@@ -51,18 +51,6 @@ def test_probability_column_is_that_of_all(cells):
     assert table["file"].tolist() == cells.table["file"].iloc[[2, 5, 7]].tolist()
 
 
-def clustered(patients=12, cells=20, seed=0):
-    """Cells of patients who differ, each with a bias, and some with the same probability."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for number in range(patients):
-        label = ("all", "hem")[number % 2]
-        centre = (0.6 if label == "all" else 0.4) + random.normal(0, 0.15)
-        p_all = np.clip(random.normal(centre, 0.2, cells), 0, 1).round(2)
-        rows += [(f"{number}-{k}", f"P{number}", "test", label, p) for k, p in enumerate(p_all)]
-    return with_p_all(pd.DataFrame(rows, columns=["file", "patient", "split", "label", "p_all"]))
-
-
 SKLEARN = {
     "accuracy": lambda y, p, w: sk.accuracy_score(y, p >= 0.5, sample_weight=w),
     "sensitivity": lambda y, p, w: sk.recall_score(y, p >= 0.5, sample_weight=w),
@@ -82,7 +70,7 @@ def test_metrics_are_scikit_learns_for_any_resample_and_any_weight_of_cells(metr
     truth, p_all = patients.truth[:, 0], patients.probabilities[:, 0]
     draws = np.vstack([np.ones(12), patients.draws(5)])
     for weight in (np.ones(len(table)), np.random.default_rng(1).random(len(table))):
-        values = patients.metrics(draws, weight)[metric]
+        values = METRICS[metric].formula(resampling.Totals(patients, draws, weight))
         for row, value in zip(draws, values, strict=True):
             expected = SKLEARN[metric](truth, p_all, row[patients.unit] * weight)
             assert value == pytest.approx(expected, abs=1e-12)
@@ -93,10 +81,11 @@ def test_cells_without_weight_count_as_if_they_were_not_there():
     kept = np.random.default_rng(2).random(len(table)) < 0.5
     kept[table["patient"] == "P3"] = False
     weighted, fewer = resampling.Patients(table), resampling.Patients(table[kept])
-    values = weighted.metrics(np.ones((1, 12)), kept.astype(float))
+    totals = resampling.Totals(weighted, np.ones((1, 12)), kept.astype(float))
     expected = fewer.metrics(np.ones((1, 11)))
-    plain = [name for name, metric in METRICS.items() if metric.cell_weights is None]
-    np.testing.assert_allclose(values[plain], expected[plain], rtol=1e-12)
+    for name, metric in METRICS.items():
+        if metric.cell_weights is None:
+            np.testing.assert_allclose(metric.formula(totals), expected[name], rtol=1e-12)
 
 
 def test_a_new_metric_is_one_entry(monkeypatch):
