@@ -41,15 +41,8 @@ PERPLEXITY = 30
 def grad_cam(model: Network, pixels: np.ndarray, label: str) -> np.ndarray:
     """Where in each image the evidence for a class lies, from 0 to 1 (the strongest place).
 
-    Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via
-    gradient-based localization"): each of the last feature maps is weighted by the mean gradient of
-    the class's score, their sum is cut off at 0, scaled, and enlarged to the size of the image.
-
-    The score is the logarithm of the odds of the class against all others, from the layer before
-    softmax: softmax knows only differences of scores, so one score alone says nothing. The maps are
-    coarse (7 x 7 for images of 224 pixels), and belong to the cell as it is, also where the
-    settings average over orientations; those of an ensemble are the mean of its members'. They are
-    all 0 where nothing speaks for the class.
+    Grad-CAM (Selvaraju et al. 2017): the last feature maps, weighted by the gradient of the class's
+    score. They belong to the cell as it is, also where the settings average over orientations.
     """
     if label not in model.classes:
         raise InputError(
@@ -62,8 +55,8 @@ def grad_cam(model: Network, pixels: np.ndarray, label: str) -> np.ndarray:
     for batch in _batches(model, pixels):
         if model.pools_depths:
             heat.append(_scaled(_weighted_depths(model, batch, column)))
-            continue
-        heat.append(heat_of(building.predict(last_maps(model), batch), model, label))
+        else:
+            heat.append(heat_of(building.predict(last_maps(model), batch), model, label))
     return np.concatenate(heat)
 
 
@@ -101,7 +94,7 @@ def _weighted_depths(model: Network, batch: np.ndarray, column: int) -> np.ndarr
 
 
 def _odds(model: Network, features: tf.Tensor, column: int) -> tf.Tensor:
-    """Logarithm of the odds of one class against all others."""
+    """Logarithm of the odds of a class: softmax knows only differences, one score says nothing."""
     logits = scores(model, features)
     others = tf.concat([logits[:, :column], logits[:, column + 1 :]], axis=1)
     return logits[:, column] - tf.reduce_logsumexp(others, axis=1)
@@ -116,18 +109,10 @@ def _scaled(heat: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where the evidence for a class lies in some cells of that class.
+    """Where the evidence for a class lies in some cells of that class."""
 
-    Attributes
-    ----------
-    rows : ndarray of int
-        Row numbers in the cells.
-    heat : ndarray of shape (rows, size, size), float32
-        From `grad_cam`.
-    """
-
-    rows: np.ndarray
-    heat: np.ndarray
+    rows: np.ndarray  # row numbers in the cells
+    heat: np.ndarray  # of shape (rows, size, size), float32, from `grad_cam`
 
 
 def evidence(
@@ -140,6 +125,9 @@ def evidence(
     features: np.ndarray | None = None,
 ) -> dict[str, Evidence]:
     """Grad-CAM of the true class in cells of each class, drawn at random from one split.
+
+    Coarse maps, and all 0 where nothing speaks for the class (Selvaraju et al. 2017, "Grad-CAM:
+    visual explanations from deep networks via gradient-based localization").
 
     Parameters
     ----------
@@ -205,39 +193,17 @@ def _plain(model: keras.Model) -> keras.Model:
 
 
 def embed(model: Network, pixels: np.ndarray) -> np.ndarray:
-    """Features of cells: the last feature maps, averaged over the image, as the head sees them.
-
-    Those of an ensemble are its first member's.
-
-    Parameters
-    ----------
-    model : Network
-    pixels : ndarray of shape (cells, size, size, 3), uint8
-
-    Returns
-    -------
-    ndarray of shape (cells, channels), float32
-
-    Raises
-    ------
-    InputError
-        If the pixels do not fit the model.
-
-    Examples
-    --------
-    >>> embed(network, cells.pixels[:3]).shape
-    (3, 1024)
+    """Features of cells as the head sees them, averaged over the image; an ensemble's are its
+    first member's.
     """
     if model.members:
         return embed(model.members[0], pixels)
-    if model.pools_depths:
-        features = [building.predict(model.trunk, batch) for batch in _batches(model, pixels)]
-        none = np.zeros((0, model.trunk.output.shape[-1]), np.float32)
-        return np.concatenate([none, *features])
-    maps = last_maps(model)
-    batches = (building.predict(maps, batch) for batch in _batches(model, pixels))
-    none = np.zeros((0, maps.output.shape[-1]), np.float32)
-    return np.concatenate([none, *(batch.mean(axis=(1, 2)) for batch in batches)])
+    forward = model.trunk if model.pools_depths else last_maps(model)
+    features = [np.zeros((0, forward.output.shape[-1]), np.float32)]
+    for batch in _batches(model, pixels):
+        found = building.predict(forward, batch)
+        features.append(found if model.pools_depths else found.mean(axis=(1, 2)))
+    return np.concatenate(features)
 
 
 # Building and tracing takes seconds, and a page asks for one cell after the other.

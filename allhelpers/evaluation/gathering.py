@@ -92,17 +92,13 @@ def _seconds(run: Run, result: Result) -> dict[str, float]:
 
 
 def _row(run: Run, result: Result) -> dict:
-    notebook = registry.notebook_of(result.name)
     if not result.metrics_path.is_file():
-        raise InputError(
-            f"{result.folder} holds no finished result of {words.method_title(result.name)}: "
-            f"run notebook {notebook} first."
-        )
+        raise InputError(words.no_result(result))
     record, metrics = result.record(), result.metrics()
     if record["manifest_sha256"] != sha256(run.manifest_path):
         raise InputError(
             f"{result.folder} was computed on other cells than {run.manifest_path}: "
-            f"run {notebook} again."
+            f"run {registry.notebook_of(result.name)} again."
         )
     test, settings = metrics["test"], record["settings"]
     accuracy, parameters = test["accuracy"], record.get("parameters", {})
@@ -241,7 +237,7 @@ def tested(run_folders: Iterable[str | Path], *, baselines: bool) -> dict[str, l
     for folder in dict.fromkeys(Path(folder).resolve() for folder in run_folders):
         run, names = Run(folder), finished_in(folder)
         for name in names:
-            tables.setdefault(name, []).append(run.result(name).predictions("test"))
+            tables.setdefault(name, []).append(_test_rows(run, name))
         for name in METHODS:
             if baselines and run.baseline(name).is_file():
                 trivial.setdefault(name, []).append(_test_rows(run, name))

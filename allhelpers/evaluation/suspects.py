@@ -42,9 +42,8 @@ COLUMNS = (
     "why",
     "mark",
 )
-ENOUGH = (
-    10  # other cells of a patient, from which on what is usual for them counts for more than half
-)
+# Other cells of a patient, from which on what is usual for them counts for more than half.
+ENOUGH = 10
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
 TAKEN = ("x", "yes", "1")  # marks that take what is suggested
 LEFT_OUT = "out"
@@ -82,10 +81,7 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
 def _unmet(result: Result) -> pd.DataFrame:
     """Predictions of cells that a method was not trained on."""
     if not result.predictions_path.is_file():
-        raise InputError(
-            f"{result.folder} holds no finished result of {words.method_title(result.name)}: "
-            f"run notebook {registry.notebook_of(result.name)} first."
-        )
+        raise InputError(words.no_result(result))
     record = result.record()
     refit = bool(record.get("settings", {}).get("refit"))
     if result.judged_path.is_file():

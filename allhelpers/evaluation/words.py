@@ -6,10 +6,14 @@ What a terminal prints after a run: nothing here waits for statistics to be impo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ..networks import registry
+
+if TYPE_CHECKING:
+    from ..runs import Result
 
 BASELINES = {"majority": "majority class", "area": "cell area alone"}
 
@@ -17,6 +21,14 @@ BASELINES = {"majority": "majority class", "area": "cell area alone"}
 def method_title(method: str) -> str:
     """Name of a network or baseline in figures and tables."""
     return BASELINES.get(method) or registry.title_of(method)
+
+
+def no_result(result: Result) -> str:
+    """Of a method that has not finished, for an error."""
+    return (
+        f"{result.folder} holds no finished result of {method_title(result.name)}: "
+        f"run notebook {registry.notebook_of(result.name)} first."
+    )
 
 
 def joined(names: Sequence[str]) -> str:
