@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..runs import Result
 
-COLUMNS = (
-    "rank",
-    "file",
-    "patient",
-    "split",
-    "label",
-    "suggested",
-    "probability",
-    "score",
-    "against",
-    "methods",
-    "why",
-    "mark",
-)
 # Other cells of a patient, from which on what is usual for them counts for more than half.
 ENOUGH = 10
 CERTAIN = 1e-3  # a method is never surer than this that a label is right, or wrong
@@ -65,17 +51,22 @@ def find_suspects(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
     found["score"] = _beside_patient(found)
     _settle_pairs(found, pairs)
     found = found[(found["suggested_p"] > found["label_p"]) | (found["twin"] != "")]
-    found = found.sort_values(["score", "file"], ascending=[False, True])
-    found["why"] = [_why(row) for row in found.to_dict("records")]
-    found = found.assign(
-        rank=np.arange(1, len(found) + 1),
-        mark="",
-        score=found["score"].round(4),
-        probability=found["suggested_p"].round(4),
-        against=found["against"].fillna(0).astype(int),
-        methods=found["methods"].fillna(0).astype(int),
-    )
-    return found.reset_index(drop=True)[list(COLUMNS)]
+    found = found.sort_values(["score", "file"], ascending=[False, True], ignore_index=True)
+    columns = {
+        "rank": found.index + 1,
+        "file": found["file"],
+        "patient": found["patient"],
+        "split": found["split"],
+        "label": found["label"],
+        "suggested": found["suggested"],
+        "probability": found["suggested_p"].round(4),
+        "score": found["score"].round(4),
+        "against": found["against"].fillna(0).astype(int),
+        "methods": found["methods"].fillna(0).astype(int),
+        "why": [_why(row) for row in found.to_dict("records")],
+        "mark": "",
+    }
+    return pd.DataFrame(columns)
 
 
 def _unmet(result: Result) -> pd.DataFrame:
