@@ -52,7 +52,7 @@ def _calibration_error(totals: Totals) -> np.ndarray:
     return gaps / totals.cells / totals.scored
 
 
-LEAST_MATCHED = 10
+LEAST_MATCHED = 10  # cells of each class that are of a size which the others have too
 
 # In the order of tables. The first three are proportions and have Wilson's interval as well.
 METRICS = {
@@ -72,9 +72,7 @@ METRICS = {
 
 
 def at_equal_size(predictions: pd.DataFrame) -> np.ndarray:
-    """Cells of the classes are matched by their area; none counts where it was not measured, or
-    where of a class fewer than `LEAST_MATCHED` cells are of a size that the others have too.
-    """
+    """Cells of the classes are matched by their area; none counts where too few have a match."""
     if "area" not in predictions:
         return np.zeros(len(predictions))
     area, labels = predictions["area"].to_numpy(float), predictions["label"].to_numpy()

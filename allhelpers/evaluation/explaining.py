@@ -1,9 +1,7 @@
-"""What a network looks at, and which cells it takes for alike.
+"""What a network looks at, and which cells it takes for alike: two views of its last feature maps.
 
-Two views of one thing, the last feature maps of the backbone: weighted by a class they say where in
-the image its evidence lies (Grad-CAM); averaged over the image they are the features on which the
-new head decides, in which cells can be neighbours. Neither says why. On random weights neither
-means anything.
+Weighted by a class they say where its evidence lies (Grad-CAM); averaged they are the features on
+which the head decides. Neither says why, and on random weights neither means anything.
 """
 
 from __future__ import annotations

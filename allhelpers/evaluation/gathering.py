@@ -81,9 +81,7 @@ def stages(run_folder: str | Path, names: Iterable[str]) -> pd.DataFrame:
 
 
 def _seconds(run: Run, result: Result) -> dict[str, float]:
-    """Seconds of each stage; with what the whole notebook took beside them, where one notebook has
-    trained one method and it is known.
-    """
+    """Seconds of each stage, and of the rest of a notebook that has trained this method alone."""
     stages = dict(result.record()["seconds"])
     whole = run.notebook_seconds(registry.notebook_of(result.name))
     if whole is not None and result.name not in registry.CLASSICAL:

@@ -1,15 +1,7 @@
-"""One evaluator for every notebook: predictions in, metrics with their intervals out.
+"""One evaluator for every notebook: a table of predictions in, metrics with their intervals out.
 
-Everything here is computed from a table of predictions (``predictions.csv``), so that a reader can
-do it again.
-
-Two kinds of interval stand side by side. Wilson's takes the cells as independent; the bootstrap
-resamples patients with all their cells, because cells of one patient resemble each other. The
-second is the honest one for new patients.
-
-With two classes, sensitivity, specificity, AUROC, average precision and calibration are about the
-positive class, which comes first; with more, each class is set against all others, and the mean
-over the classes is given.
+Wilson's interval takes the cells as independent; the bootstrap resamples patients with all their
+cells, which resemble each other, and is the honest one for new patients.
 """
 
 from __future__ import annotations
@@ -88,11 +80,12 @@ def measure(
     Returns
     -------
     dict
-        For each of `METRICS` a dict with value; patients_low and patients_high (bootstrap of
+        For each metric a dict with value; patients_low and patients_high (bootstrap of
         patients); and, for proportions, low and high (Wilson), correct and cells. Sensitivity is
         the share of the positive class's cells that is found, specificity the share of all other
-        cells that is not taken for it; with more than two classes both are means over the classes
-        and have no Wilson interval. Weighted F1 is the challenge's metric: the F1 of all classes,
+        cells that is not taken for it. With more than two classes these (then without Wilson
+        interval), AUROC, average precision and calibration are means over the classes, each set
+        against all others. Weighted F1 is the challenge's metric: the F1 of all classes,
         weighted by their cells. Brier score (half the squared distance, so that 1 is the worst
         with any number of classes) and expected calibration error (Naeini et al. 2015, 10 bins of
         equal width) are 0 at best; resampling adds noise to every bin, so the interval of the
