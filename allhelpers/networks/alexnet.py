@@ -1,8 +1,7 @@
 """AlexNet, which Keras does not have: torchvision's variant, and its weights.
 
-The variant is that of A. Krizhevsky 2014, "One weird trick for parallelizing convolutional neural
-networks", as in torchvision.models.alexnet: five convolutions of 64, 192, 384, 256 and 256
-channels, without response normalisation.
+A. Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks": without
+response normalisation.
 """
 
 from __future__ import annotations
@@ -12,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
+import h5py
 import keras
 import numpy as np
 
@@ -28,8 +29,6 @@ CONVOLUTIONS = (
     (10, 256, 3, 1, 1, True),
 )
 
-DENSE = ((1, 4096), (4, 4096), (6, 1000))
-
 READ_CHECKPOINT = """
 import sys, numpy, torch
 options = {"progress": False, "check_hash": True, "weights_only": True}
@@ -37,13 +36,13 @@ state = torch.hub.load_state_dict_from_url(sys.argv[1], **options)
 numpy.savez(sys.argv[2], **{name: tensor.numpy() for name, tensor in state.items()})
 """
 
-TOP_SIDE = 6  # of the last features, for images of 224 pixels
-
 
 def AlexNet(  # noqa: N802 (as in keras.applications)
-    weights: None = None, include_top: bool = True, input_shape: tuple[int, ...] = (224, 224, 3)
+    weights: None = None,
+    include_top: Literal[False] = False,
+    input_shape: tuple[int, ...] = (224, 224, 3),
 ) -> keras.Model:
-    """Build AlexNet with random weights."""
+    """Build AlexNet without its classification layers, with random weights."""
     if weights is not None:
         raise InputError("AlexNet is built with random weights: load a file afterwards.")
     inputs = outputs = keras.Input(input_shape)
@@ -54,44 +53,23 @@ def AlexNet(  # noqa: N802 (as in keras.applications)
         outputs = convolve(outputs)
         if pooled:
             outputs = keras.layers.MaxPooling2D(3, 2, name=f"{name}_pool")(outputs)
-    if include_top:
-        outputs = keras.layers.Flatten(name="flatten")(outputs)
-        for number, units in DENSE[:-1]:
-            outputs = keras.layers.Dense(units, activation="relu", name=f"dense{number}")(outputs)
-        outputs = keras.layers.Dense(DENSE[-1][1], name=f"dense{DENSE[-1][0]}")(outputs)
     return keras.Model(inputs, outputs, name="alexnet")
 
 
-def from_torch(
-    state: dict[str, np.ndarray], include_top: bool = False
-) -> dict[str, list[np.ndarray]]:
-    """Arrange torchvision's weights as Keras has them."""
+def from_torch(state: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Arrange the weights of torchvision's convolutions as Keras has them."""
     arranged, channels = {}, 3
     for number, (module, filters, kernel, *_) in enumerate(CONVOLUTIONS, 1):
-        weight, bias = _weights(state, f"features.{module}", (filters, channels, kernel, kernel))
+        name, shape = f"features.{module}", (filters, channels, kernel, kernel)
+        weight, bias = (np.asarray(state.get(f"{name}.{part}", ())) for part in ("weight", "bias"))
+        if weight.shape != shape or bias.shape != shape[:1]:
+            raise InputError(
+                f"The checkpoint of AlexNet holds {name} with shape {weight.shape}, not {shape}: "
+                "use torchvision's own."
+            )
         arranged[f"conv{number}"] = [weight.transpose(2, 3, 1, 0), bias]
         channels = filters
-    inputs = channels * TOP_SIDE**2
-    for module, units in DENSE if include_top else ():
-        weight, bias = _weights(state, f"classifier.{module}", (units, inputs))
-        if module == DENSE[0][0]:  # torch flattens channels first, Keras last
-            weight = weight.reshape(units, channels, TOP_SIDE, TOP_SIDE)
-            weight = weight.transpose(0, 2, 3, 1).reshape(units, inputs)
-        arranged[f"dense{module}"] = [weight.T, bias]
-        inputs = units
     return arranged
-
-
-def _weights(
-    state: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    weight, bias = (np.asarray(state.get(f"{name}.{part}", ())) for part in ("weight", "bias"))
-    if weight.shape != shape or bias.shape != shape[:1]:
-        raise InputError(
-            f"The checkpoint of AlexNet holds {name} with shape {weight.shape}, not {shape}: use "
-            "torchvision's own."
-        )
-    return weight, bias
 
 
 def convert(url: str, path: Path) -> None:
@@ -114,8 +92,6 @@ def convert(url: str, path: Path) -> None:
 
 def write(weights: dict[str, list[np.ndarray]], path: Path) -> None:
     """Write weights in the layout of Keras's own HDF5 files."""
-    import h5py
-
     with atomic(path) as partial, h5py.File(partial, "w") as stream:
         stream.attrs["layer_names"] = list(weights)
         for layer, (kernel, bias) in weights.items():

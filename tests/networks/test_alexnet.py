@@ -11,68 +11,54 @@ import pytest
 from allhelpers._core.errors import InputError
 from allhelpers._core.files import sha256
 from allhelpers.networks import alexnet, hdf5, registry
-from allhelpers.networks.alexnet import CONVOLUTIONS, DENSE, TOP_SIDE, AlexNet
+from allhelpers.networks.alexnet import CONVOLUTIONS, AlexNet
 
 PIXELS = np.random.default_rng(3).normal(size=(2, 224, 224, 3)).astype(np.float32)
 
 
-def state_of(random=np.random.default_rng(0)):  # noqa: B008 (one state for all tests)
-    """Names and shapes of torchvision's state dict, with random values."""
-    shapes, channels = {}, 3
+@pytest.fixture(scope="module")
+def state():
+    """Names and shapes of the convolutions in torchvision's state dict, with random values."""
+    random, state, channels = np.random.default_rng(0), {}, 3
     for module, filters, kernel, *_ in CONVOLUTIONS:
-        shapes[f"features.{module}"], channels = (filters, channels, kernel, kernel), filters
-    inputs = channels * TOP_SIDE**2
-    for module, units in DENSE:
-        shapes[f"classifier.{module}"], inputs = (units, inputs), units
-    state = {}
-    for name, shape in shapes.items():
+        shape = (filters, channels, kernel, kernel)
         scale = np.float32(np.prod(shape[1:]) ** -0.5)
-        state[f"{name}.weight"] = random.standard_normal(shape, np.float32) * scale
-        state[f"{name}.bias"] = random.standard_normal(shape[0], np.float32) / np.float32(10)
+        weight = random.standard_normal(shape, np.float32) * scale
+        bias = random.standard_normal(filters, np.float32) / np.float32(10)
+        state |= {f"features.{module}.weight": weight, f"features.{module}.bias": bias}
+        channels = filters
     return state
 
 
 @pytest.fixture(scope="module")
-def state():
-    return state_of()
-
-
-@pytest.fixture(scope="module")
-def whole(state):
-    """The original, classification layers included."""
+def backbone(state):
     model = AlexNet()
-    for name, values in alexnet.from_torch(state, include_top=True).items():
+    for name, values in alexnet.from_torch(state).items():
         model.get_layer(name).set_weights(values)
     return model
 
 
-def test_numbers_of_parameters_are_those_of_torchvision(whole):
-    assert whole.count_params() == 61_100_840
-    assert AlexNet(include_top=False).count_params() == 2_469_696
+def test_number_of_parameters_is_that_of_torchvisions_convolutions(backbone):
+    assert backbone.count_params() == 2_469_696
 
 
-def test_convolutions_and_flattening_follow_torchs_order(whole, state):
-    """The first convolution and the first dense layer, worked out by hand in torch's layout."""
-    names = ("conv1", "conv5_pool", "dense1")
-    parts = keras.Model(whole.input, [whole.get_layer(name).output for name in names])
-    first, features, dense = parts.predict(PIXELS, verbose=0)
+def test_convolutions_follow_torchs_order(backbone, state):
+    """The first one, worked out by hand in torch's layout."""
+    convolution = keras.Model(backbone.input, backbone.get_layer("conv1").output)
+    first = convolution.predict(PIXELS, verbose=0)
     image = np.pad(PIXELS[0].transpose(2, 0, 1), ((0, 0), (2, 2), (2, 2)))
     row, column = 7, 30
     window = image[:, 4 * row : 4 * row + 11, 4 * column : 4 * column + 11]
     expected = (state["features.0.weight"] * window).sum(axis=(1, 2, 3)) + state["features.0.bias"]
     np.testing.assert_allclose(first[0, row, column], np.maximum(expected, 0), atol=1e-4)
-    flat = features.transpose(0, 3, 1, 2).reshape(2, -1)
-    expected = flat @ state["classifier.1.weight"].T + state["classifier.1.bias"]
-    np.testing.assert_allclose(dense, np.maximum(expected, 0), atol=1e-4)
 
 
-def test_written_weights_are_a_file_that_the_backbone_takes(state, whole, tmp_path):
+def test_written_weights_are_a_file_that_the_backbone_takes(state, backbone, tmp_path):
     alexnet.write(alexnet.from_torch(state), tmp_path / "alexnet.h5")
-    backbone = registry.get("alexnet").build()
-    hdf5.load(backbone, tmp_path / "alexnet.h5")
-    features = keras.Model(whole.input, whole.get_layer("conv5_pool").output)
-    expected = features.predict(PIXELS, verbose=0)
-    np.testing.assert_allclose(backbone.predict(PIXELS, verbose=0), expected, atol=1e-6)
+    loaded = registry.get("alexnet").build()
+    hdf5.load(loaded, tmp_path / "alexnet.h5")
+    expected = backbone.predict(PIXELS, verbose=0)
+    np.testing.assert_allclose(loaded.predict(PIXELS, verbose=0), expected, atol=1e-6)
 
 
 def test_checkpoint_of_another_network_is_refused(state):
@@ -101,9 +87,9 @@ import sys, numpy, torch, torchvision
 state = {name: torch.from_numpy(value) for name, value in numpy.load(sys.argv[1]).items()}
 pixels = torch.from_numpy(state.pop("pixels").numpy().transpose(0, 3, 1, 2).copy())
 model = torchvision.models.alexnet(weights=None).eval()
-model.load_state_dict(state)
+assert not model.load_state_dict(state, strict=False).unexpected_keys
 with torch.no_grad():
-    numpy.save(sys.argv[2], model(pixels).numpy())
+    numpy.save(sys.argv[2], model.features(pixels).numpy().transpose(0, 2, 3, 1))
 """
 SAVE = """
 import sys, numpy, torch
@@ -137,12 +123,12 @@ def published(path):
 
 
 @needs_torch
-def test_output_is_that_of_torchs_own_alexnet(whole, state, tmp_path):
+def test_features_are_those_of_torchs_own_alexnet(backbone, state, tmp_path):
     np.savez(tmp_path / "state.npz", pixels=PIXELS, **state)
     in_own_process(OWN_OUTPUT, tmp_path / "state.npz", tmp_path / "output.npy")
     expected = np.load(tmp_path / "output.npy")
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(whole.predict(PIXELS, verbose=0), expected, atol=1e-4)
+    np.testing.assert_allclose(backbone.predict(PIXELS, verbose=0), expected, atol=1e-4)
 
 
 @needs_torch
