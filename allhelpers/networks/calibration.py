@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
+import keras
+import numpy as np
+import tensorflow as tf
 
 CALIBRATION_CELLS = 16
 
 
 def draw_random(backbone: keras.Model, preprocessed: np.ndarray) -> None:
     """Make random layers pass signals on, so that a frozen backbone is worth something."""
-    import keras
-    import tensorflow as tf
-
     norms = [each for each in backbone.layers if isinstance(each, keras.layers.BatchNormalization)]
     if norms:
         momenta = [layer.momentum for layer in norms]
@@ -38,8 +33,6 @@ def draw_random(backbone: keras.Model, preprocessed: np.ndarray) -> None:
 
 def _standardise(layer: keras.Layer, inputs: keras.KerasTensor) -> None:
     """Scale and shift a convolution: each channel, before ReLU, gets mean 0 and variance 1."""
-    import keras
-
     activation, layer.activation = layer.activation, keras.activations.linear
     mean, variance = keras.ops.moments(layer(inputs), axes=(0, 1, 2))
     layer.activation = activation

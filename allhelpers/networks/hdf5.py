@@ -5,26 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
+
 from .._core.errors import InputError, listing
 
 if TYPE_CHECKING:
-    import h5py
     import keras
-    import numpy as np
 
 MOST_DEPTH = 20  # of groups in an HDF5 file: Keras's have 5, one that holds itself has no end
-
-MOST_ITEM = 8  # bytes of a number
-
-Shapes = dict[str, list[tuple[int, ...]]]
+# Bytes of a number: a forged element may have any size, and is read before its shape is looked at.
+MOST_ITEM = 8
 
 
 def load(backbone: keras.Model, path: Path) -> None:
     """Load a weights file into a backbone, after checking that it fits, layer by layer."""
-    import h5py
-
-    wanted = {each.name: [tuple(w.shape) for w in each.weights] for each in backbone.layers}
-    wanted = {name: shapes for name, shapes in wanted.items() if shapes}
+    weighty = [layer for layer in backbone.layers if layer.weights]
+    wanted = {layer.name: [tuple(w.shape) for w in layer.weights] for layer in weighty}
     try:
         with h5py.File(path, "r") as stream:
             check_links(stream, path)
@@ -54,11 +50,7 @@ def load(backbone: keras.Model, path: Path) -> None:
 
 
 def check_links(group: h5py.Group, path: Path, depth: int = 0) -> None:
-    """Refuse an HDF5 file that would make its reader open other files, or take memory for what
-    no weights are.
-    """
-    import h5py
-
+    """Refuse a file that makes its reader open others, or take memory for what no weights are."""
     for name in group:
         safe = isinstance(group.get(name, getlink=True), h5py.HardLink) and depth < MOST_DEPTH
         item = group[name] if safe else None
@@ -69,21 +61,18 @@ def check_links(group: h5py.Group, path: Path, depth: int = 0) -> None:
                 f"{path} is refused (its part {name!r} points to other files): use one that you "
                 "trust."
             )
-        if isinstance(item, h5py.Dataset) and not _is_number(item.dtype):
+        if isinstance(item, h5py.Group):
+            check_links(item, path, depth + 1)
+        elif isinstance(item, h5py.Dataset) and (
+            item.dtype.kind not in "fiub" or item.dtype.itemsize > MOST_ITEM
+        ):
             raise InputError(
                 f"{path} is refused (its part {name!r} holds {item.dtype}, not numbers): use one "
                 "that you trust."
             )
-        if isinstance(item, h5py.Group):
-            check_links(item, path, depth + 1)
 
 
-def _is_number(kind: np.dtype) -> bool:
-    """A forged element may have any size, and is read before its shape is looked at."""
-    return kind.kind in "fiub" and kind.itemsize <= MOST_ITEM
-
-
-def _stored_shapes(stream: h5py.File) -> Shapes:
+def _stored_shapes(stream: h5py.File) -> dict[str, list[tuple[int, ...]]]:
     """Shapes of the weights in a legacy HDF5 file, layer by layer, in the file's order."""
     inside = "layer_names" not in stream.attrs and "model_weights" in stream
     group = stream["model_weights"] if inside else stream
