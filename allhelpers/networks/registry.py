@@ -1,9 +1,7 @@
 """What a backbone is, as data: adding an architecture is adding one entry to ``ARCHITECTURES``.
 
-Preprocessing belongs to the architecture and to nothing else. It is built into the model, so that
-nobody can apply the wrong one or apply it twice: feeding ``x / 255`` to a network that expects
-ImageNet's channel means to be subtracted is the most likely cause of the published ResNet50 result
-of 51.4 %.
+Preprocessing is built into the model, so that nobody can apply the wrong one or apply it twice: the
+most likely cause of the published ResNet50 result of 51.4 %.
 """
 
 from __future__ import annotations
@@ -179,15 +177,11 @@ def _resnet50_blocks() -> Blocks:
 
 
 def _nasnet_cells() -> Blocks:
-    """Twelve normal cells, each of which reads the two before it.
-
-    A reduction cell belongs to the next normal one.
-    """
-    ends = [("reduction_concat_stem_2", range(4)), ("reduction_concat_reduce_4", range(5, 9))]
-    ends += [("reduction_concat_reduce_8", range(9, 13))]
+    """Twelve normal cells read the two before them; a reduction cell belongs to the next one."""
     blocks: list[tuple[str, Cut | None]] = []
-    for reduction, cells in ends:
-        layers = [reduction, *(f"normal_concat_{cell}" for cell in cells)]
+    for reduction, first in (("stem_2", 0), ("reduce_4", 5), ("reduce_8", 9)):
+        cells = range(first, first + 4)
+        layers = [f"reduction_concat_{reduction}", *(f"normal_concat_{cell}" for cell in cells)]
         pairs = zip(cells, itertools.pairwise(layers), strict=True)
         blocks += [(f"cell_{cell}", pair) for cell, pair in pairs]
     return (*blocks[:-1], ("cell_12", None))
@@ -202,9 +196,8 @@ def _convnext_stages() -> Blocks:
 def _efficientnetv2_blocks() -> Blocks:
     """A stage's first block has no sum, as it changes the maps' size or their number."""
     stages = {2: "ab", 3: "ab", 4: "abc", 5: "abcde", 6: "abcdefgh"}
-    first = [f"block{stage}a" for stage in stages]
     names = [f"block{stage}{letter}" for stage, letters in stages.items() for letter in letters]
-    ends = [(name, f"{name}_{'project_bn' if name in first else 'add'}") for name in names]
+    ends = [(name, f"{name}_{'project_bn' if name[-1] == 'a' else 'add'}") for name in names]
     return (
         ("stem", "stem_activation"),
         ("block1a", "block1a_project_activation"),

@@ -1,7 +1,4 @@
-"""A backbone for tests: what the real ones are made of, in a few thousand numbers.
-
-It is in the registry's shape, and ``registry.get("toy")`` finds it; no list for users names it.
-"""
+"""A backbone for tests: what the real ones are made of, in a few thousand numbers."""
 
 from __future__ import annotations
 
