@@ -1,15 +1,12 @@
 """A backbone with a new head, cut into trunk and tail.
 
-The backbone is cut at the last frozen layer. Below is the *trunk*: frozen, in inference mode, a
-pure function of the pixels. Above is the *tail*: the unfrozen blocks and a new softmax head. The
-full model, pixels in and probabilities out, shares the layers of both: nothing is copied after
-training.
+Below the cut is the *trunk*: frozen, in inference mode, a pure function of the pixels. Above is the
+*tail*: the unfrozen blocks and a new softmax head. The full model shares the layers of both.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,49 +19,49 @@ from .processor import filled_up
 
 if TYPE_CHECKING:
     from ..data.loading import Cells
+    from ..data.orientations import OrientedPixels
     from ..settings import TrainingSettings
     from .pretrained import Weights
     from .registry import Architecture, Cut
 
-# Means of the ImageNet training images in RGB order, on the scale 0..255 (Simonyan & Zisserman
-# 2014, as in keras.applications.imagenet_utils, mode "caffe").
-IMAGENET_MEAN_RGB = (123.68, 116.779, 103.939)
-# Means and deviations as torchvision has them, on the scale 0..1 (the same module's mode "torch").
-TORCH_MEAN_RGB = np.array([0.485, 0.456, 0.406])
-TORCH_DEVIATION_RGB = np.array([0.229, 0.224, 0.225])
+# Means and deviations of RGB as torchvision has them, on the scale 0..1.
+TORCH_MEAN, TORCH_DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+# Scale and offset of pixels in 0..255, and the layer's name: the modes of Keras's imagenet_utils.
+RESCALING: dict[str, tuple[Any, Any, str]] = {
+    "tf": (1 / 127.5, -1.0, "to_plus_minus_one"),
+    "torch": (
+        (1 / 255 / TORCH_DEVIATION).tolist(),
+        (-TORCH_MEAN / TORCH_DEVIATION).tolist(),
+        "standardise",
+    ),
+    # Means of the ImageNet training images (Simonyan & Zisserman 2014).
+    "caffe": (1.0, [-123.68, -116.779, -103.939], "subtract_imagenet_mean"),
+}
 
 # Cells per forward pass: on a CPU 16 are as quick as 32, and VGG16 then stays under 3 GB of memory.
 # A GPU wants more.
 FORWARD_BATCH, GPU_FORWARD_BATCH = 16, 128
+HELD_AT_ONCE = 256  # cells whose features are held in memory
 
-Head = Callable[[keras.KerasTensor], keras.KerasTensor]
 
-
-def preprocess(architecture: Architecture, pixels: keras.KerasTensor) -> keras.KerasTensor:
+def preprocess(
+    architecture: Architecture, pixels: keras.KerasTensor, brighten: float = 1.0
+) -> keras.KerasTensor:
     """Turn pixels into what the backbone was trained on; part of the model's graph."""
+    if brighten != 1:  # segmented cells are dark, ImageNet's images not
+        pixels = keras.ops.minimum(keras.ops.cast(pixels, "float32") * brighten, 255.0)
     if architecture.preprocessing == "inside":
         return keras.ops.cast(pixels, "float32")
-    if architecture.preprocessing == "tf":
-        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="to_plus_minus_one")(pixels)
-    if architecture.preprocessing == "torch":
-        scale = (1 / 255 / TORCH_DEVIATION_RGB).tolist()
-        offset = (-TORCH_MEAN_RGB / TORCH_DEVIATION_RGB).tolist()
-        return keras.layers.Rescaling(scale, offset=offset, name="standardise")(pixels)
-    offset = [-mean for mean in IMAGENET_MEAN_RGB]
-    centred = keras.layers.Rescaling(1.0, offset=offset, name="subtract_imagenet_mean")(pixels)
-    return keras.ops.flip(centred, axis=-1)  # RGB to BGR, the order that OpenCV and so Caffe used
+    scale, offset, name = RESCALING[architecture.preprocessing]
+    rescaled = keras.layers.Rescaling(scale, offset=offset, name=name)(pixels)
+    if architecture.preprocessing != "caffe":
+        return rescaled
+    return keras.ops.flip(rescaled, axis=-1)  # RGB to BGR, the order that OpenCV and so Caffe used
 
 
 def pools_depths(settings: TrainingSettings) -> bool:
     """Whether the head sees more than the means of the last maps over the whole image."""
     return bool(settings.depths) or settings.pooling == "cell"
-
-
-def brightened(pixels: keras.KerasTensor, factor: float) -> keras.KerasTensor:
-    """Pixels times a factor, cut at white: segmented cells are dark, ImageNet's images not."""
-    if factor == 1:
-        return pixels
-    return keras.ops.minimum(keras.ops.cast(pixels, "float32") * factor, 255.0)
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,7 @@ def build(
     keras.utils.set_random_seed(settings.seed)
     backbone = architecture.build(settings.size)
     pixels = keras.Input((settings.size, settings.size, 3), dtype="uint8", name="pixels")
-    preprocessed = preprocess(architecture, brightened(pixels, settings.brighten))
+    preprocessed = preprocess(architecture, pixels, settings.brighten)
     if source and source.source == "random" and cells:
         rows = np.random.default_rng(settings.seed).permutation(cells.rows("train"))
         rows = np.sort(rows[: calibration.CALIBRATION_CELLS])
@@ -187,11 +184,8 @@ def build(
     # Batch normalisation that is trained everywhere leaves no frozen part below it.
     cut = "pixels" if settings.batch_norm == "all" else architecture.cut(settings.unfreeze)
     classes = classes or (cells.classes if cells else ())
-    head = _head(settings, classes)
-    if pools_depths(settings):
-        trunk, tail = _pool_depths(architecture, backbone, pixels, preprocessed, settings, head)
-    else:
-        trunk, tail = _divide(backbone, pixels, preprocessed, cut, head)
+    trunk, above, pooled = _divide(architecture, settings, cut, backbone, pixels, preprocessed)
+    tail = keras.Model(above, _head(settings, classes, pooled), name="tail")
     trunk.trainable = False
     _freeze(architecture, backbone, settings, all_in_tail=cut == "pixels")
     full = keras.Model(pixels, tail(trunk(pixels)), name=architecture.name)
@@ -200,52 +194,41 @@ def build(
 
 def prepared(network: Network, pixels: keras.KerasTensor) -> keras.KerasTensor:
     """Pixels as the network's backbone sees them."""
-    bright = brightened(pixels, network.settings.brighten)
-    return preprocess(network.architecture, bright)
+    return preprocess(network.architecture, pixels, network.settings.brighten)
 
 
 def _divide(
-    backbone: keras.Model,
-    pixels: keras.KerasTensor,
-    preprocessed: keras.KerasTensor,
-    cut: Cut,
-    head: Head,
-) -> tuple[keras.Model, keras.Model]:
-    """Trunk and tail; what several layers give at the cut is joined by channels between them."""
-    pool = keras.layers.GlobalAveragePooling2D(name="pool")
-    if cut == "pooled":
-        trunk = keras.Model(pixels, pool(backbone(preprocessed)), name="trunk")
-        features = keras.Input(trunk.output.shape[1:], name="features")
-        return trunk, keras.Model(features, head(features), name="tail")
-    if cut == "pixels":
-        trunk = keras.Model(pixels, pixels, name="trunk")
-        return trunk, keras.Model(pixels, head(pool(backbone(preprocessed))), name="tail")
-    ends = _outputs(backbone, cut)
-    below = keras.Model(backbone.input, _joined(ends), name="frozen_blocks")
-    trunk = keras.Model(pixels, below(preprocessed), name="trunk")
-    if len(ends) == 1:
-        return trunk, keras.Model(ends[0], head(pool(backbone.output)), name="tail")
-    above = keras.Model(ends, backbone.output, name="trained_blocks")
-    features = keras.Input(trunk.output.shape[1:], name="features")
-    borders = np.cumsum([end.shape[-1] for end in ends])[:-1].tolist()
-    parts = keras.ops.split(features, borders, axis=-1)
-    return trunk, keras.Model(features, head(pool(above(parts))), name="tail")
-
-
-def _pool_depths(
     architecture: Architecture,
+    settings: TrainingSettings,
+    cut: Cut,
     backbone: keras.Model,
     pixels: keras.KerasTensor,
     preprocessed: keras.KerasTensor,
-    settings: TrainingSettings,
-    head: Head,
-) -> tuple[keras.Model, keras.Model]:
-    """A trunk that pools the maps of several blocks, and a tail that is the head alone."""
-    maps = keras.Model(backbone.input, depth_outputs(architecture, backbone, settings.depths))
-    pooled = [pool_maps(one, pixels, settings.pooling) for one in _listed(maps(preprocessed))]
-    trunk = keras.Model(pixels, _joined(pooled), name="trunk")
+) -> tuple[keras.Model, keras.KerasTensor, keras.KerasTensor]:
+    """The trunk, what enters the tail, and what its head sees."""
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")
+    ends: list[keras.KerasTensor] = []
+    if pools_depths(settings):
+        maps = keras.Model(backbone.input, depth_outputs(architecture, backbone, settings.depths))
+        each = keras.tree.flatten(maps(preprocessed))
+        computed = _joined([pool_maps(one, pixels, settings.pooling) for one in each])
+    elif cut == "pooled":
+        computed = pool(backbone(preprocessed))
+    elif cut == "pixels":
+        return keras.Model(pixels, pixels, name="trunk"), pixels, pool(backbone(preprocessed))
+    else:
+        ends = _outputs(backbone, cut)
+        below = keras.Model(backbone.input, _joined(ends), name="frozen_blocks")
+        computed = below(preprocessed)
+    trunk = keras.Model(pixels, computed, name="trunk")
+    if len(ends) == 1:
+        return trunk, ends[0], pool(backbone.output)
     features = keras.Input(trunk.output.shape[1:], name="features")
-    return trunk, keras.Model(features, head(features), name="tail")
+    if not ends:
+        return trunk, features, features
+    above = keras.Model(ends, backbone.output, name="trained_blocks")
+    borders = np.cumsum([end.shape[-1] for end in ends])[:-1].tolist()
+    return trunk, features, pool(above(keras.ops.split(features, borders, axis=-1)))
 
 
 def depth_outputs(
@@ -260,10 +243,7 @@ def depth_outputs(
 def pool_maps(
     maps: keras.KerasTensor, pixels: keras.KerasTensor, pooling: str
 ) -> keras.KerasTensor:
-    """Mean of each map, over the whole image or over the cell alone.
-
-    The black around a segmented cell says how large the cell is, and nothing else about it.
-    """
+    """Mean of each map; of the cell alone, as the black around it says only how large it is."""
     if pooling != "cell":
         return keras.ops.mean(maps, axis=(1, 2))
     inside = keras.ops.cast(keras.ops.any(pixels > 0, axis=-1, keepdims=True), "float32")
@@ -281,38 +261,35 @@ def _joined(outputs: list[keras.KerasTensor]) -> keras.KerasTensor:
     return outputs[0] if len(outputs) == 1 else keras.layers.Concatenate(name="features")(outputs)
 
 
-def _listed(outputs: keras.KerasTensor | list[keras.KerasTensor]) -> list[keras.KerasTensor]:
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
 def _outputs(backbone: keras.Model, cut: Cut) -> list[keras.KerasTensor]:
     """What crosses the cut: the outputs of one layer or of several."""
-    return [backbone.get_layer(name).output for name in ((cut,) if isinstance(cut, str) else cut)]
+    return [backbone.get_layer(name).output for name in keras.tree.flatten(cut)]
 
 
-def _head(settings: TrainingSettings, classes: tuple[str, ...]) -> Head:
+def _head(
+    settings: TrainingSettings, classes: tuple[str, ...], outputs: keras.KerasTensor
+) -> keras.KerasTensor:
     """A fully connected layer with softmax; before it what the settings ask for."""
-    layers: list[keras.Layer] = []
     if settings.standardise:
-        layers.append(scaler(STANDARDISE))
+        outputs = scaler(STANDARDISE)(outputs)
     if settings.hidden_units:
-        hidden = keras.layers.Dense(
-            settings.hidden_units, activation=settings.activation, name="hidden"
-        )
-        layers.append(hidden)
+        shape = {"units": settings.hidden_units, "activation": settings.activation}
+        outputs = keras.layers.Dense(**shape, name="hidden")(outputs)
     if settings.dropout:
-        layers.append(keras.layers.Dropout(settings.dropout, name="dropout"))
-    options: dict[str, Any] = {"dtype": "float32"}
-    if settings.weight_decay:
-        options["kernel_regularizer"] = keras.regularizers.L2(settings.weight_decay)
+        outputs = keras.layers.Dropout(settings.dropout, name="dropout")(outputs)
+    decay = keras.regularizers.L2(settings.weight_decay) if settings.weight_decay else None
+    last = functools.partial(
+        keras.layers.Dense, len(classes), kernel_regularizer=decay, dtype="float32"
+    )
     if settings.calibrate:
-        layers.append(keras.layers.Dense(len(classes), name="scores", **options))
-        layers.append(scaler(TEMPERATURE))
-        layers.append(keras.layers.Softmax(name="probabilities", dtype="float32"))
-    else:
-        options |= {"activation": "softmax", "name": "probabilities"}
-        layers.append(keras.layers.Dense(len(classes), **options))
-    return lambda inputs: functools.reduce(lambda outputs, layer: layer(outputs), layers, inputs)
+        return tempered(last(name="scores")(outputs))
+    return last(activation="softmax", name="probabilities")(outputs)
+
+
+def tempered(scores: keras.KerasTensor) -> keras.KerasTensor:
+    """Softmax of scores after their division by a temperature, at first 1."""
+    softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
+    return softmax(scaler(TEMPERATURE)(scores))
 
 
 STANDARDISE, TEMPERATURE = "standardise_features", "temperature"
@@ -355,7 +332,7 @@ def head_alone(
     keras.utils.set_random_seed(settings.seed)
     features = keras.Input((channels,), name="features")
     trunk = keras.Model(features, features, name="trunk")
-    tail = keras.Model(features, _head(settings, classes)(features), name="tail")
+    tail = keras.Model(features, _head(settings, classes, features), name="tail")
     return Network(architecture, settings, None, classes, "pooled", trunk, tail, full=tail)
 
 
@@ -366,10 +343,7 @@ def _freeze(
     *,
     all_in_tail: bool,
 ) -> None:
-    """Decide for every layer whether it is trained.
-
-    A frozen batch normalisation also keeps its statistics, and a frozen dropout drops nothing.
-    """
+    """Frozen, a batch normalisation keeps its statistics too, and a dropout drops nothing."""
     above = layers_above(architecture, backbone, settings.unfreeze)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.Dropout) and layer.name not in above:
@@ -417,6 +391,15 @@ def predict(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
         computed = model.predict_on_batch(filled_up(batch, size))
         outputs[start : start + len(batch)] = computed[: len(batch)]
     return outputs
+
+
+def predict_rows(
+    model: keras.Model, features: np.ndarray | OrientedPixels, rows: np.ndarray, view: int = 0
+) -> np.ndarray:
+    """Outputs of a model for some cells in one view, the features of few in memory at a time."""
+    parts = [rows[start : start + HELD_AT_ONCE] for start in range(0, len(rows), HELD_AT_ONCE)]
+    none = np.zeros((0, *model.output.shape[1:]), np.float32)
+    return np.concatenate([none, *(predict(model, features[view, part]) for part in parts)])
 
 
 @functools.cache

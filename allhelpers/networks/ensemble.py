@@ -7,7 +7,6 @@ less; every winner of the C-NMC 2019 challenge was an ensemble.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -63,28 +62,17 @@ def join(members: Sequence[Network]) -> Network:
     first = members[0]
     for other in members[1:]:
         _check_alike(first, other)
-    size, count = first.settings.size, len(first.classes)
-    pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    pixels = keras.Input(first.full.input.shape[1:], dtype="uint8", name="pixels")
     mean = keras.layers.Average(name="mean")([member.full(pixels) for member in members])
     trunk = keras.Model(pixels, mean, name="trunk")
     trunk.trainable = False
-    probabilities = keras.Input((count,), name="features")
+    probabilities = keras.Input((len(first.classes),), name="features")
     scores = keras.ops.log(keras.ops.maximum(probabilities, SMALLEST))
-    scaled = building.scaler(building.TEMPERATURE)(scores)
-    softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
-    tail = keras.Model(probabilities, softmax(scaled), name="tail")
+    tail = keras.Model(probabilities, building.tempered(scores), name="tail")
     full = keras.Model(pixels, tail(trunk(pixels)), name=ENSEMBLE)
-    settings = first.settings.model_copy(update={"calibrate": True})
+    settings, each = first.settings.model_copy(update={"calibrate": True}), tuple(members)
     return Network(
-        ARCHITECTURE,
-        settings,
-        None,
-        first.classes,
-        "pooled",
-        trunk,
-        tail,
-        full,
-        members=tuple(members),
+        ARCHITECTURE, settings, None, first.classes, "pooled", trunk, tail, full, members=each
     )
 
 
@@ -92,13 +80,10 @@ def _check_alike(first: Network, other: Network) -> None:
     titles = f"{first.architecture.title} and {other.architecture.title}"
     if first.classes != other.classes:
         raise InputError(f"{titles} know different classes: train both on the same cells.")
-    differing = [name for name in ALIKE if _shown(first, name) != _shown(other, name)]
+    one, two = first.settings, other.settings
+    differing = [name for name in ALIKE if getattr(one, name) != getattr(two, name)]
     if differing:
         raise InputError(
             f"{titles} see cells in different ways ({', '.join(differing)}), so that one image "
             "does not serve both: train them with the same values, or leave one out."
         )
-
-
-def _shown(network: Network, name: str) -> Any:
-    return getattr(network.settings, name)

@@ -1,9 +1,7 @@
 """What a network's training cells are like, so that it can say when an image is not like them.
 
-A network knows no class but its own, and is often sure of images of something else. Two things tell
-those: the features lie far from those of every training cell (the nearest neighbour, as in Sun et
-al. 2022, "Out-of-distribution detection with deep nearest neighbors", ICML), or the image's size,
-light, colour or sharpness are not those that training had.
+Its features lie far from those of every training cell (Sun et al. 2022, "Out-of-distribution
+detection with deep nearest neighbors", ICML), or its size, light, colour or sharpness are others.
 """
 
 from __future__ import annotations
@@ -41,15 +39,6 @@ Ranges = Mapping[str, tuple[float, float]]
 class Familiarity:
     """What training cells are like.
 
-    Attributes
-    ----------
-    features : ndarray of shape (cells, channels)
-        Of the training cells, or 1,000 of them, as the head sees them.
-    farthest : float
-        Cosine distance to the nearest of them from which on an image counts as unlike them.
-    ranges : mapping of str to (float, float)
-        Lowest and highest value of each nuisance that is compared; none where they are not known.
-
     Examples
     --------
     >>> known = Familiarity(np.eye(3), 0.2, {"hue": (0.1, 0.6)})
@@ -57,27 +46,16 @@ class Familiarity:
     ['', 'far from every training cell: distance 0.423, of training cells below 0.200']
     """
 
-    features: np.ndarray
-    farthest: float
-    ranges: Ranges
+    features: np.ndarray  # of training cells, of shape (cells, channels), as the head sees them
+    farthest: float  # cosine distance to the nearest from which on an image is unlike them
+    ranges: Ranges  # lowest and highest value of each nuisance; none where they are not known
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Cosine distance of each row to the nearest training cell."""
         return (1 - _unit(features) @ _unit(self.features).T).min(axis=1)
 
     def reasons(self, features: np.ndarray, measured: np.ndarray) -> list[str]:
-        """Why each image is unlike the training cells; empty where it is like them.
-
-        Parameters
-        ----------
-        features : ndarray of shape (images, channels)
-        measured : ndarray of shape (images, len(NAMES))
-            From `nuisances.measure_nuisances`.
-
-        Returns
-        -------
-        list of str
-        """
+        """Why each image, by features and `NAMES`, is unlike the cells; empty where it is not."""
         said = []
         for distance, row in zip(self.distances(features), measured, strict=True):
             far = not distance <= self.farthest
@@ -183,13 +161,10 @@ def head_features(network: Network, features: np.ndarray, rows: np.ndarray) -> n
 
     from ..networks import building
 
-    seen, features = building.head_input(network.tail), features[0]
+    seen = building.head_input(network.tail)
     if seen is network.tail.input:
-        return np.asarray(features[rows], np.float32)
-    pooled = keras.Model(network.tail.input, seen)
-    parts = [rows[start : start + 128] for start in range(0, len(rows), 128)]
-    none = np.zeros((0, seen.shape[-1]), np.float32)
-    return np.concatenate([none, *(building.predict(pooled, features[part]) for part in parts)])
+        return np.asarray(features[0][rows], np.float32)
+    return building.predict_rows(keras.Model(network.tail.input, seen), features, rows)
 
 
 def _ranges(cells: Cells, rows: np.ndarray) -> dict[str, tuple[float, float]]:
