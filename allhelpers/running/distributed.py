@@ -20,7 +20,6 @@ import numpy as np
 
 from .._core.caching import CHUNK, filled
 from .._core.errors import InputError
-from ..data.orientations import show
 from . import cluster
 
 if TYPE_CHECKING:
@@ -89,17 +88,14 @@ def _gather(network: Network, cells: Cells, engine: str, options: SweepOptions) 
     """Take the actors' blocks into the cache file that `trunk.compute_features` looks for."""
     from ..training import trunk
 
-    name, settings, pixels = network.architecture.name, network.settings, cells.pixels
+    settings, pixels = network.settings, cells.pixels
     if not isinstance(pixels, np.memmap):
         raise InputError(
             "The cells' pixels are in memory: only a file can be read by all machines."
         )
-    precision = trunk.feature_precision(network.cut, settings)
-    digest = trunk.weights_digest(network.trunk)
-    key = trunk.features_key(name, network.cut, digest, cells.key, settings, engine)
+    path, key, precision = trunk.features_file(network, cells, engine)
     row = network.trunk.output.shape[1:]
     total = len(settings.views) * len(pixels)
-    path = trunk.features_path(name, key, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     saved = path.with_suffix(".keras").absolute()
     actor: dict[str, str | bool | list[int]] = {
@@ -188,11 +184,7 @@ class FrozenPart:
         from ..training import trunk
 
         (block,) = batch.to_pylist()
-        turns, rows = np.divmod(np.arange(block["start"], block["stop"]), len(self.pixels))
-        parts = [
-            show(self.pixels[rows[turns == turn]], self.views[turn]) for turn in np.unique(turns)
-        ]
-        computed = self.forward(np.concatenate(parts))
-        trunk.check_range(computed, self.precision)
+        rows = range(block["start"], block["stop"])
+        computed = trunk.rows_of_views(self.forward, self.pixels, self.views, rows, self.precision)
         content = computed.astype(self.precision).tobytes()
         return pyarrow.table({"rows": pyarrow.array([content], pyarrow.large_binary())})

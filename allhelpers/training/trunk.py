@@ -1,8 +1,7 @@
 """The frozen part of a network runs once over all cells; what it gives is kept.
 
-Features at the cut are computed once and memory-mapped; every epoch trains the tail on them. That
-is the same mathematics as training the whole network with its lower part frozen, without repeating
-the frozen part in every epoch.
+Every epoch trains the tail on features at the cut: the same mathematics as training the whole
+network with its lower part frozen.
 """
 
 from __future__ import annotations
@@ -24,43 +23,37 @@ from . import engines
 if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
-    from ..networks.registry import Cut
-    from ..settings import TrainingSettings
 
 PLAIN_VIEW = ["", "image", 1.0]  # of depths, pooling and brighten
 
 
-def feature_precision(cut: Cut, settings: TrainingSettings) -> str:
-    """Precision in which features are kept: half, except for pooled ones, which are small."""
-    if settings.feature_dtype != "auto":
-        return settings.feature_dtype
-    return "float32" if cut == "pooled" else "float16"
-
-
-def weights_digest(trunk: keras.Model) -> str:
-    """SHA-256 of the very values of a model's weights."""
-    values = hashlib.sha256()
-    for array in trunk.get_weights():
-        values.update(np.ascontiguousarray(array).data)
-    return values.hexdigest()
-
-
-def features_key(
-    name: str, cut: Cut, digest: str, cells_key: str, settings: TrainingSettings, engine: str
-) -> str:
-    """Identify features by everything that decides them."""
-    seen = settings.views
-    asked = [seen if settings.variants else len(seen), feature_precision(cut, settings), engine]
-    recipe = [cells_key, name, cut, digest, *asked, keras.mixed_precision.dtype_policy().name]
+def features_file(network: Network, cells: Cells, engine: str) -> tuple[Path, str, str]:
+    """Where features are kept, the key of everything that decides them, and their precision."""
+    name, settings, weights = network.architecture.name, network.settings, hashlib.sha256()
+    for array in network.trunk.get_weights():
+        weights.update(np.ascontiguousarray(array).data)
+    precision: str = settings.feature_dtype
+    if precision == "auto":  # pooled features are small
+        precision = "float32" if network.cut == "pooled" else "float16"
+    asked = [settings.views if settings.variants else len(settings.views), precision, engine]
+    recipe = [cells.key, name, network.cut, weights.hexdigest(), *asked]
+    recipe.append(keras.mixed_precision.dtype_policy().name)
     # What a trunk without weights of its own adds; plain trunks keep the keys that they had.
     view = [settings.depths, settings.pooling, settings.brighten]
     recipe += view if view != PLAIN_VIEW else []
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+    return Path(settings.cache_folder) / "features" / f"{name}-{key[:32]}.npy", key, precision
 
 
-def features_path(name: str, key: str, settings: TrainingSettings) -> Path:
-    """Where the features of a key are kept."""
-    return Path(settings.cache_folder) / "features" / f"{name}-{key[:32]}.npy"
+def rows_of_views(
+    forward: engines.Forward, pixels: np.ndarray, views: list[int], rows: range, precision: str
+) -> np.ndarray:
+    """Some rows of the features of all views, one view after the other, that can be kept."""
+    turns, places = np.divmod(rows, len(pixels))
+    parts = [show(pixels[places[turns == turn]], views[turn]) for turn in np.unique(turns)]
+    computed = forward(np.concatenate(parts))
+    check_range(computed, precision)
+    return computed
 
 
 def compute_features(network: Network, cells: Cells) -> np.ndarray | OrientedPixels:
@@ -89,25 +82,18 @@ def compute_features(network: Network, cells: Cells) -> np.ndarray | OrientedPix
     """
     if network.cut == "pixels":
         return OrientedPixels(cells.pixels, network.settings.views)
-    name, settings, pixels = network.architecture.name, network.settings, cells.pixels
-    precision, engine = feature_precision(network.cut, settings), engines.choose(settings.engine)
-    digest = weights_digest(network.trunk)
-    key = features_key(name, network.cut, digest, cells.key, settings, engine)
+    seen, pixels = network.settings.views, cells.pixels
+    engine = engines.choose(network.settings.engine)
+    path, key, precision = features_file(network, cells, engine)
 
     @functools.cache
     def forward() -> engines.Forward:  # made when there is something to compute
         return engines.forward(engine, network.trunk)
 
     def compute(start: int, stop: int) -> np.ndarray:
-        """Rows of all views, one view after the other."""
-        turns, rows = np.divmod(np.arange(start, stop), len(pixels))
-        parts = [show(pixels[rows[turns == turn]], seen[turn]) for turn in np.unique(turns)]
-        computed = forward()(np.concatenate(parts))
-        check_range(computed, precision)
-        return computed
+        return rows_of_views(forward(), pixels, seen, range(start, stop), precision)
 
-    seen, shape = settings.views, network.trunk.output.shape[1:]
-    path, title = features_path(name, key, settings), f"{network.architecture.title}: frozen part"
+    shape, title = network.trunk.output.shape[1:], f"{network.architecture.title}: frozen part"
     flat = filled(path, key, (len(seen) * len(pixels), *shape), precision, compute, title)
     return flat.reshape(len(seen), len(pixels), *shape)
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -56,7 +57,7 @@ def features_file(settings):
 
 
 def settings_folder(settings):
-    return trunk.features_path("any", "any", settings).parent
+    return Path(settings.cache_folder) / "features"
 
 
 def another(settings, tmp_path):
