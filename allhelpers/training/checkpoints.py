@@ -70,7 +70,9 @@ class Checkpoint:
                 record = json.loads(str(stored["record"]))
                 values = [stored[f"variable_{k}"] for k in range(len(variables))]
                 best = [stored[f"best_{k}"] for k in range(len(variables) * record["best"])]
-            _check_fits(variables, values, best)
+            for number, value in enumerate([*values, *best]):
+                if value.shape != tuple(variables[number % len(variables)].shape):
+                    raise ValueError(f"variable {number} has another shape")
             identity, history = record["identity"], record["history"]
             best_epoch(history)
         except Exception as error:  # a damaged zip file makes its readers raise all kinds
@@ -110,13 +112,6 @@ def values_of(variables: Sequence[keras.Variable]) -> Values:
     return [np.array(variable) for variable in variables]
 
 
-def _check_fits(variables: Sequence[keras.Variable], values: Values, best: Values) -> None:
-    """Refuse values that are not those of these variables."""
-    for number, value in enumerate([*values, *best]):
-        if value.shape != tuple(variables[number % len(variables)].shape):
-            raise ValueError(f"variable {number} has another shape")
-
-
 def assign(variables: Sequence[keras.Variable], values: Values) -> None:
     """Give variables the values of `values_of`."""
     for variable, value in zip(variables, values, strict=True):
@@ -134,10 +129,7 @@ def settings_in(path: Path) -> dict[str, Any] | None:
 
 
 def best_epoch(history: list[dict] | pd.DataFrame) -> int:
-    """Epoch that validation likes best, the first of several; 0 without any.
-
-    By the figure that the settings name (``val_score``, the highest), else by the lowest loss.
-    """
+    """First epoch of the highest ``val_score``, where there is one, or lowest loss; 0 for none."""
     table = pd.DataFrame(history, columns=["epoch", "val_loss", "val_score"])
     scores = table["val_score"] if table["val_score"].notna().any() else -table["val_loss"]
     known = table.assign(score=scores.astype(float)).dropna(subset="score")

@@ -92,8 +92,8 @@ def _colours(cell: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _cooccurrence(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    levels = np.where(mask > 0, 1 + (grey.astype(np.uint16) * (GREYS - 1) // 256), 0)
-    levels = levels.astype(np.uint8)
+    scaled = grey.astype(np.uint16) * (GREYS - 1) // 256
+    levels = np.where(mask > 0, 1 + scaled, 0).astype(np.uint8)
     counts = graycomatrix(levels, DISTANCES, ANGLES, levels=GREYS, symmetric=True).astype(float)
     counts[0] = counts[:, 0] = 0  # pairs with the background
     totals = counts.sum(axis=(0, 1), keepdims=True)
@@ -210,30 +210,24 @@ def train_classifier(
     train_rows, val_rows = cells.rows("train"), cells.rows("val")
     pipeline, grid = candidates(name, settings.seed, len(train_rows))
     rows = np.concatenate([train_rows, val_rows])
-    fold = np.repeat([-1, 0], [len(train_rows), len(val_rows)])  # -1: never validates
+    # -1: never validates
+    folds = PredefinedSplit(np.repeat([-1, 0], [len(train_rows), len(val_rows)]))
     labels = cells.table["label"].to_numpy()
 
     def score(model: Pipeline, features: pd.DataFrame, _: np.ndarray) -> float:
         places = features.index.to_numpy()
         return choosing.score(_tabulated(model, features, cells, places), settings.choose_by)
 
-    plain = settings.choose_by == "weighted_f1"  # which needs no probabilities
-    search = GridSearchCV(
-        pipeline,
-        grid,
-        scoring="f1_weighted" if plain else score,
-        cv=PredefinedSplit(fold),
-        refit=False,
-        n_jobs=-1,
-    )
+    # Weighted F1 needs no probabilities.
+    scoring = "f1_weighted" if settings.choose_by == "weighted_f1" else score
+    search = GridSearchCV(pipeline, grid, scoring=scoring, cv=folds, refit=False, n_jobs=-1)
     search.fit(measured.reset_index(drop=True).iloc[rows], labels[rows])
     scores, column = search.cv_results_["mean_test_score"], f"val_{settings.choose_by}"
     tried = pd.DataFrame(search.cv_results_["params"]).assign(**{column: scores})
     tried = tried.rename(columns=lambda name: name.split("__")[-1])
-    tried = tried.sort_values(column, ascending=False, kind="stable")
     fitted = rows if settings.refit else train_rows
     model = pipeline.set_params(**search.best_params_).fit(measured.iloc[fitted], labels[fitted])
-    return model, tried.reset_index(drop=True)
+    return model, tried.sort_values(column, ascending=False, kind="stable", ignore_index=True)
 
 
 def predict_classifier(
@@ -279,9 +273,7 @@ def feature_importance(
 ) -> pd.DataFrame:
     """How much weighted F1 of the validation cells falls when one feature is shuffled among them.
 
-    That is permutation importance (Breiman 2001).
-
-    Features that say the same share their importance: each of them can be missed.
+    That is permutation importance (Breiman 2001). Features that say the same share it.
 
     Parameters
     ----------

@@ -59,10 +59,12 @@ def held_out_predictions(network: Network, features: Features, cells: Cells) -> 
     """
     network.set_temperature(1.0)
     known = np.sort(np.concatenate([cells.rows("train"), cells.rows("val")]))
-    parts = _parts(cells, known, network.settings.seed)
-    if network.cut != "pooled" or parts is None:
+    table = cells.table.iloc[known]
+    folds = min(FOLDS, splitting.groups_per_class(table).min())
+    if network.cut != "pooled" or folds < 2:  # a class has too few patients
         rows = known[:0] if network.settings.refit else cells.rows("val")
         return tables.tabulate(cells, rows, finetuning.probabilities(network, features, rows))
+    parts = splitting.deal(table, folds, seed=network.settings.seed).to_numpy()
     probabilities = np.zeros((len(cells.table), len(cells.classes)))
     for part in np.unique(parts):
         rows = known[parts == part]
@@ -105,22 +107,20 @@ def judge_labels(network: Network, features: Features, cells: Cells) -> pd.DataF
     """
     rows = np.flatnonzero(cells.table["split"].to_numpy() != "")
     labels = cells.table["label"].iloc[rows].to_numpy(str)
-    known, fewest = np.unique(labels), np.unique(labels, return_counts=True)[1].min()
-    if network.cut != "pooled" or fewest < 2 or len(known) < len(cells.classes):
+    known, counts = np.unique(labels, return_counts=True)
+    if network.cut != "pooled" or counts.min() < 2 or len(known) < len(cells.classes):
         raise InputError(
             "suspects needs a head on frozen blocks and two cells of each class: set unfreeze = "
             "none, or suspects = False."
         )
-    folds = StratifiedKFold(
-        min(FOLDS, int(fewest)), shuffle=True, random_state=network.settings.seed
-    )
+    folds, seed = min(FOLDS, int(counts.min())), network.settings.seed
+    cv = StratifiedKFold(folds, shuffle=True, random_state=seed)
     seen, each = np.asarray(features[0][rows], np.float32), []
     for strength in STRENGTHS:
         head = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
-        each.append(cross_val_predict(head, seen, labels, cv=folds, method="predict_proba"))
+        each.append(cross_val_predict(head, seen, labels, cv=cv, method="predict_proba"))
     best = min(each, key=lambda y_prob: log_loss(labels, y_prob, labels=known))
-    order = [list(known).index(label) for label in cells.classes]
-    return tables.tabulate(cells, rows, best[:, order])
+    return tables.tabulate(cells, rows, best[:, np.searchsorted(known, cells.classes)])
 
 
 def refit_on_all(network: Network, features: Features, cells: Cells) -> None:
@@ -145,14 +145,6 @@ def refit_on_all(network: Network, features: Features, cells: Cells) -> None:
         decided = network.tail.get_layer(building.TEMPERATURE).get_weights()
         fresh.get_layer(building.TEMPERATURE).set_weights(decided)
     network.tail.set_weights(fresh.get_weights())
-
-
-def _parts(cells: Cells, rows: np.ndarray, seed: int) -> np.ndarray | None:
-    """Part of each cell; None where a class has too few patients for two."""
-    table = cells.table.iloc[rows]
-    fewest = splitting.groups_per_class(table).min()
-    folds = min(FOLDS, fewest)
-    return None if folds < 2 else splitting.deal(table, folds, seed=seed).to_numpy()
 
 
 def _trained_on(network: Network, features: Features, cells: Cells, rows: np.ndarray) -> Network:

@@ -1,8 +1,7 @@
 """What computes the frozen part of a network: Keras, or OpenVINO on a processor that has it.
 
-The frozen part only runs forward, so that whatever gives the same features may run it. On a
-processor OpenVINO folds batch normalisation into the convolutions and keeps every core busy with
-cells of its own; on a GPU with tensor cores Keras computes in half precision.
+It only runs forward, so that whatever gives the same features may run it: OpenVINO, which folds
+batch normalisation into convolutions, or half precision on a GPU with tensor cores.
 """
 
 from __future__ import annotations
@@ -28,43 +27,31 @@ HALF_PRECISION_FROM = (7, 0)  # compute capability of the first NVIDIA GPUs with
 
 _read: weakref.WeakKeyDictionary[keras.Model, openvino.Model] = weakref.WeakKeyDictionary()
 
-BFLOAT16 = "BF16"  # as OpenVINO calls what a processor can do
 
-
-def choose(wanted: str = "auto") -> str:
-    """Settle which engine runs.
-
-    ``"auto"`` takes half precision on a GPU that is made for it, single precision otherwise, and
-    OpenVINO on a processor where it is installed.
-    """
+def choose(wanted: str) -> str:
+    """Settle which engine runs; ``"auto"``: the quickest whose features are as good."""
     if wanted == "auto":
-        capability = compute_capability()
-        if capability:
-            return "keras-float16" if capability >= HALF_PRECISION_FROM else "keras"
-        return "openvino" if processor.installed() else "keras"
+        gpu = building.gpu()
+        if gpu is None:
+            return "openvino" if processor.installed() else "keras"
+        capability = gpu.get("compute_capability", (0, 0))  # some do not say
+        return "keras-float16" if capability >= HALF_PRECISION_FROM else "keras"
     if wanted.startswith("openvino") and not processor.installed():
         raise InputError(
             f"engine = {wanted} needs OpenVINO: pip install openvino, or set engine = auto."
         )
-    if wanted == "openvino-bfloat16" and not _has_bfloat16():
-        raise InputError("This processor has no bfloat16 arithmetic: set engine = openvino.")
+    if wanted == "openvino-bfloat16":
+        able = processor.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if "BF16" not in able:
+            raise InputError("This processor has no bfloat16 arithmetic: set engine = openvino.")
     return wanted
-
-
-def _has_bfloat16() -> bool:
-    return BFLOAT16 in processor.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def compute_capability() -> tuple[int, int] | None:
-    """Compute capability of the first GPU, as far as it says."""
-    details = building.gpu()
-    return None if details is None else details.get("compute_capability", (0, 0))
 
 
 def forward(engine: str, trunk: keras.Model) -> Forward:
     """Make the function that computes a frozen trunk's features, by an engine from `choose`."""
     if engine.startswith("openvino"):
-        return _openvino(trunk, "bf16" if engine.endswith("bfloat16") else "f32")
+        precision = "bf16" if engine.endswith("bfloat16") else "f32"
+        return processor.forward(read_once(trunk), precision)
     model = in_mixed_precision(trunk, "mixed_float16") if engine == "keras-float16" else trunk
     return lambda pixels: building.predict(model, pixels)
 
@@ -87,11 +74,6 @@ def in_mixed_precision(trunk: keras.Model, policy: str) -> keras.Model:
     return half
 
 
-def _openvino(trunk: keras.Model, precision: str) -> Forward:
-    """The trunk on a processor."""
-    return processor.forward(read_once(trunk), precision)
-
-
 def read_once(trunk: keras.Model) -> openvino.Model:
     """A frozen trunk as OpenVINO's model; reading takes seconds, and several ask for it."""
     if trunk not in _read:
@@ -100,9 +82,7 @@ def read_once(trunk: keras.Model) -> openvino.Model:
 
 
 def maps_before_pooling(trunk: keras.Model) -> Forward | None:
-    """From pixels to what a pooled trunk averages, computed as its features are; ``None`` where
-    OpenVINO's model does not end with an average.
-    """
+    """From pixels to what a trunk averages; ``None`` where its model ends with no average."""
     import openvino
 
     model = read_once(trunk)

@@ -59,8 +59,7 @@ def claim(run_folder: str | Path, name: str, settings: TrainingSettings) -> Resu
     """
     result = Run(run_folder).result(name)
     earlier = checkpoints.settings_in(result.checkpoint_path)
-    wanted = settings.deciding()
-    result.claim(wanted, earlier, ignoring=PLACES, overwrite=settings.overwrite)
+    result.claim(settings.deciding(), earlier, ignoring=PLACES, overwrite=settings.overwrite)
     return result
 
 
@@ -92,8 +91,7 @@ def reopen(network: Network, result: Result, identity: str) -> pd.DataFrame | No
         return None
     if record.get("training") != identity or stale:
         log.info(
-            "%s holds another training, or an earlier version's: it is trained anew.",
-            result.folder,
+            "%s holds another training, or an earlier version's: it is trained anew.", result.folder
         )
         return None
     network.full.load_weights(result.model_path)
@@ -142,7 +140,7 @@ def describe(
     >>> record["architecture"], record["cut"], record["parameters"]["trained"]
     ('mobilenet', 'pooled', 2050)
     """
-    unfrozen = network.cut == "pixels"
+    frozen = network.cut != "pixels"
     return {
         "architecture": network.architecture.name,
         "classes": network.classes,
@@ -155,9 +153,7 @@ def describe(
         "manifest_sha256": manifest_sha256,
         "calibration": dict(calibration or {}),
         "device": building.device(),
-        "engine": "none: nothing is frozen"
-        if unfrozen
-        else engines.choose(network.settings.engine),
+        "engine": engines.choose(network.settings.engine) if frozen else "none: nothing is frozen",
         "versions": versions(),
         "seconds": clock.seconds,
     }
