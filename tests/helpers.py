@@ -134,8 +134,8 @@ def network_of(name, settings, cells):
     return building.build(registry.get(name), settings, Weights("random"), cells=cells)
 
 
-def in_memory_features(network, cells, precision):
-    return building.predict(network.trunk, cells.pixels).astype(precision)[np.newaxis]
+def in_memory_features(network, cells):
+    return building.predict(network.trunk, cells.pixels)[np.newaxis]
 
 
 def finish(network, folder, cells, familiar=None):

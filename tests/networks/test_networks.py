@@ -20,34 +20,29 @@ def test_full_model_is_tail_after_trunk(unfreeze, small_cells, make_settings):
     )
 
 
-@pytest.mark.parametrize(("choice", "trained"), [("tail", 1), ("frozen", 0), ("all", 4)])
-def test_batch_norm_setting(choice, trained, small_cells, make_settings):
-    settings = make_settings(batch_norm=choice, input_size=64)
-    network = network_of("toy", settings, few(small_cells))
-    layers = {layer.name: layer for part in (network.trunk, network.tail) for layer in norms(part)}
-    assert len(layers) == 4
-    assert sum(layer.trainable for layer in layers.values()) == trained
-    kernels = [w.path for w in network.tail.trainable_weights if "conv" in w.path]
-    assert kernels == ["block3_conv/kernel"]
-
-
 SLOW = pytest.mark.slow
+TRAINED = {"toy": ["block3_conv"], "resnet50": [f"conv5_block3_{k}_conv" for k in (1, 2, 3)]}
 
 
 @pytest.mark.parametrize(
-    ("choice", "trained"),
-    [("tail", 3), pytest.param("frozen", 0, marks=SLOW), pytest.param("all", 53, marks=SLOW)],
+    ("name", "choice", "trained"),
+    [
+        ("toy", "tail", 1),
+        ("toy", "frozen", 0),
+        ("toy", "all", 4),
+        ("resnet50", "tail", 3),
+        pytest.param("resnet50", "frozen", 0, marks=SLOW),
+        pytest.param("resnet50", "all", 53, marks=SLOW),
+    ],
 )
-def test_batch_norm_setting_of_resnet50(choice, trained, small_cells, make_settings):
+def test_batch_norm_setting(name, choice, trained, small_cells, make_settings):
     settings = make_settings(batch_norm=choice, input_size=64)
-    network = network_of("resnet50", settings, few(small_cells))
+    network = network_of(name, settings, few(small_cells))
     layers = {layer.name: layer for part in (network.trunk, network.tail) for layer in norms(part)}
-    assert len(layers) == 53
+    assert len(layers) == {"toy": 4, "resnet50": 53}[name]
     assert sum(layer.trainable for layer in layers.values()) == trained
-    weights = [w.path for w in network.tail.trainable_weights if w.path.endswith("kernel")]
-    assert {path.split("/")[-2] for path in weights if "conv5" in path} == {
-        f"conv5_block3_{k}_conv" for k in (1, 2, 3)
-    }
+    weights = [w.path.split("/") for w in network.tail.trainable_weights]
+    assert [layer for *_, layer, w in weights if "conv" in layer and w == "kernel"] == TRAINED[name]
 
 
 def test_number_of_trained_parameters(make_settings):

@@ -140,28 +140,21 @@ def legacy_file(path, model):
     return path
 
 
-def test_file_is_loaded_by_name(tmp_path):
-    source, target = chain(), chain()
+@pytest.mark.parametrize("names", [("a", "b"), ("conv2d_1", "conv2d_2")])
+def test_file_is_loaded_by_name_and_one_with_older_names_by_order(tmp_path, names):
+    source, target = chain(names=names), chain()
     hdf5.load(target, legacy_file(tmp_path / "w.h5", source))
     for ours, theirs in zip(target.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_file_with_older_layer_names_is_loaded_by_order(tmp_path):
-    source, target = chain(names=("conv2d_1", "conv2d_2")), chain()
-    hdf5.load(target, legacy_file(tmp_path / "w.h5", source))
-    np.testing.assert_array_equal(target.get_weights()[2], source.get_weights()[2])
-
-
-def test_file_that_lacks_a_layer_is_refused_by_name(tmp_path):
-    path = legacy_file(tmp_path / "w.h5", chain(names=("a",)))
-    with pytest.raises(InputError, match=r"lacks 1 layers.*\(b\)"):
-        hdf5.load(chain(), path)
-
-
-def test_file_with_other_shapes_is_refused_by_name(tmp_path):
-    path = legacy_file(tmp_path / "w.h5", chain(filters=4))
-    with pytest.raises(InputError, match="other shapes.*a, b"):
+@pytest.mark.parametrize(
+    ("other", "problem"),
+    [({"names": ("a",)}, r"lacks 1 layers.*\(b\)"), ({"filters": 4}, "other shapes.*a, b")],
+)
+def test_file_with_other_layers_or_shapes_is_refused_by_name(tmp_path, other, problem):
+    path = legacy_file(tmp_path / "w.h5", chain(**other))
+    with pytest.raises(InputError, match=problem):
         hdf5.load(chain(), path)
 
 

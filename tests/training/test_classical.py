@@ -33,9 +33,8 @@ def test_features_of_a_disc_are_those_of_a_disc():
     assert found["eccentricity"] < 0.1
     assert [found[f"{channel}_mean"] for channel in ("red", "green", "blue")] == [120, 60, 140]
     assert found["red_deviation"] == 0
-    assert (
-        found["contrast_1"] == 0
-    )  # one colour: no texture, and the border to the background does not count
+    # One colour: no texture, and the border to the background does not count.
+    assert found["contrast_1"] == 0
     assert found["energy_3"] == pytest.approx(1)
     assert sum(found[f"pattern_{k}"] for k in range(10)) == pytest.approx(1)
 
@@ -77,9 +76,8 @@ def test_classifier_learns_and_is_chosen_by_validation_cells_alone(sample, name)
     predictions = classical.predict_classifier(model, measured, cells)
     val = predictions[predictions["split"] == "val"]
     value = measure(val, resamples=0)["weighted_f1"]["value"]
-    assert value == pytest.approx(
-        tried["val_weighted_f1"].iloc[0], abs=0.02
-    )  # ties at one half may fall otherwise
+    # Ties at one half may fall otherwise.
+    assert value == pytest.approx(tried["val_weighted_f1"].iloc[0], abs=0.02)
     test = predictions[predictions["split"] == "test"]
     assert measure(test, resamples=0)["auroc"]["value"] > 0.7
     shuffled = measured.copy()
@@ -94,9 +92,8 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(samp
     settings = settings.model_copy(update={"refit": True})
     model, _ = classical.train_classifier("knn", measured, cells, settings=settings)
     assert model[-1].n_samples_fit_ == len(cells.rows("train")) + len(cells.rows("val"))
-    assert set(classical.predict_classifier(model, measured, cells, refit=True)["split"]) == {
-        "test"
-    }
+    predictions = classical.predict_classifier(model, measured, cells, refit=True)
+    assert set(predictions["split"]) == {"test"}
 
 
 def test_importance_is_of_the_feature_that_decides(sample):

@@ -22,9 +22,7 @@ from tests.helpers import few, in_memory_features, network_of, norms
 
 # A chain and residual connections; the others are slow, a cut through two layers among them.
 QUICK = ("toy", "mobilenet", "resnet50")
-SLOW = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES if name not in QUICK[1:]
-]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES if name not in QUICK]
 FIGURES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
@@ -43,7 +41,7 @@ def some(small_cells):
 def trained(settings, cells, **options):
     """A toy that was trained on features in memory, and its history."""
     network = network_of("toy", settings, cells)
-    features = in_memory_features(network, cells, "float32")
+    features = in_memory_features(network, cells)
     return network, finetuning.train(network, features, cells, quiet=True, **options)
 
 
@@ -63,7 +61,7 @@ def test_cached_training_equals_training_end_to_end(name, cells, make_settings):
     begin = [keras.ops.convert_to_numpy(each) for each in variables]  # what dropout draws, too
     expected = finetuning.train(end_to_end(network), OrientedPixels(pixels), sixteen)
     expected_probabilities = building.predict(network.full, pixels)
-    features = in_memory_features(network, sixteen, "float32")
+    features = in_memory_features(network, sixteen)
     # Half precision moves InceptionV3's loss by .0015 after two epochs.
     for precision, tolerance, of_loss in (("float32", 1e-4, 1e-3), ("float16", 1e-2, 1e-2)):
         for before, after in zip(frozen, network.trunk.get_weights(), strict=True):
@@ -101,9 +99,9 @@ def test_weighting_a_cell_equals_repeating_it(unfreeze, some, make_small):
         ("all alike", some, np.ones(len(some.table))),
     ]:
         network = network_of("toy", settings, some)
-        pixels = OrientedPixels(cells.pixels)
-        features = in_memory_features(network, cells, "float32")
-        features = pixels if network.cut == "pixels" else features
+        features = OrientedPixels(cells.pixels)
+        if network.cut != "pixels":
+            features = in_memory_features(network, cells)
         history = finetuning.train(network, features, cells, weights=each, quiet=True)
         outcome[name] = history["loss"], building.predict(network.full, some.pixels)
     for one, other in [("weighted", "repeated"), ("weighted", "tenfold"), ("plain", "all alike")]:
@@ -119,7 +117,7 @@ def test_trained_batch_norm_moves_its_statistics_and_frozen_does_not(some, make_
         network = network_of("toy", settings, some)
         layer = next(norms(network.tail))
         before = keras.ops.convert_to_numpy(layer.moving_mean).copy()
-        finetuning.train(network, in_memory_features(network, some, "float32"), some)
+        finetuning.train(network, in_memory_features(network, some), some)
         moved[choice] = not np.array_equal(before, keras.ops.convert_to_numpy(layer.moving_mean))
     assert moved == {"tail": True, "frozen": False}
 
@@ -131,11 +129,7 @@ def test_eight_cells_can_be_learnt_by_heart(small_cells, make_small):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        name if name == "mobilenet" else pytest.param(name, marks=pytest.mark.slow)
-        for name in ARCHITECTURES
-    ],
+    "name", ["mobilenet", pytest.param("resnet50", marks=pytest.mark.slow), *SLOW]
 )
 def test_random_weights_learn_the_sample(name, make_settings):
     recipe = {"unfreeze": "none", "epochs": 300, "learning_rate": 0.001}
@@ -165,7 +159,7 @@ def test_order_of_an_epoch_depends_on_seed_and_epoch_alone(make_settings):
 def test_loss_that_is_not_finite_stops_training(some, make_small):
     settings = make_small(unfreeze="none", learning_rate=1e30, epochs=3)
     network = network_of("toy", settings, some)
-    features = in_memory_features(network, some, "float32") * np.float32(1e30)
+    features = in_memory_features(network, some) * np.float32(1e30)
     with pytest.raises(InputError, match="lower learning_rate"):
         finetuning.train(network, features, some)
 
@@ -193,9 +187,7 @@ def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(
         settings = make_small(unfreeze="none", refit=refit, epochs=40, learning_rate=0.05)
         network, history = trained(settings, some)
         assert history["val_loss"].isna().all() == refit
-        table = finetuning.predict_cells(
-            network, in_memory_features(network, some, "float32"), some
-        )
+        table = finetuning.predict_cells(network, in_memory_features(network, some), some)
         assert len(table) == (0 if refit else 8)
         val = some.rows("val")
         probabilities = building.predict(network.full, some.pixels[val])

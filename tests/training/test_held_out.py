@@ -10,10 +10,10 @@ from allhelpers import evaluation
 from allhelpers._core.errors import InputError
 from allhelpers.data import tables
 from allhelpers.data.weighting import ChooseBy
-from allhelpers.networks import building, registry
-from allhelpers.networks.pretrained import Weights
+from allhelpers.networks import building
 from allhelpers.settings import TrainingSettings, validate
 from allhelpers.training import choosing, crossfitting, finetuning, trunk
+from tests.helpers import network_of
 
 
 @pytest.fixture
@@ -21,9 +21,7 @@ def build(small_cells, make_settings):
     def build(**changes):
         values = {"input_size": 64, "unfreeze": "none", "epochs": 8, "learning_rate": 0.05}
         settings = make_settings(**{**values, "calibrate": True, **changes})
-        network = building.build(
-            registry.get("toy"), settings, Weights("random"), cells=small_cells
-        )
+        network = network_of("toy", settings, small_cells)
         features = trunk.compute_features(network, small_cells)
         finetuning.train(network, features, small_cells, quiet=True)
         return network, features
