@@ -10,11 +10,12 @@ import difflib
 import os
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -28,7 +29,6 @@ from pydantic import (
 
 from ._core.constants import IMAGE_SIZE, INPUT_SIZE, ORIENTATIONS, USUAL_SAMPLE
 from ._core.errors import InputError
-from ._core.renaming import RENAMED as RENAMED
 from ._core.renaming import renamed
 from .data import layout as layouts
 from .data import splitting
@@ -80,8 +80,42 @@ PLACES = (
     "figures",  # what is shown, and no result
 )
 
-
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """A text that must pass a check, and stays as it is."""
+
+    def unchanged(text: str) -> str:
+        check(text)
+        return text
+
+    return AfterValidator(unchanged)
+
+
+def _each_once(text: str, field: ValidationInfo) -> str:
+    """A list of names, none of which stands there twice: each counts once in a comparison."""
+    names = [part.strip() for part in text.split(",")]
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise InputError(f"{field.field_name} names {twice[0]} twice: name each once.")
+    return text
+
+
+def _possible_seeds(seeds: str) -> None:
+    if odd := [seed for seed in seeds.split(",") if len(seed) > 10 or int(seed) > MOST_SEED]:
+        raise InputError(f"seeds: {odd[0][:20]} is too large: choose {MOST_SEED} or less.")
+
+
+Place = Annotated[str, AfterValidator(os.path.expanduser)]
+Split = Annotated[str, _checked(splitting.parse)]
+Network = Annotated[str, _checked(registry.get)]
+Names = Annotated[str, AfterValidator(_each_once)]
+Seeds = Annotated[
+    str,
+    Field(pattern=r"^\d+(,\d+)*$"),
+    _checked(_possible_seeds),
+    AfterValidator(_each_once),
+]
 
 
 class DataSettings(BaseModel):
@@ -94,15 +128,15 @@ class DataSettings(BaseModel):
     def _todays_names(cls, values: Any) -> Any:
         return as_meant(cls, renamed(values)) if isinstance(values, Mapping) else values
 
-    images: str = Field(
+    images: Place = Field(
         SAMPLE, description="sample, a folder, a zip or tar archive, kaggle, or kaggle:owner/name"
     )
-    manifest: str = Field(
+    manifest: Place = Field(
         "",
         description="CSV file of cells; folders: a folder per class; empty: the project's "
         "data_manifest.csv",
     )
-    layout: str = Field(
+    layout: Annotated[str, AfterValidator(layouts.check)] = Field(
         "",
         description="what the folders above an image are, such as */class/patient (of class, "
         "patient, split and *); empty: found out",
@@ -113,7 +147,7 @@ class DataSettings(BaseModel):
         description="classes to keep, in this order, separated by commas (blast,healthy): others "
         "are left out; empty: all",
     )
-    split: str = Field("paper", description=HELP)
+    split: Split = Field("paper", description=HELP)
     allow_subset: bool = Field(
         False, description="go on where only a part of the manifest's images is there"
     )
@@ -133,13 +167,13 @@ class DataSettings(BaseModel):
         "file; the last two plant a shortcut",
     )
     seed: int = Field(DEFAULT_SEED, ge=0, le=MOST_SEED, description="seed of every random choice")
-    run_folder: str = Field(
+    run_folder: Place = Field(
         "runs/sample", description="where results go; in Colab drive/NAME is on Google Drive"
     )
     overwrite: bool = Field(
         False, description="replace what an earlier run with other settings has left there"
     )
-    cache_folder: str = Field("cache", description="where decoded pixels and features are kept")
+    cache_folder: Place = Field("cache", description="where decoded pixels and features are kept")
     image_size: int = Field(
         IMAGE_SIZE, ge=0, description="height and width that every image must have; 0: any"
     )
@@ -155,31 +189,17 @@ class DataSettings(BaseModel):
         description="side to which that is resized, in pixels; 0: the network's own",
     )
 
-    @field_validator("images", "manifest", "run_folder", "cache_folder")
-    @classmethod
-    def _from_home(cls, path: str) -> str:
-        return os.path.expanduser(path)
-
-    @field_validator("split")
-    @classmethod
-    def _known_split(cls, split: str) -> str:
-        splitting.parse(split)
-        return split
-
-    @field_validator("layout")
-    @classmethod
-    def _known_layout(cls, layout: str) -> str:
-        return layouts.check(layout)
-
     @field_validator("input_size", "crop")
     @classmethod
     def _large_enough(cls, size: int | str, field: ValidationInfo) -> int | str:
-        if isinstance(size, int) and (size < 0 or 0 < size < LEAST_SIZE):
+        if isinstance(size, str):
+            return size
+        if size < 0 or 0 < size < LEAST_SIZE:
             raise InputError(
                 f"{field.field_name} = {size} is too small for a cell: "
                 f"choose {LEAST_SIZE} or more, or 0."
             )
-        if isinstance(size, int) and size > MOST_PIXELS:
+        if size > MOST_PIXELS:
             raise InputError(
                 f"{field.field_name} = {str(size)[:20]} is too large: "
                 f"choose {MOST_PIXELS:,} or fewer."
@@ -315,27 +335,22 @@ class TrainingSettings(DataSettings):
     )
 
     @model_validator(mode="after")
-    def _patience_needs_validation(self) -> TrainingSettings:
+    def _fit_together(self) -> TrainingSettings:
         if self.patience and self.refit:
             raise InputError(
                 "patience needs validation cells, and refit trains on them: set patience = 0 or "
                 "refit = False."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _depths_are_frozen(self) -> TrainingSettings:
-        if (self.depths or self.pooling == "cell") and self.unfreeze != "none":
+        if self.unfreeze == "none":
+            return self
+        if self.depths or self.pooling == "cell":
             raise InputError(
                 "depths, and pooling over the cell, belong to a head on frozen blocks: set "
                 "unfreeze = none."
             )
-        if self.standardise and self.unfreeze != "none":
-            raise InputError("standardise belongs to a head on frozen blocks: set unfreeze = none.")
-        if self.refit_all and self.unfreeze != "none":
-            raise InputError("refit_all belongs to a head on frozen blocks: set unfreeze = none.")
-        if self.suspects and self.unfreeze != "none":
-            raise InputError("suspects belongs to a head on frozen blocks: set unfreeze = none.")
+        for name in ("standardise", "refit_all", "suspects"):
+            if getattr(self, name):
+                raise InputError(f"{name} belongs to a head on frozen blocks: set unfreeze = none.")
         return self
 
     @property
@@ -365,17 +380,17 @@ class TrainingSettings(DataSettings):
 class OwnCellsSettings(TrainingSettings):
     """One architecture on the user's own cells, and what is done with it then."""
 
-    manifest: str = Field(
+    manifest: Place = Field(
         "folders", description="folders: a folder per class; or a CSV file of file, label, patient"
     )
-    split: str = Field("patient", description=HELP)
+    split: Split = Field("patient", description=HELP)
     image_size: int = Field(
         0, ge=0, description="height and width that every image must have; 0: any"
     )
-    run_folder: str = Field(
+    run_folder: Place = Field(
         "runs/own_cells", description="where results go; in Colab drive/NAME is on Google Drive"
     )
-    architecture: str = Field("mobilenet", description="which network is trained")
+    architecture: Network = Field("mobilenet", description="which network is trained")
     new_images: str = Field(
         "", description="a folder of new images to classify; empty: some test cells"
     )
@@ -383,17 +398,11 @@ class OwnCellsSettings(TrainingSettings):
         False, description="open a page on which images can be dropped (needs gradio)"
     )
 
-    @field_validator("architecture")
-    @classmethod
-    def _known_architecture(cls, architecture: str) -> str:
-        registry.get(architecture)
-        return architecture
-
     def training(self) -> TrainingSettings:
         """The settings of the training alone, as `inference.load` finds them again."""
-        values = {name: getattr(self, name) for name in TrainingSettings.model_fields}
-        size = self.input_size or registry.get(self.architecture).input_size
-        return TrainingSettings(**{**values, "input_size": size})
+        values = self.model_dump(include={*TrainingSettings.model_fields})
+        values["input_size"] = self.input_size or registry.get(self.architecture).input_size
+        return TrainingSettings(**values)
 
 
 class NewImagesSettings(BaseModel):
@@ -422,20 +431,13 @@ class CollapseSettings(DataSettings):
     pool: int = Field(
         2000, ge=160, le=MOST_IMAGES, description="cells in the study, half of each class"
     )
-    seeds: str = Field(
-        "1,2,3,4,5",
-        pattern=r"^\d+(,\d+)*$",
-        description="seeds, separated by commas; each draws its own cells",
+    seeds: Seeds = Field(
+        "1,2,3,4,5", description="seeds, separated by commas; each draws its own cells"
     )
     epochs: PositiveInt = Field(
         100, le=MOST_EPOCHS, description="how often the training cells are seen"
     )
     learning_rate: PositiveFloat = Field(1e-4, description="of SGD")
-
-    @field_validator("seeds")
-    @classmethod
-    def _possible_seeds(cls, seeds: str) -> str:
-        return _possible_seeds(seeds)
 
     @property
     def seed_list(self) -> list[int]:
@@ -446,7 +448,7 @@ class CollapseSettings(DataSettings):
 class ChoicesSettings(DataSettings):
     """The study of optimizers and activations on the features of one frozen network."""
 
-    architecture: str = Field("mobilenet", description="whose frozen features are used")
+    architecture: Network = Field("mobilenet", description="whose frozen features are used")
     weights: str = Field(
         "default", description="imagenet, random, a file, or default (sample: auto, else imagenet)"
     )
@@ -456,21 +458,10 @@ class ChoicesSettings(DataSettings):
     learning_rates: str = Field(
         "0.0001,0.001,0.01,0.1", description="learning rates to try, separated by commas"
     )
-    seeds: str = Field("1,2,3", pattern=r"^\d+(,\d+)*$", description="seeds, separated by commas")
+    seeds: Seeds = Field("1,2,3", description="seeds, separated by commas")
     hidden_units: PositiveInt = Field(
         64, le=MOST_UNITS, description="units of the hidden layer whose activations are compared"
     )
-
-    @field_validator("architecture")
-    @classmethod
-    def _known_architecture(cls, architecture: str) -> str:
-        registry.get(architecture)
-        return architecture
-
-    @field_validator("seeds")
-    @classmethod
-    def _possible_seeds(cls, seeds: str) -> str:
-        return _possible_seeds(seeds)
 
     @field_validator("learning_rates")
     @classmethod
@@ -517,13 +508,13 @@ class ClassicalSettings(DataSettings):
 
     @field_validator("classifiers")
     @classmethod
-    def _only_classical(cls, classifiers: str) -> str:
+    def _only_classical(cls, classifiers: str, field: ValidationInfo) -> str:
         odd = [name for name in classifiers.split(",") if name.strip() not in CLASSICAL]
         if odd:
             raise InputError(
                 f"{odd[0]!r} is not a classical classifier: choose from {', '.join(CLASSICAL)}."
             )
-        return _each_once("classifiers", classifiers)
+        return _each_once(classifiers, field)
 
 
 class EnsembleSettings(DataSettings):
@@ -555,15 +546,10 @@ class EnsembleSettings(DataSettings):
 class ComparisonSettings(DataSettings):
     """Which results are compared."""
 
-    architectures: str = Field(
+    architectures: Names = Field(
         ",".join(PAPERS_THREE),
         description=f"networks and classifiers, separated by commas: {', '.join(NAMES)}",
     )
-
-    @field_validator("architectures")
-    @classmethod
-    def _once(cls, architectures: str) -> str:
-        return _each_once("architectures", architectures)
 
     @property
     def names(self) -> list[str]:
@@ -601,20 +587,6 @@ def _of_kind(kind: Any, value: Any) -> Any:
         with suppress(ValueError):
             return kind(value)
     return value
-
-
-def _each_once(name: str, text: str) -> str:
-    """A list of names, none of which stands there twice: each counts once in a comparison."""
-    names = [part.strip() for part in text.split(",")]
-    if twice := [each for each in names if names.count(each) > 1]:
-        raise InputError(f"{name} names {twice[0]} twice: name each once.")
-    return text
-
-
-def _possible_seeds(seeds: str) -> str:
-    if odd := [seed for seed in seeds.split(",") if len(seed) > 10 or int(seed) > MOST_SEED]:
-        raise InputError(f"seeds: {odd[0][:20]} is too large: choose {MOST_SEED} or less.")
-    return _each_once("seeds", seeds)
 
 
 def validate(kind: type[Settings], values: Mapping[str, Any]) -> Settings:

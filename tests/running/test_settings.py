@@ -6,9 +6,9 @@ from pydantic import BaseModel
 from allhelpers import settings
 from allhelpers._core import renaming
 from allhelpers._core.errors import InputError
+from allhelpers._core.renaming import RENAMED
 from allhelpers.running import parameters
 from allhelpers.settings import (
-    RENAMED,
     CollapseSettings,
     DataSettings,
     OwnCellsSettings,
