@@ -1,34 +1,7 @@
 """A run's folder: its files have one name, one reader and one writer, and they are here.
 
-::
-
-    RUN/
-      settings.yaml                   what was asked
-      notebooks/*.ipynb               executed copies
-      manifest.csv, data.json         the cells and splits this run used, and where they came from
-      baselines/*.csv                 predictions of the majority class and of the cell's area
-      <method>/parameters.json        every setting, seed, versions, hashes of manifest and weights
-               history.csv            one row per epoch
-               predictions.csv        one row per cell of validation and test
-               held_out.csv           the same of training cells, by heads that have not met them
-               judged.csv             the same of every cell, by heads that have not met the cell
-               metrics.json           each metric with its interval
-               model.keras            pixels in, probabilities out
-               familiar.npy           features of training cells, to tell images unlike them
-               figures/*.webp         what the notebook has shown, for the report
-               model_card.md          what it is, on which data, how good, and what it is not for
-               checkpoint.npz         only while training: what it takes to go on
-               files.json             SHA-256 of what the training has left, written last
-      audit.json                      leaks and shortcuts in the data, in sentences
-      missing.csv, rejected.csv       images that are not there or cannot be used, if there are some
-      comparison.csv                  one row per method
-      methods.csv, pairs.csv          networks and baselines; every two of them compared
-      suspects.csv                    cells whose label may be wrong, for the user to mark
-      report.html
-      files.json                      SHA-256 of every file, by the notebook that has left it
-
-Nothing else in a run's folder is ever removed or replaced. A folder without ``files.json`` is of
-an earlier version; it is read as it lies there.
+docs/architecture.md lists them. Nothing else in it is ever removed or replaced. A folder without
+``files.json`` is of an earlier version; it is read as it lies there.
 """
 
 from __future__ import annotations
@@ -72,7 +45,7 @@ LEFT_BY_A_STOP = {
     "files.json",
 }
 # Ids and labels are text, whatever they look like: a patient called 007 or NA keeps the name.
-AS_TEXT = {"file": str, "patient": str, "label": str, "split": str, "sha256": str}
+AS_TEXT = dict.fromkeys(("file", "patient", "label", "split", "sha256"), str)
 AS_TEXT |= {name: str for name in COLUMNS if COLUMNS[name] in AS_TEXT}
 
 SETTINGS = "settings"  # in the list of a run: what came before its notebooks
@@ -90,14 +63,31 @@ def changed_settings(
     return sorted(name for name in names if earlier.get(name, absent) != wanted.get(name, absent))
 
 
+class _Own:
+    """A file that this project writes: where it lies in a folder, by its one name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __set_name__(self, kind: type[_Folder], _: str) -> None:
+        kind.OWN = (*kind.OWN, self.name)
+
+    def __get__(self, holder: _Folder, _: type) -> Path:
+        return holder.folder / self.name
+
+
 class _Folder:
     """A folder whose own files have names that are known here."""
 
-    OWN: tuple[str, ...] = ()  # patterns
+    OWN: tuple[str, ...] = ("figures/*.webp",)  # patterns; those of `_Own` are added
+    ENTRY: type = str  # of the list of files
+
+    files_path = _Own("files.json")
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.files_path = self.folder / "files.json"
+        self.name = self.folder.name
+        self.figures_folder = self.folder / "figures"
 
     def own_files(self) -> list[Path]:
         """Files of known names that are there; what else lies there is somebody else's."""
@@ -114,44 +104,38 @@ class _Folder:
             if not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _list(self) -> dict[str, Any] | None:
-        """What files.json holds; nothing where there is none, `InputError` where it is damaged."""
+    def _list(self) -> dict[str, Any]:
+        """What files.json holds; no files where there is none, `InputError` if it is damaged."""
         if not self.files_path.is_file():
-            return None
+            return {"files": {}}
         content = read_whole(self.files_path, read_json)
         files = content.get("files") if isinstance(content, dict) else None
-        if not isinstance(files, dict) or not all(map(self._is_entry, files.values())):
+        if not isinstance(files, dict) or not all(
+            isinstance(entry, self.ENTRY) for entry in files.values()
+        ):
             raise InputError(f"{self.files_path} is no list of files: {AGAIN}.")
         return content
 
-    @staticmethod
-    def _is_entry(value: object) -> bool:
-        return isinstance(value, str)
-
     def _sums(self) -> dict[str, str]:
         """SHA-256 by path inside of the folder."""
-        return dict((self._list() or {"files": {}})["files"])
+        return self._list()["files"]
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
     def _read(self, path: Path, read: Callable[[Path], Any]) -> Any:
         """Read one of the files, which must be as it was written."""
-        name = path.relative_to(self.folder).as_posix()
-        if path.is_file() and self._sums().get(name) not in (None, sha256(path)):
+        if path.is_file() and self._sums().get(self._name(path)) not in (None, sha256(path)):
             raise InputError(
                 f"{path} has changed since it was written ({self.files_path}): {AGAIN}."
             )
         return read_whole(path, read)
 
 
-def _as_table(path: Path) -> pd.DataFrame:
+def _as_table(path: Path, dtype: Any = AS_TEXT) -> pd.DataFrame:
     import pandas as pd
 
-    return renamed_table(pd.read_csv(path, dtype=AS_TEXT, keep_default_na=False))
-
-
-def _as_text(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return renamed_table(pd.read_csv(path, dtype=str, keep_default_na=False))
+    return renamed_table(pd.read_csv(path, dtype=dtype, keep_default_na=False))
 
 
 def _as_record(path: Path) -> dict:
@@ -176,38 +160,19 @@ class Result(_Folder):
     10
     """
 
-    OWN = (
-        "model.keras",
-        "parameters.json",
-        "metrics.json",
-        "files.json",
-        "history.csv",
-        "predictions.csv",
-        "held_out.csv",
-        "judged.csv",
-        "familiar.npy",
-        "tried.csv",
-        "new_images.csv",
-        "new_pictures.csv",  # old name
-        "checkpoint.npz",
-        "model_card.md",
-        "figures/*.webp",
-    )
+    OWN = (*_Folder.OWN, "new_images.csv", "new_pictures.csv")  # old name
 
-    def __init__(self, folder: str | Path) -> None:
-        super().__init__(folder)
-        self.name = self.folder.name
-        self.model_path = self.folder / "model.keras"
-        self.record_path = self.folder / "parameters.json"
-        self.metrics_path = self.folder / "metrics.json"
-        self.history_path = self.folder / "history.csv"
-        self.predictions_path = self.folder / "predictions.csv"
-        self.held_out_path = self.folder / "held_out.csv"
-        self.judged_path = self.folder / "judged.csv"
-        self.checkpoint_path = self.folder / "checkpoint.npz"
-        self.familiar_path = self.folder / "familiar.npy"
-        self.card_path = self.folder / "model_card.md"
-        self.figures_folder = self.folder / "figures"
+    model_path = _Own("model.keras")
+    record_path = _Own("parameters.json")
+    metrics_path = _Own("metrics.json")
+    history_path = _Own("history.csv")
+    predictions_path = _Own("predictions.csv")
+    held_out_path = _Own("held_out.csv")
+    judged_path = _Own("judged.csv")
+    checkpoint_path = _Own("checkpoint.npz")
+    familiar_path = _Own("familiar.npy")
+    tried_path = _Own("tried.csv")
+    card_path = _Own("model_card.md")
 
     @property
     def outputs(self) -> list[Path]:
@@ -222,7 +187,8 @@ class Result(_Folder):
         if not self.record_path.is_file() and not self.files_path.is_file():
             return False
         try:
-            return self._list() is not None or "settings" in _as_record(self.record_path)
+            listed = self.files_path.is_file() and self._list()
+            return bool(listed) or "settings" in _as_record(self.record_path)
         except (OSError, ValueError, TypeError):
             # damaged: still a training's, if the model or what it has said lies beside it
             return self.model_path.is_file() or self.metrics_path.is_file()
@@ -247,9 +213,7 @@ class Result(_Folder):
 
     def predictions(self, split: str | None = None) -> pd.DataFrame:
         """Predictions of one split, or of all."""
-        table = self._read(self.predictions_path, _as_table)
-        if not {"file", "patient", "split", "label"} <= set(table):
-            raise InputError(f"{self.predictions_path} lacks columns: {AGAIN}.")
+        table = self._read_predictions(self.predictions_path)
         return table if split is None else table[table["split"] == split]
 
     def held_out(self) -> pd.DataFrame:
@@ -258,9 +222,12 @@ class Result(_Folder):
 
     def judged(self) -> pd.DataFrame:
         """Of every cell, by heads that have not met it; for suspect labels."""
-        table = self._read(self.judged_path, _as_table)
+        return self._read_predictions(self.judged_path)
+
+    def _read_predictions(self, path: Path) -> pd.DataFrame:
+        table = self._read(path, _as_table)
         if not {"file", "patient", "split", "label"} <= set(table):
-            raise InputError(f"{self.judged_path} lacks columns: {AGAIN}.")
+            raise InputError(f"{path} lacks columns: {AGAIN}.")
         return table
 
     def write_history(self, history: pd.DataFrame) -> None:
@@ -285,21 +252,7 @@ class Result(_Folder):
     ) -> None:
         """Make the folder ours; refuse it where it holds a training with other settings.
 
-        Parameters
-        ----------
-        wanted : mapping of str to value
-            Settings that decide the training.
-        earlier : mapping of str to value, or None
-            Settings of a training that was stopped before it had a record.
-        ignoring : iterable of str
-            Settings that only say where things are.
-        overwrite : bool
-            Remove what lies there.
-
-        Raises
-        ------
-        InputError
-            If there are results of other settings, which are named.
+        ``earlier`` are those of a training that was stopped before it had a record.
         """
         there = self.is_there
         if not there and any(path.is_file() for path in self.folder.rglob("*")):
@@ -335,15 +288,7 @@ class Result(_Folder):
         *,
         save: Callable[[Path], Any] | None = None,
     ) -> None:
-        """Write what a finished training leaves; files.json comes last and makes it finished.
-
-        Parameters
-        ----------
-        predictions : DataFrame
-        metrics, record : dict
-        save : callable, optional
-            Writes the model to the path that it is given.
-        """
+        """Write what a finished training leaves; files.json comes last and makes it finished."""
         write_csv(self.predictions_path, predictions)
         write_json(self.metrics_path, metrics)
         if save:
@@ -353,7 +298,7 @@ class Result(_Folder):
             model = {"file": self.model_path.name, "sha256": sha256(self.model_path)}
             record = {**record, "model": {**model, "megabytes": size}}
         write_json(self.record_path, record)
-        left = [*self.outputs, self.history_path, self.folder / "tried.csv"]
+        left = [*self.outputs, self.history_path, self.tried_path]
         sums = {path.name: sha256(path) for path in left if path.is_file()}
         write_json(self.files_path, {"files": sums})
         self.checkpoint_path.unlink(missing_ok=True)
@@ -373,34 +318,28 @@ class Run(_Folder):
     """
 
     OWN = (
-        "settings.yaml",
+        *_Folder.OWN,
         "notebooks/[0-9]_*.ipynb",
-        "manifest.csv",
-        "data.json",
-        "audit.json",
-        "files.json",
-        "missing.csv",
-        "rejected.csv",
         "baselines/*.csv",
         "comparison.csv",
         "methods.csv",
         "pairs.csv",
-        "report.html",
         "results.zip",
-        "figures/*.webp",
     )
+    ENTRY = dict
 
-    def __init__(self, folder: str | Path) -> None:
-        super().__init__(folder)
-        self.settings_path = self.folder / "settings.yaml"
-        self.manifest_path = self.folder / "manifest.csv"
-        self.data_path = self.folder / "data.json"
-        self.audit_path = self.folder / "audit.json"
-        self.missing_path = self.folder / "missing.csv"
-        self.rejected_path = self.folder / "rejected.csv"
-        self.suspects_path = self.folder / "suspects.csv"  # marked by hand: never removed
-        self.report_path = self.folder / "report.html"
-        self.figures_folder = self.folder / "figures"
+    settings_path = _Own("settings.yaml")
+    manifest_path = _Own("manifest.csv")
+    data_path = _Own("data.json")
+    audit_path = _Own("audit.json")
+    missing_path = _Own("missing.csv")
+    rejected_path = _Own("rejected.csv")
+    report_path = _Own("report.html")
+
+    @property
+    def suspects_path(self) -> Path:
+        """Marked by hand: never removed."""
+        return self.folder / "suspects.csv"
 
     def result(self, method: str) -> Result:
         """What one method has left."""
@@ -411,9 +350,7 @@ class Run(_Folder):
         return self.folder / "notebooks" / f"{name}.ipynb"
 
     def notebook_seconds(self, name: str) -> float | None:
-        """How long an executed notebook took, its kernel's start and figures too; ``None`` where
-        papermill has not executed it.
-        """
+        """How long an executed notebook took, all included; ``None`` where run by hand."""
         try:
             return float(read_json(self.notebook(name))["metadata"]["papermill"]["duration"])
         except (OSError, InputError, KeyError, TypeError, ValueError):
@@ -437,7 +374,7 @@ class Run(_Folder):
 
     def manifest(self) -> pd.DataFrame:
         """The cells of this run, with their splits."""
-        return self._read(self.manifest_path, _as_text)
+        return self._read(self.manifest_path, lambda path: _as_table(path, str))
 
     def data(self) -> dict:
         """Where the cells came from, and what must be said about them."""
@@ -460,10 +397,6 @@ class Run(_Folder):
         """Those of the methods that have left metrics."""
         return [name for name in names if self.result(name).metrics_path.is_file()]
 
-    def holds_results(self) -> bool:
-        """Whether a run has left more than what stopped it before its cells were known."""
-        return any(path.name not in LEFT_BY_A_STOP for path in self.own_files())
-
     @property
     def is_there(self) -> bool:
         """Whether this is the folder of a run; those of earlier versions have no files.json."""
@@ -471,28 +404,16 @@ class Run(_Folder):
         if self.settings_path.is_file() and (begun or self.data_path.is_file()):
             return True
         try:
-            return self._list() is not None
+            return self.files_path.is_file() and bool(self._list())
         except InputError:
             return False
 
     def claim(
         self, wanted: Mapping[str, Any], *, overwrite: bool = False, inputs: Iterable[Path] = ()
     ) -> None:
-        """Make the folder ours, without mixing this run with another one.
+        """Make the folder ours, without mixing this run with another one or with what is no run.
 
-        Parameters
-        ----------
-        wanted : mapping of str to value
-            What settings.yaml will hold.
-        overwrite : bool
-            Remove the files of an earlier run, and no others.
-        inputs : iterable of Path
-            What this run is to read: it must not lie where files are removed.
-
-        Raises
-        ------
-        InputError
-            If another run, or anything that is not a run, lies there.
+        ``inputs`` is what the run is to read: it must not lie where files are removed.
         """
         if not self.is_there:
             if self.folder.is_dir() and any(self.folder.iterdir()):
@@ -505,7 +426,7 @@ class Run(_Folder):
             self.remove_own()
         else:
             changed = changed_settings(self._asked(), wanted)
-            if changed and self.holds_results():
+            if changed and any(path.name not in LEFT_BY_A_STOP for path in self.own_files()):
                 raise InputError(
                     f"{self.folder} holds a run with other settings ({listing(changed)}): "
                     "choose another --output, or pass --overwrite to replace what it has left."
@@ -538,27 +459,23 @@ class Run(_Folder):
                 "choose another --output, or keep it elsewhere."
             )
 
-    @staticmethod
-    def _is_entry(value: object) -> bool:
-        return isinstance(value, dict)
-
     def _sums(self) -> dict[str, str]:
         """By path, of the parts that are not being computed."""
-        content = self._list() or {"files": {}}
+        content = self._list()
         parts = [sums for part, sums in content["files"].items() if part != content.get("open")]
         return {name: digest for sums in parts for name, digest in sums.items()}
 
     def begin(self, part: str) -> None:
         """Say that a part is being computed: it has not ended until it is sealed."""
         try:
-            content = self._list() or {"files": {}}
+            content = self._list()
         except InputError:  # damaged: no part counts as finished
             content = {"files": {SETTINGS: {}}}
         write_json(self.files_path, {**content, "open": part})
 
     def seal(self, part: str, files: Iterable[Path], **more: Any) -> None:
         """List what a part of a run has left."""
-        content = {"files": {}, **(self._list() or {}), **more}
+        content = {**self._list(), **more}
         sums = {self._name(path): sha256(path) for path in files}
         for others in content["files"].values():
             for name in sums:
@@ -566,13 +483,11 @@ class Run(_Folder):
         content["files"][part] = sums
         write_json(self.files_path, {**content, "open": None})
 
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
     def reseal(self, files: Iterable[Path]) -> None:
         """List files anew that have been written again by hand, where there is a list."""
-        if not (content := self._list()):
+        if not self.files_path.is_file():
             return
+        content = self._list()
         for path in files:
             for sums in content["files"].values():
                 if self._name(path) in sums:
@@ -584,7 +499,7 @@ class Run(_Folder):
         path = self.manifest_path
         if not path.is_file() or (self.files_path.is_file() and not self.results()):
             return False
-        parts = (self._list() or {"files": {}})["files"].values()
+        parts = self._list()["files"].values()
         # As it was written: one that has been damaged since is written again.
         listed = [sums[path.name] for sums in parts if path.name in sums] or [sha256(path)]
         return listed[0] != hashlib.sha256(manifest.encode()).hexdigest()
@@ -594,7 +509,7 @@ class Run(_Folder):
         if methods:
             files = [path for name in methods for path in self.result(name).own_files()]
         else:
-            parts = (self._list() or {"files": {}})["files"]
+            parts = self._list()["files"]
             taken = {
                 name
                 for part, sums in parts.items()
@@ -612,19 +527,14 @@ class Run(_Folder):
         return [self.notebook(notebook), *files]
 
     def change_in(self, part: str) -> str | None:
-        """What has changed of a part since it was listed: empty: nothing, ``None``: it has not
-        ended.
-        """
+        """What has changed of a part since it was listed: empty: nothing, ``None``: not ended."""
         try:
-            content = self._list() or {"files": {}}
+            content = self._list()
         except InputError:
             return f"{self.files_path.name} is damaged"
         # A list that was begun with the run knows every part that has ended.
-        if (
-            content.get("open") == part
-            or part not in content["files"]
-            and SETTINGS in content["files"]
-        ):
+        ended = part in content["files"] or SETTINGS not in content["files"]
+        if content.get("open") == part or not ended:
             return None
         for name, digest in content["files"].get(part, {}).items():
             if not self._holds(name, digest):
@@ -638,7 +548,7 @@ class Run(_Folder):
 
     def inputs(self) -> str | None:
         """What identified images and table when the cells were read; ``None``: not known."""
-        return (self._list() or {}).get("inputs")
+        return self._list().get("inputs")
 
 
 def check_free(path: Path, *, overwrite: bool = False) -> None:
