@@ -561,6 +561,8 @@ class RunSettings(TrainingSettings, ComparisonSettings):
     """A whole run. Training settings may hold one value for all or one per architecture."""
 
 
+MethodSettings = TrainingSettings | ClassicalSettings | EnsembleSettings
+
 PATHS = ("images", "manifest", "weights", "run_folder", "cache_folder")
 LONGEST_NAME = 255  # bytes of a file's name on the disks of Linux, macOS and Windows
 # Settings that may be given as architecture=value pairs.

@@ -15,7 +15,7 @@ from .._core import machine
 from .._core.constants import INPUT_SIZE
 from ..networks import registry
 from ..networks.registry import ARCHITECTURES
-from ..settings import ClassicalSettings, EnsembleSettings, TrainingSettings
+from ..settings import ClassicalSettings, EnsembleSettings, MethodSettings, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,23 +36,14 @@ MEMORY = 2  # GB: the most that a network of the paper needs, whatever the numbe
 NOTEBOOK = 25  # seconds of one core: a kernel, TensorFlow, building, evaluation, figures
 
 
-def seconds(
-    name: str,
-    settings: TrainingSettings | ClassicalSettings | EnsembleSettings,
-    *,
-    cells: int,
-    training_cells: int,
-    cores: int | None = None,
-    gpu: bool | None = None,
-) -> float:
+def seconds(name: str, settings: MethodSettings, *, cells: int, training_cells: int) -> float:
     """Estimate one method's notebook, nothing kept from earlier runs; to a factor of about two."""
-    cores = cores or os.cpu_count() or 1
+    cores = os.cpu_count() or 1
     if isinstance(settings, ClassicalSettings):
         return NOTEBOOK + CLASSICAL * cells / cores
     if isinstance(settings, EnsembleSettings):
         return 2 * NOTEBOOK
-    gpu = bool(machine.gpu()) if gpu is None else gpu
-    rate = PER_GPU if gpu else PER_CORE * cores
+    rate = PER_GPU if machine.gpu() else PER_CORE * cores
     architecture = registry.get(name)
     size = (settings.input_size or architecture.input_size) / architecture.input_size
     trained = architecture.trained_gmacs(settings.unfreeze)
@@ -61,10 +52,7 @@ def seconds(
     return NOTEBOOK + HEAD * training_cells * settings.epochs + size**2 * (frozen + steps) / rate
 
 
-def estimate(
-    methods: Mapping[str, TrainingSettings | ClassicalSettings | EnsembleSettings],
-    table: pd.DataFrame,
-) -> str:
+def estimate(methods: Mapping[str, MethodSettings], table: pd.DataFrame) -> str:
     """Estimate several methods, in words.
 
     Parameters
@@ -98,23 +86,20 @@ def estimate(
     )
 
 
-def disk(
-    methods: Mapping[str, TrainingSettings | ClassicalSettings | EnsembleSettings], cells: int
-) -> float:
+def disk(methods: Mapping[str, MethodSettings], cells: int) -> float:
     """Bytes that decoded cells, features and models take at most."""
     sides, kept = set(), 0.0
     for name, settings in methods.items():
         sides.add(settings.input_size or getattr(ARCHITECTURES.get(name), "input_size", INPUT_SIZE))
         if isinstance(settings, TrainingSettings):
             inside = settings.unfreeze not in ("none", "all")
-            views = max(settings.orientations, settings.tta)
-            kept += MODEL + cells * views * (MAPS if inside else POOLED)
+            kept += MODEL + cells * max(settings.orientations, settings.tta) * (
+                MAPS if inside else POOLED
+            )
     return kept + cells * sum(3 * side**2 for side in sides)
 
 
-def room(
-    methods: Mapping[str, TrainingSettings | ClassicalSettings | EnsembleSettings], cells: int
-) -> str:
+def room(methods: Mapping[str, MethodSettings], cells: int) -> str:
     """Disk and memory in words, and whether the disk has it."""
     wanted = disk(methods, cells)
     place = Path(next(iter(methods.values())).cache_folder).absolute()

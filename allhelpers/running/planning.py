@@ -30,6 +30,7 @@ from ..settings import (
     ComparisonSettings,
     DataSettings,
     EnsembleSettings,
+    MethodSettings,
     RunSettings,
     TrainingSettings,
     as_meant,
@@ -84,19 +85,19 @@ class Plan:
     @cached_property
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
         """Notebooks, in order, with their parameters, but for the run's folder."""
-        steps = [("1_data_split", _only(DataSettings, self.common))]
-        classifiers = [name for name in self.methods if name in CLASSICAL]
-        for name, own in self.methods.items():
-            if name in self.networks:
-                steps.append((f"2_{name}", _only(TrainingSettings, {**self.common, **own})))
+        steps = [(CELLS, _only(DataSettings, self.common))]
+        steps += [(f"2_{name}", self._given(name)) for name in self.networks]
         if ENSEMBLE in self.methods:
-            given = {**self.common, **self.methods[ENSEMBLE], "members": ",".join(self.networks)}
-            steps.append((ENSEMBLE_NOTEBOOK, _only(EnsembleSettings, given)))
-        if classifiers:
-            given = {**self.common, **self.methods[classifiers[0]]}
-            given["classifiers"] = ",".join(classifiers)
-            steps.append(("2_classical", _only(ClassicalSettings, given)))
+            members = ",".join(self.networks)
+            steps.append((ENSEMBLE_NOTEBOOK, {**self._given(ENSEMBLE), "members": members}))
+        if classifiers := [name for name in self.methods if name in CLASSICAL]:
+            given = {**self._given(classifiers[0]), "classifiers": ",".join(classifiers)}
+            steps.append(("2_classical", given))
         return [*steps, ("3_comparison", _only(ComparisonSettings, self.common))]
+
+    def _given(self, method: str) -> dict[str, Any]:
+        """What the settings class of a method's notebook knows of what is given."""
+        return _only(_kind_of(method), {**self.common, **self.methods[method]})
 
     @property
     def networks(self) -> list[str]:
@@ -138,15 +139,12 @@ class Plan:
         }
         return {**self.common, **each}
 
-    def settings_of(self, method: str) -> TrainingSettings | ClassicalSettings | EnsembleSettings:
+    def settings_of(self, method: str) -> MethodSettings:
         """Settings that the notebook of one network, or of the classifiers, will have."""
-        given = {**self.common, **self.methods[method]}
-        if method in CLASSICAL:
-            return ClassicalSettings(**_only(ClassicalSettings, given))
-        if method == ENSEMBLE:
-            return EnsembleSettings(**_only(EnsembleSettings, given))
-        size = given.get("input_size") or registry.get(method).input_size
-        return TrainingSettings(**_only(TrainingSettings, {**given, "input_size": size}))
+        kind, given = _kind_of(method), self._given(method)
+        if kind is TrainingSettings:
+            given["input_size"] = given.get("input_size") or registry.get(method).input_size
+        return kind(**given)
 
     def is_finished(self, folder: str | Path) -> bool:
         """Whether all its notebooks have run to their end in a folder, and nothing has changed."""
@@ -283,12 +281,18 @@ def plan_run(values: Mapping[str, Any]) -> Plan:
     return Plan(common, methods, place, overwrite)
 
 
+def _kind_of(method: str) -> type[MethodSettings]:
+    """The settings class of a method's notebook."""
+    if method in CLASSICAL:
+        return ClassicalSettings
+    return EnsembleSettings if method == ENSEMBLE else TrainingSettings
+
+
 def _method(name: str, common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """One method's own settings, checked, its weights found."""
-    if name in CLASSICAL:
-        return _only(ClassicalSettings, own)
-    if name == ENSEMBLE:
-        return _only(EnsembleSettings, {"calibrate": True, **own})
+    kind = _kind_of(name)
+    if kind is not TrainingSettings:
+        return _only(kind, {"calibrate": True, **own})  # an ensemble's default
     checked = validate(TrainingSettings, {**_only(DataSettings, common), **own})
     architecture = registry.get(name)
     architecture.cut(checked.unfreeze)
@@ -440,13 +444,12 @@ def check_there(data: DataSettings) -> None:
 
 def identity(data: DataSettings) -> str:
     """What changes when an image, the table, or which images there are does: cheap to find."""
+    parts = []
     if data.manifest and data.manifest != FOLDERS and named(data.manifest).is_file():
-        parts = [sha256(named(data.manifest))]
-    else:
-        parts = []
+        parts.append(sha256(named(data.manifest)))
     place = Path(data.images)
     if not _is_elsewhere(data) and place.is_file():
-        parts += [f"{place.stat().st_size} {place.stat().st_mtime_ns}"]
+        parts.append(f"{place.stat().st_size} {place.stat().st_mtime_ns}")
     elif not _is_elsewhere(data) and place.is_dir():
         source = sources.Folder(place)
         parts += [f"{source.name(each)} {source.stamp(each)}" for each in source.members]
