@@ -102,9 +102,7 @@ def execute(
 
 @functools.cache
 def _engine() -> str:
-    """Papermill's own, which writes a whole notebook, its figures too, twice for every cell: here
-    after a while, and when it has ended, with or without an error.
-    """
+    """Papermill's own, but not writing the whole notebook, figures too, twice for every cell."""
     from papermill.engines import NBClientEngine, papermill_engines
 
     class Sparing(NBClientEngine):
@@ -167,15 +165,8 @@ class KernelBar:
         """Frames are shown at once."""
 
 
-def is_finished(source: Path, folder: Path, parameters: Mapping[str, Any]) -> bool:
-    """Whether this very notebook has run to its end in a run folder, with these parameters."""
-    return shortfall(source, folder, parameters) is None
-
-
 def shortfall(source: Path, folder: Path, parameters: Mapping[str, Any]) -> str | None:
-    """Why a notebook is to be run: what has changed or is missing of what it has left, or nothing
-    in words where it has not ended; ``None``: it has, and nothing has changed since.
-    """
+    """What has changed since a notebook ended; empty: it has not ended; ``None``: nothing has."""
     run, notebook = Run(folder), source.stem
     target, change = run.notebook(notebook), run.change_in(notebook)
     if change or change is None or not (source.is_file() and target.is_file()):
