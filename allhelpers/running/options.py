@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -52,9 +51,7 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = self.list_commands(ctx)
-        grouped = {name for group in COMMAND_GROUPS.values() for name in group}
-        others = [name for name in names if name not in grouped]
-        for heading, group in {**COMMAND_GROUPS, "Others": others}.items():
+        for heading, group in COMMAND_GROUPS.items():
             commands = {name: self.get_command(ctx, name) for name in group if name in names}
             rows = [(name, each.get_short_help_str()) for name, each in commands.items() if each]
             if rows:
@@ -73,16 +70,9 @@ def _is_there(module: str) -> bool:
 
 
 class Command(click.Command):
-    """A command that takes the settings of a class, and options with several values.
+    """A command that takes the settings of a class, and options with several values (``lists``).
 
-    Parameters
-    ----------
-    settings : str
-        Name of the class in `settings`; none for a command without.
-    lists : tuple of str
-        Options after which several values may stand.
-    former : mapping of str to str, optional
-        Further names that were other ones once, beside the settings'.
+    ``former`` are names that were other ones once, beside those of settings.
     """
 
     def __init__(
@@ -153,10 +143,10 @@ class Command(click.Command):
         """Settings that stand on the command line."""
         from .parameters import parse_value
 
-        values = {name: value for name, value in options.items() if value not in (None, False)}
         return {
             name: value if value is True else parse_value(self.kind, name, value)
-            for name, value in values.items()
+            for name, value in options.items()
+            if value not in (None, False)
         }
 
 
@@ -196,5 +186,4 @@ def _option(name: str, field: FieldInfo) -> click.Option:
 def _metavar(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return "|".join(map(str, typing.get_args(kind)))
-    plain = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
-    return kind.__name__.upper() if plain else "VALUE"
+    return kind.__name__.upper() if isinstance(kind, type) else "VALUE"
