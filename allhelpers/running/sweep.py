@@ -1,28 +1,7 @@
 """Many runs from one file: named variants and a grid of settings, each run by the same notebooks.
 
-::
-
-    SWEEP.yaml
-      base: ../settings/recipe.yaml         optional: a settings file, relative to this one
-      settings: {epochs: 12}                for all runs
-      variants:                             named sets of settings; the first is what the others are
-        recipe: {}                          measured against
-        "no turning": {orientations: 1}
-      grid:                                 all combinations are run
-        split: ["fold_0:1/2", "fold_0:2/2"]
-        seed: [1, 2, 3]
-
-    FOLDER/
-      <variant>/<name=value,...>/           one run folder each
-      sweep.csv                             one row per run and network, with every metric
-      variants.csv                          one row per variant and network, over all its runs
-      figures/*.png                         spread over seeds and over splits; architectures and
-                                            variants side by side
-      failed.csv                            runs that have failed, with the reason, if any
-      sweep.log                             what was computed, and when
-
-Runs go one after the other, or many at once by Ray (`cluster`); what they have in common they find
-in the cache folder.
+Runs go one after the other, or many at once by Ray (`cluster`); docs/cluster.md says what they
+leave, and sweeps/ablation.yaml shows such a file.
 """
 
 from __future__ import annotations
@@ -33,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +32,7 @@ ALONE = "all"  # name of the only variant where none are named
 
 
 class Sweep(BaseModel):
-    """What a sweep file holds."""
+    """What a sweep file holds; the first variant is what the others are measured against."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,11 +61,6 @@ class SweepRun:
     def name(self) -> str:
         """Its folder inside the sweep's."""
         return f"{self.folder.parent.name}/{self.folder.name}"
-
-    @property
-    def finished(self) -> bool:
-        """Whether it has ended."""
-        return self.plan.is_finished(self.folder)
 
 
 def read_sweep(path: str | Path, given: dict, folder: str | Path) -> list[SweepRun]:
@@ -210,9 +185,9 @@ def run_sweep(
     options, folder = options or SweepOptions(), Path(folder).absolute()
     if options.by_ray:
         cluster.check(options)
-    unfinished = [run for run in runs if not run.finished]
+    unfinished = [run for run in runs if not run.plan.is_finished(run.folder)]
     common = warmups.find(run.plan for run in unfinished)
-    record = _recorder(folder)
+    record = partial(_record, folder)
     if not options.by_ray:
         errors = _in_sequence(runs, options.retries, record)
     else:
@@ -231,15 +206,11 @@ def run_sweep(
     return failed
 
 
-def _recorder(folder: Path) -> Callable[[str], None]:
+def _record(folder: Path, line: str) -> None:
     """What is done, and when, line by line in sweep.log; a sweep that goes on adds to it."""
-
-    def record(line: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "sweep.log", "a", encoding="utf-8") as stream:
-            stream.write(f"{datetime.now().isoformat(' ', 'seconds')} {line}\n")
-
-    return record
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "sweep.log", "a", encoding="utf-8") as stream:
+        stream.write(f"{datetime.now().isoformat(' ', 'seconds')} {line}\n")
 
 
 def _in_sequence(

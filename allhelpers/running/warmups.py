@@ -1,9 +1,7 @@
 """What runs have in common is computed once, before they start at the same time.
 
-Decoded cells and features of frozen parts lie in the cache folder, found by their content: runs
-one after the other share them by themselves. Runs at the same time would all wait for the first of
-them, so that it is done beforehand, one task for each. Random weights are drawn anew for each seed:
-no two such runs have a frozen part in common.
+Runs one after the other find it in the cache folder; at the same time all would wait for the first.
+Random weights are drawn for each seed: no two such runs have a frozen part in common.
 """
 
 from __future__ import annotations
@@ -28,16 +26,8 @@ if TYPE_CHECKING:
     from .planning import Plan
 
 # Settings that decide which rows there are and where their images lie.
-CELLS = (
-    "images",
-    "manifest",
-    "layout",
-    "classes",
-    "positive",
-    "sample_cells",
-    "cache_folder",
-    "image_size",
-)
+CELLS = {"images", "manifest", "layout", "classes", "positive"}
+CELLS |= {"sample_cells", "cache_folder", "image_size"}
 
 
 @dataclass(frozen=True)
@@ -122,7 +112,7 @@ def _frozen_part(name: str, settings: TrainingSettings) -> tuple | None:
 
 def _chosen(settings: DataSettings) -> pd.DataFrame:
     """The rows that a run's split uses."""
-    table, there = _found(DataSettings(**{name: getattr(settings, name) for name in CELLS}))
+    table, there = _found(DataSettings(**settings.model_dump(include=CELLS)))
     with tempfile.TemporaryDirectory() as scratch:
         chosen = settings.model_copy(update={"run_folder": scratch})
         return loading.choose_cells(table, there, chosen)[0]
