@@ -6,7 +6,6 @@ are used, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import signal
@@ -14,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +186,13 @@ def _comparison_row(row: Mapping[Any, Any]) -> dict[str, str]:
     """One method's line, short enough for a terminal of 80 columns."""
     from ..evaluation import words
 
+    figures = [row.get(name, math.nan) for name in ("auroc", "auroc_equal_size")]
+    auroc, equal = ("" if math.isnan(value) else f"{value:.3f}" for value in figures)
     interval = f"{100 * row['low']:.3g} to {100 * row['high']:.3g}"
-    accuracy = f"{row['test_accuracy']:.1%} ({interval})"
-    figures = {name: row.get(name, math.nan) for name in ("auroc", "auroc_equal_size")}
-    auroc, equal = ("" if math.isnan(value) else f"{value:.3f}" for value in figures.values())
     return {
         "method": words.method_title(row["architecture"]),
         "correct": f"{row['test_correct']}/{row['test_cells']}",
-        "accuracy (95 %)": accuracy,
+        "accuracy (95 %)": f"{row['test_accuracy']:.1%} ({interval})",
         "AUROC": auroc,
         "equal size": equal,
         "s": f"{row['seconds']:.0f}",
@@ -229,8 +228,7 @@ def sweep(file: Path, output: Path | None, **options: Any) -> None:
     from . import sweep as sweeps
     from .planning import ROOT
 
-    names = [field.name for field in dataclasses.fields(sweeps.SweepOptions)]
-    means = {name: options.pop(name) for name in names if name in options}
+    means = {field.name: options.pop(field.name) for field in fields(sweeps.SweepOptions)}
     how = sweeps.SweepOptions(**{name: value for name, value in means.items() if value is not None})
     folder = output or ROOT / "runs" / file.stem
     planned = sweeps.read_sweep(file, current().given(options), folder)
@@ -261,9 +259,11 @@ def _print_summary(folders: Sequence[Path], path: Path) -> None:
     table = summarize(list(folders))
     write_csv(path, table)
     for row in table.to_dict("records"):
+        known = row["patients"] != row["cells"]  # where they are not, each cell counts as one
+        of_patients = f" of {counted(row['patients'], 'patient')}" if known else ""
         print(
             f"{words.method_title(row['architecture'])}: {counted(row['runs'], 'run')}, "
-            f"{row['cells']:,} test cells{_of_patients(row)}"
+            f"{row['cells']:,} test cells{of_patients}"
         )
         for metric in ("weighted_f1", "balanced_accuracy", "auroc"):
             print(
@@ -274,12 +274,6 @@ def _print_summary(folders: Sequence[Path], path: Path) -> None:
     print(f"summary: {path}")
 
 
-def _of_patients(row: Mapping[Any, Any]) -> str:
-    """How many patients; nothing where they are unknown and each cell counts as one."""
-    known = row["patients"] != row["cells"]
-    return f" of {counted(row['patients'], 'patient')}" if known else ""
-
-
 @_command(
     "classify images with a trained model",
     example=f"example: allhelpers predict RUN/mobilenet new_cells. {RESEARCH_ONLY}",
@@ -288,13 +282,7 @@ def _of_patients(row: Mapping[Any, Any]) -> str:
 @click.argument("images", nargs=-1, required=True, metavar="FILE|FOLDER|ARCHIVE...")
 @_csv("predictions.csv")
 @IMAGE_SIZE
-def predict(
-    model: Path,
-    images: tuple[str, ...],
-    output: Path,
-    image_size: int | None,
-    overwrite: bool,
-) -> int:
+def predict(model: Path, images: tuple[str, ...], **wanted: Any) -> int:
     """Classify images of single cells, and write a CSV of probabilities.
 
     Images are files, folders, or zip or tar archives. What cannot be used is listed with its
@@ -303,8 +291,7 @@ def predict(
     """
     from ..inference import command  # TensorFlow takes seconds: not for a misspelt name
 
-    how = command.Wanted(output, image_size=image_size, overwrite=overwrite)
-    return command.predict(model, images, how)
+    return command.predict(model, images, command.Wanted(**wanted))
 
 
 @_command(
@@ -350,14 +337,7 @@ def serve(model: Path, host: str, port: int) -> None:
 )
 @IMAGE_SIZE
 @OVERWRITE
-def export(
-    model: Path,
-    kind: str,
-    output: Path | None,
-    images: tuple[str, ...],
-    image_size: int | None,
-    overwrite: bool,
-) -> None:
+def export(model: Path, kind: str, images: tuple[str, ...], **wanted: Any) -> None:
     """Write a trained model as ONNX, LiteRT or TensorFlow's SavedModel.
 
     Preprocessing is inside, and so is the averaging over orientations, if any; the probabilities
@@ -365,8 +345,7 @@ def export(
     """
     from ..inference import command
 
-    how = command.Wanted(output, image_size=image_size, overwrite=overwrite)
-    command.export(model, kind, images, how)
+    command.export(model, kind, images, command.Wanted(**wanted))
 
 
 @_command(
@@ -464,7 +443,7 @@ def collapse(output: Path | None, **options: Any) -> None:
     {own preprocessing, pixels / 255} x {batch norm with stored statistics, live}, with the paper's
     head.
     """
-    _run_study("4_resnet50_collapse", output, options, ["collapse"])
+    _run_study("4_resnet50_collapse", ["collapse"], output, options)
 
 
 @_command("optimizers, learning rates and activations compared", settings="ChoicesSettings")
@@ -474,11 +453,10 @@ def choices(output: Path | None, **options: Any) -> None:
 
     Heads on the features of one frozen network, several seeds each.
     """
-    tables = ["optimizers", "activations"]
-    _run_study("4_optimizers_and_activations", output, options, tables)
+    _run_study("4_optimizers_and_activations", ["optimizers", "activations"], output, options)
 
 
-def _run_study(notebook: str, output: Path | None, options: dict, tables: list[str]) -> None:
+def _run_study(notebook: str, tables: list[str], output: Path | None, options: dict) -> None:
     """Execute a study's notebook, and print its summaries."""
     import pandas as pd
 

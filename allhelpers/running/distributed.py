@@ -98,13 +98,14 @@ def _gather(network: Network, cells: Cells, engine: str, options: SweepOptions) 
     total = len(settings.views) * len(pixels)
     path.parent.mkdir(parents=True, exist_ok=True)
     saved = path.with_suffix(".keras").absolute()
-    actor: dict[str, str | bool | list[int]] = {
+    actor = {
         "trunk": str(saved),
         "engine": engine,
         "precision": precision,
+        "pixels": os.path.abspath(str(pixels.filename)),
+        "exact": settings.deterministic,
+        "views": settings.views,
     }
-    actor["views"] = settings.views
-    actor |= {"pixels": os.path.abspath(str(pixels.filename)), "exact": settings.deterministic}
     blocks: Generator[bytes] | None = None
 
     def compute(start: int, stop: int) -> np.ndarray:
@@ -151,14 +152,7 @@ class FrozenPart:
     """An actor: the engine of one machine, and the cells' pixels."""
 
     def __init__(
-        self,
-        *,
-        trunk: str,
-        engine: str,
-        precision: str,
-        pixels: str,
-        exact: bool,
-        views: list[int],
+        self, *, trunk: str, engine: str, precision: str, pixels: str, exact: bool, views: list[int]
     ) -> None:
         cluster.use_all_threads()
         import keras
@@ -173,8 +167,8 @@ class FrozenPart:
                 f"{trunk} is not there on {platform.node()}: choose a cache_folder that all "
                 "machines see."
             )
-        self.views = views
-        self.precision, self.pixels = precision, np.load(pixels, mmap_mode="r")
+        self.views, self.precision = views, precision
+        self.pixels = np.load(pixels, mmap_mode="r")
         self.forward = engines.forward(engine, keras.models.load_model(trunk, compile=False))
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
