@@ -73,6 +73,7 @@ def test_help_fits_a_terminal_and_explains_every_option(name):
         (["predict", "model.keras"], ["Missing argument", "FILE|FOLDER"]),
         (["export", "net", "--format", "pdf"], ["'pdf' is not one of", "onnx"]),
         (["serve", "net", "--port", "door"], ["'door' is not a valid integer"]),
+        (["serve", "net", "--port", "99999"], ["99999 is not in the range"]),
         ([], ["Missing command"]),
     ],
 )

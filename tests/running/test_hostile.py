@@ -5,7 +5,6 @@ Nothing is written elsewhere.
 
 import contextlib
 import hashlib
-import io
 import random
 import signal
 import tarfile
@@ -24,8 +23,9 @@ from allhelpers._core.errors import InputError
 from allhelpers.data import manifest as manifests
 from allhelpers.data import spelling, splitting, synthetic
 from allhelpers.data.manifest import OFFICIAL_CLASSES
-from allhelpers.running import cli, parameters, planning
+from allhelpers.running import parameters, planning
 from allhelpers.settings import RunSettings, validate
+from tests import commands
 
 QUICK, ALL = 12, 125  # inputs of each kind; four kinds
 NUMBERS = [-1, 0, 1e308, float("nan"), 2**70, True, None]
@@ -63,16 +63,11 @@ def time_limit():
 
 def command(*arguments):
     """The status of a command; any exception that the command line lets through fails the test."""
-    errors = io.StringIO()
-    with (
-        time_limit(),
-        contextlib.redirect_stderr(errors),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        status = cli.main([str(argument) for argument in arguments])
-    sentences = [line for line in errors.getvalue().splitlines() if line.startswith("error: ")]
-    assert (status, len(sentences)) in ((0, 0), (1, 1)), errors.getvalue()
-    return status
+    with time_limit():
+        done = commands.command(*arguments)
+    sentences = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert (done.status, len(sentences)) in ((0, 0), (1, 1)), done.err
+    return done.status
 
 
 def audit(folder, images, table):

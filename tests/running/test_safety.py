@@ -15,7 +15,7 @@ from allhelpers._core.errors import InputError
 from allhelpers.running import notebooks, planning
 from allhelpers.running.planning import plan_run
 from allhelpers.runs import Result, Run
-from allhelpers.settings import OwnCellsSettings, TrainingSettings, validate
+from allhelpers.settings import TrainingSettings
 from tests.commands import command, options, refused
 from tests.helpers import ten_cells, write_run
 
@@ -285,23 +285,7 @@ def test_files_of_a_run_are_replaced_by_no_other_command(finished, monkeypatch):
     assert contents(finished.folder) == before
 
 
-# Settings, and records of others.
-
-
-@pytest.mark.parametrize("variant", ["..", ".", "''", "' '"])
-def test_a_variant_has_a_name_that_is_a_folder_in_the_sweeps(tmp_path, variant):
-    (tmp_path / "s.yaml").write_text(f"variants: {{{variant}: {{}}}}\n")
-    refused(command("sweep", tmp_path / "s.yaml", "--output", tmp_path / "out"), "variant")
-
-
-def test_a_number_is_as_good_as_a_text():
-    assert validate(OwnCellsSettings, {"positive": 1}).positive == "1"
-    with pytest.raises(InputError, match="put it in quotes"):
-        validate(OwnCellsSettings, {"positive": True})
-
-
-def test_port_out_of_range_is_refused(tmp_path):
-    assert command("serve", tmp_path, "--port", 99999).status == 2
+# Faults of the program, and records of others.
 
 
 def test_an_unforeseen_error_is_one_sentence(monkeypatch):
