@@ -1,8 +1,7 @@
 """A sweep by Ray: on this machine, or on a cluster that is running.
 
-Each run is a task; Ray hands it to a machine that has room, and starts it again where its process
-or its machine is lost: a run that was stopped goes on where it stopped. Nothing but names and
-settings passes through Ray: results go into the runs' folders.
+Each run is a task, started again where its process or its machine is lost: it goes on where it
+stopped. Nothing but names and settings passes through Ray: results go into the runs' folders.
 """
 
 from __future__ import annotations
@@ -146,12 +145,8 @@ def connect(options: SweepOptions) -> Iterator[ModuleType]:
     _prepare(options.address)
     import ray
 
-    path = dict.fromkeys(
-        [
-            str(Path(__file__).resolve().parents[2]),
-            *os.environ.get("PYTHONPATH", "").split(os.pathsep),
-        ]
-    )
+    project = str(Path(__file__).resolve().parents[2])
+    path = dict.fromkeys([project, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     where: dict[str, Any] = {"address": options.address}
     if not options.address:
         # "local": Ray of its own, also where a cluster runs on this machine, which Ray would join
@@ -198,12 +193,10 @@ def _tasks(
     ray: ModuleType, function: Callable, jobs: list, options: SweepOptions, waits: bool = False
 ) -> Iterator[tuple[Any, Any]]:
     """One task for each job; gives the jobs as they end, with the task's answer or its error."""
-    resources = {} if waits else {"num_cpus": options.cpus, "num_gpus": options.gpus}
+    share = {"num_cpus": 0} if waits else {"num_cpus": options.cpus, "num_gpus": options.gpus}
     # Ray's retries are for processes and machines that are lost. One call: the process, and its
     # memory, go with the task.
-    task = ray.remote(**{"num_cpus": 0, **resources}, max_retries=options.retries, max_calls=1)(
-        function
-    )
+    task = ray.remote(**share, max_retries=options.retries, max_calls=1)(function)
     pending = {task.remote(job, options): job for job in jobs}
     with tqdm(total=len(jobs), desc=function.__doc__, unit="task", disable=not jobs) as bar:
         while pending:

@@ -1,8 +1,7 @@
 """What is different in Google Colab: results on Google Drive, downloads, the project's place.
 
-In Colab a path that begins with ``drive/`` lies in the user's Google Drive:
-``run_folder = "drive/allhelpers/first"`` keeps results and what a training needs to go on, through
-disconnects and from one day to the next. Elsewhere it is a path like any other.
+There a path that begins with ``drive/`` lies in the user's Google Drive, and so stays through
+disconnects and from one day to the next; elsewhere it is a path like any other.
 """
 
 from __future__ import annotations
@@ -61,19 +60,15 @@ def check_version(notebook: str) -> None:
 def place(values: Mapping[str, Any]) -> dict[str, Any]:
     """Replace paths that begin with ``drive/`` by those in Google Drive, mounted if need be."""
     there = {
-        name: value
+        name: str(MOUNT / "MyDrive" / value.removeprefix(DRIVE))
         for name, value in values.items()
-        if name in ON_DRIVE and str(value).startswith(DRIVE)
+        if inside() and name in ON_DRIVE and str(value).startswith(DRIVE)
     }
-    if not there or not inside():
-        return dict(values)
-    from google.colab import drive
+    if there:
+        from google.colab import drive
 
-    drive.mount(str(MOUNT))
-    moved = {
-        name: str(MOUNT / "MyDrive" / value.removeprefix(DRIVE)) for name, value in there.items()
-    }
-    return {**values, **moved}
+        drive.mount(str(MOUNT))
+    return {**values, **there}
 
 
 def pack(run_folder: str | Path) -> Path:

@@ -1,9 +1,7 @@
 """One network's frozen part, divided among machines by Ray Data: for a million cells.
 
-Every machine has an actor that holds the engine and computes blocks of rows; the cache of the
-process that asks takes them in, in their order, under the same key and with the same bytes as if
-it had computed them. Retries, back-pressure and spilling are Ray's. Pixels are read from the cache
-folder, which all machines must see.
+Every machine has an actor that holds the engine; the process that asks takes their blocks into its
+cache, in their order, as if it had computed them. All machines must see the cache folder's pixels.
 """
 
 from __future__ import annotations
