@@ -43,15 +43,13 @@ def alone(folder: Path) -> Iterator[None]:
     name = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:16]
     lock = FileLock(Path(tempfile.gettempdir()) / f"allhelpers-{name}.lock", timeout=0)
     try:
-        lock.acquire()
+        held = lock.acquire()
     except Timeout as error:
         raise InputError(
             f"Another process is running in {folder}: wait for it, or choose another --output."
         ) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def execute(
