@@ -93,9 +93,8 @@ def disk(methods: Mapping[str, MethodSettings], cells: int) -> float:
         sides.add(settings.input_size or getattr(ARCHITECTURES.get(name), "input_size", INPUT_SIZE))
         if isinstance(settings, TrainingSettings):
             inside = settings.unfreeze not in ("none", "all")
-            kept += MODEL + cells * max(settings.orientations, settings.tta) * (
-                MAPS if inside else POOLED
-            )
+            views = max(settings.orientations, settings.tta)
+            kept += MODEL + cells * views * (MAPS if inside else POOLED)
     return kept + cells * sum(3 * side**2 for side in sides)
 
 

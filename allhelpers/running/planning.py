@@ -168,28 +168,7 @@ class Plan:
         retries: int = 0,
         given: Iterable[Path] = (),
     ) -> Path:
-        """Execute what has not finished; if a notebook fails, again, up to ``retries`` times.
-
-        Parameters
-        ----------
-        folder : str or Path, optional
-            By default the settings' ``run_folder``, or ``runs/<images>-<split>``.
-        overwrite : bool
-            Replace the files of an earlier run that lies there, and no others.
-        retries : int
-        given : iterable of Path
-            Files that the run is made from, beside those that its settings name; a settings file.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        InputError
-            If the folder holds something else, another process works there, or a notebook fails.
-        """
+        """Execute what has not finished, as `run_notebooks`; what fails ``retries`` times more."""
         folder = _resolved(folder or self.default_folder)
         overwrite = overwrite or self.overwrite
         for line in [*self.notes, RESEARCH_ONLY]:
@@ -343,7 +322,7 @@ def run_notebooks(
     values : mapping of str to value
         Settings by name, as for `plan_run`.
     output : str or Path, optional
-        The run folder; by default ``runs/<images>-<split>``.
+        The run folder; by default the settings' ``run_folder``, or ``runs/<images>-<split>``.
     overwrite : bool
         Replace the files of an earlier run that lies there, and no others.
     given : iterable of Path
@@ -357,7 +336,8 @@ def run_notebooks(
     Raises
     ------
     InputError
-        If a setting or the weights cannot be used (nothing is written then), or a notebook fails.
+        If a setting or the weights cannot be used (nothing is written then), the folder holds
+        something else, another process works there, or a notebook fails.
 
     Examples
     --------

@@ -272,13 +272,7 @@ def table(done: list[SweepRun]) -> pd.DataFrame:
 
 
 def variants(done: list[SweepRun]) -> pd.DataFrame:
-    """One row per variant and network, over all its runs, and against the first variant.
-
-    Columns variant, those of `gathering.summarize`, and for AUROC and weighted F1 the difference
-    from the first variant (``<metric>_gain``) with the interval of a paired bootstrap of patients
-    (``<metric>_gain_low``, ``<metric>_gain_high``); empty where the first variant was not tested
-    on the same cells.
-    """
+    """One row per variant and network, over all its runs, and its gains over the first variant."""
     folders: dict[str, list] = {}
     for run in done:
         folders.setdefault(run.variant, []).append(run.folder)
