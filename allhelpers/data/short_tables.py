@@ -43,14 +43,13 @@ ALIKE = 0.79  # share of letters in common from which a name looks like another
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 WANTED = "its first line must name the columns file, label and, where known, patient"
 OFFICIAL = ("file", "part", "fold", "label", "patient", "sha256")
-Lines = Iterator[list[str]]
+Lines = Iterator[tuple[int, list[str]]]
 BYTE_ORDERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table of cells as text: columns by our names, tidy values, notes on what was done."""
     path = Path(path)
-    check_there(path)
     text, said = _text(path)
     separator, header, lines = _layout(text, path)
     if separator != ",":
@@ -75,9 +74,9 @@ def read(path: str | Path) -> pd.DataFrame:
 
 def read_plain(path: str | Path) -> pd.DataFrame:
     """Read any table of such files as text, by its own columns."""
-    check_there(Path(path))
-    _, header, lines = _layout(_text(Path(path))[0], Path(path))
-    return pd.DataFrame(_rows(lines, len(header), Path(path)), columns=header, dtype=str)
+    path = Path(path)
+    _, header, lines = _layout(_text(path)[0], path)
+    return pd.DataFrame(_rows(lines, len(header), path), columns=header, dtype=str)
 
 
 def check_there(path: Path) -> None:
@@ -88,6 +87,7 @@ def check_there(path: Path) -> None:
 
 
 def _text(path: Path) -> tuple[str, list[str]]:
+    check_there(path)
     content, said = path.read_bytes(), []
     try:
         if content.startswith(BYTE_ORDERS):
@@ -111,9 +111,14 @@ def _layout(text: str, path: Path) -> tuple[str, list[str], Lines]:
     if told := re.match(r"[\r\n]*\"?sep=([,;\t|])\"?[ ,;]*(\r\n|\n|\r)", text):  # Excel's
         candidates, text = (told[1],), text[told.end() :]
 
-    def open_with(separator: str) -> tuple[list[str], Iterator[list[str]]]:
-        lines = csv.reader(io.StringIO(text, ""), delimiter=separator, strict=True)
-        return [spelling.tidy(name) for name in _next(lines, path)], lines
+    def open_with(separator: str) -> tuple[list[str], Lines]:
+        lines = _lines(text, separator, path)
+        first = next(lines, None)
+        if first is None:
+            raise InputError(
+                f"The table {path} is empty: {WANTED}, and there is a line for each image."
+            )
+        return [*map(spelling.tidy, first[1])], lines
 
     def fit(separator: str) -> tuple[int, int]:
         names, _ = open_with(separator)
@@ -123,22 +128,18 @@ def _layout(text: str, path: Path) -> tuple[str, list[str], Lines]:
     return best, *open_with(best)
 
 
-def _next(lines: Lines, path: Path) -> list[str]:
-    """The first line that holds anything."""
+def _lines(text: str, separator: str, path: Path) -> Lines:
+    """Every line that holds anything, with its number."""
+    lines = csv.reader(io.StringIO(text, ""), delimiter=separator, strict=True)
     try:
         for line in lines:
-            if any(cell.strip() for cell in line):
-                return line
+            if any(map(str.strip, line)):
+                yield lines.line_num, line
     except csv.Error as error:
-        raise _unreadable(path, error) from error
-    raise InputError(f"The table {path} is empty: {WANTED}, and there is a line for each image.")
-
-
-def _unreadable(path: Path, error: csv.Error) -> InputError:
-    return InputError(
-        f"The table {path} is not a readable CSV file ({error}): look for a quotation mark that is "
-        "never closed, and save it as UTF-8 CSV."
-    )
+        raise InputError(
+            f"The table {path} is not a readable CSV file ({error}): look for a quotation mark "
+            "that is never closed, and save it as UTF-8 CSV."
+        ) from error
 
 
 def _key(name: str) -> str:
@@ -186,22 +187,16 @@ def _check_names(header: list[str], meant: set[str], unused: list[int], path: Pa
 
 
 def _rows(lines: Lines, width: int, path: Path) -> list[list[str]]:
-    """Every line that holds anything, as long as the first one."""
+    """The other lines, each as long as the first one."""
     rows = []
-    try:
-        for row in lines:
-            if len(row) != width:
-                if any(cell.strip() for cell in row[width:]):
-                    raise InputError(
-                        f"Line {getattr(lines, 'line_num', 0):,} of {path} has "
-                        f"{counted(len(row), 'value')} but there are {counted(width, 'column')}: "
-                        "put quotation marks around a value that holds the separator."
-                    )
-                row = (row + [""] * width)[:width]
-            if "".join(row).strip():
-                rows.append(row)
-    except csv.Error as error:
-        raise _unreadable(path, error) from error
+    for number, row in lines:
+        if any(map(str.strip, row[width:])):
+            raise InputError(
+                f"Line {number:,} of {path} has {counted(len(row), 'value')} but there are "
+                f"{counted(width, 'column')}: put quotation marks around a value that holds the "
+                "separator."
+            )
+        rows.append((row + [""] * width)[:width])
     return rows
 
 
@@ -210,7 +205,6 @@ def _tidy_values(table: pd.DataFrame) -> pd.DataFrame:
     if "sha256" in table:
         table = table.assign(sha256=table["sha256"].str.strip().str.lower())
     else:
-        may_lack = [name for name in ("patient", "given_split", "fold", "part") if name in table]
+        may_lack = table.columns.intersection(["patient", "given_split", "fold", "part"])
         table = table.drop(columns=[c for c in may_lack if not table[c].str.strip().any()])
-    named = ("label", "patient", "given_split", "fold", "part")
-    return spelling.tidied(table, [name for name in named if name in table])
+    return spelling.tidied(table, ("label", "patient", "given_split", "fold", "part"))

@@ -50,8 +50,7 @@ def refuse_twins(names: Iterable[str], what: str, where: object) -> None:
     groups = defaultdict(list)
     for name in names:
         groups[alike(name)].append(name)
-    twins = [sorted(group) for group in groups.values() if len(group) > 1]
-    if twins:
+    if twins := [sorted(group) for group in groups.values() if len(group) > 1]:
         listed = listing((" and ".join(map(repr, group)) for group in twins), 3)
         raise InputError(
             f"{where} holds {what} that differ only by their spelling ({listed}): if they are one, "
@@ -60,10 +59,10 @@ def refuse_twins(names: Iterable[str], what: str, where: object) -> None:
 
 
 def tidied(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """The table with tidy names in some columns, and a note on each that was changed."""
+    """The table with tidy names in those of some columns that it has, and a note on each change."""
     notes = list(table.attrs.get("notes", []))
     for column in columns:
-        neat = {name: tidy(name) for name in table[column].unique()}
+        neat = {name: tidy(name) for name in table[column].unique()} if column in table else {}
         if changed := [name for name, plain in neat.items() if plain != name]:
             table = table.assign(**{column: table[column].map(neat)})
             listed = listing(map(repr, changed), 3)
