@@ -74,13 +74,11 @@ def check_splits(
 
 def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) -> None:
     """No patient and no image may be in two splits."""
-    used = split != ""
     for column, what in (("patient", "patient"), ("sha256", "identical image")):
-        number = split[used].groupby(table.loc[used, column]).nunique()
-        leaking = number.index[number > 1]
-        if len(leaking):
-            by_file = table.loc[table["sha256"].isin(leaking), "file"].tolist()
-            names = by_file if column == "sha256" else leaking.tolist()
+        if leaking := _in_two(table[column], split):
+            names = (
+                leaking if column == "patient" else table.loc[table[column].isin(leaking), "file"]
+            )
             raise InputError(
                 f"{title} puts {counted(len(leaking), what)} in two splits ({listing(names)}): "
                 f"{remedy}."
@@ -89,5 +87,9 @@ def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) 
 
 def leaking_patients(table: pd.DataFrame, split: pd.Series) -> int:
     """How many patients are in two splits."""
-    used = split != ""
-    return int((split[used].groupby(table.loc[used, "patient"]).nunique() > 1).sum())
+    return len(_in_two(table["patient"], split))
+
+
+def _in_two(names: pd.Series, split: pd.Series) -> list[str]:
+    number = split[split != ""].groupby(names).nunique()
+    return number.index[number > 1].tolist()
