@@ -11,8 +11,8 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from .._core.errors import counted, legible, listing
 from .images import SUFFIXES
@@ -44,8 +44,7 @@ CLOSED = "cannot be opened: check the permissions"
 EMPTY = "empty folders"
 OWN = "what this program has written"
 MASK = "masks beside the images"
-HARMLESS = (HIDDEN, FOREIGN, EMPTY, MASK, OWN)
-MISSED = (UNREAD, PACKED, LINK, SPECIAL, CLOSED)  # a user would want to know
+MISSED = (UNREAD, PACKED, LINK, SPECIAL, CLOSED)  # a user would want to know; all else is harmless
 
 _IMAGES = (
     "arw avif cr2 cr3 czi dcm dib dng emf eps gif heic heif ico j2k jp2 jpx jxl lif lsm mpo mrxs "
@@ -64,13 +63,12 @@ _MASK_OF = re.compile(
 )
 
 
-@dataclass
-class Listing:
-    """What lies under a folder or in an archive."""
+class Listing(NamedTuple):
+    """What lies under a folder."""
 
-    images: list[Path] = field(default_factory=list)
-    passed_over: dict[str, str] = field(default_factory=dict)  # name inside of it: rule
-    linked: bool = False
+    images: list[Path]
+    passed_over: dict[str, str]  # name inside of it: rule
+    linked: bool  # whether there is any link
 
 
 def spelled(path: object) -> str:
@@ -95,26 +93,25 @@ def rule_of(name: str) -> str:
 
 
 def walk(folder: Path, own: Iterable[str | Path] = ()) -> Listing:
-    """List all that lies under a folder; a folder is entered once, whatever links lead to it.
-
-    ``own``: folders of results and caches, which may lie among the images.
-    """
-    found = Listing()
+    """List all under a folder but our ``own`` results and caches; links lead nowhere twice."""
     root, ours = Path(os.path.realpath(folder)), {os.path.realpath(each) for each in own}
+    images: list[Path] = []
+    passed_over: dict[str, str] = {}
+    any_link = False
     pending, entered = [folder], {root}
     while pending:
         place = pending.pop()
         try:
             with os.scandir(place) as stream:
                 entries = list(stream)
+            rule = "" if entries or place == folder else EMPTY
         except OSError:
-            found.passed_over[_inside(place, folder) + "/"] = CLOSED
-            continue
-        if not entries and place != folder:
-            found.passed_over[_inside(place, folder) + "/"] = EMPTY
+            entries, rule = [], CLOSED
+        if rule:
+            passed_over[_inside(place, folder) + "/"] = rule
         for entry in entries:
             path, linked = place / entry.name, entry.is_symlink()
-            found.linked |= linked
+            any_link |= linked
             folder_too = os.path.isdir(path) if linked else entry.is_dir(follow_symlinks=False)
             if not folder_too:
                 rule = rule_of(spelled(entry.name)) or _rule_of_kind(entry)
@@ -125,11 +122,10 @@ def walk(folder: Path, own: Iterable[str | Path] = ()) -> Listing:
             else:
                 rule = _rule_of_link(path, root, entered) if linked else ""
             if rule:
-                found.passed_over[_inside(path, folder) + "/" * folder_too] = rule
+                passed_over[_inside(path, folder) + "/" * folder_too] = rule
             else:
-                (pending if folder_too else found.images).append(path)
-    found.images.sort()
-    return found
+                (pending if folder_too else images).append(path)
+    return Listing(sorted(images), passed_over, any_link)
 
 
 def _inside(path: Path, folder: Path) -> str:
@@ -171,13 +167,10 @@ def masks(names: Iterable[str]) -> list[str]:
 
 
 def left_out(passed_over: Mapping[str, str], *, harmless: bool = False) -> list[str]:
-    """One line for each rule: how many files of which suffix, where.
-
-    What is ``harmless`` (hidden files, texts) and what may be missed are told apart.
-    """
+    """One line for each rule, harmless or not: how many files of which suffix, where."""
     lines = []
     for rule in sorted(set(passed_over.values())):
-        if (rule in HARMLESS) == harmless:
+        if (rule not in MISSED) == harmless:
             names = [name for name, why in passed_over.items() if why == rule]
             lines.append(f"{counted(len(names), 'file')} not read ({rule}): {kinds(names)}")
     return lines
