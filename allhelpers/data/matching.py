@@ -63,18 +63,13 @@ def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
         table = own_cells.from_folders(source, settings.layout)
     else:
         table = short_tables.read(where)
-    if own_cells.is_short(table):
+    if "sha256" not in table:
         table = own_cells.complete(table, match(table, source), source, cache)
     return manifests.check(table, where)
 
 
 def match(table: pd.DataFrame, source: Source) -> pd.Series:
-    """Find each row's image; ``None`` where there is none.
-
-    A path fits the file that it names from the source's folder, or from a folder above it, or the
-    one file whose path ends so: never another folder's file of the same name, unless an official
-    name or the SHA-256 shows that it is the same image.
-    """
+    """Find each row's image, or none; in another folder by official name or SHA-256 only."""
     index = _Index(source)
     digests = table["sha256"] if "sha256" in table else [""] * len(table)
     members = [
@@ -106,7 +101,7 @@ class _Index:
             raise InputError(
                 f"Two files in {source.given} are called {source.name(one)}: rename one of them."
             )
-        self.above = _key(source.above[-1])
+        self.above = _key(source.called)
         self.contents: dict[str, dict[str, list[PurePath]]] = {}
 
     @cached_property

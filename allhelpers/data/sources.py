@@ -1,9 +1,7 @@
 """Where images come from: a folder, an archive, Kaggle, or the synthetic sample.
 
-A zip archive is read member by member and never unpacked; on a network drive, such as Colab's
-Google Drive, it is first copied as a whole, since thousands of small reads there take minutes. A
-tar archive, which cannot be read member by member, is unpacked into the cache by code that writes
-images and tables under that one folder and nothing else.
+A zip archive is read member by member; from a network drive, such as Colab's, it is copied first,
+since thousands of small reads there take minutes. A tar archive is unpacked into the cache.
 """
 
 from __future__ import annotations
@@ -88,10 +86,10 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
-def cells_of(source: Source) -> list[PurePath]:
-    """Images of a source but for masks; all that is passed over is said."""
+def cells_of(source: Source, *, said: bool = False) -> list[PurePath]:
+    """Images of a source but for masks; what else is passed over is said, or ``said`` already."""
     masks = dict.fromkeys(walking.masks(map(source.name, source.members)), walking.MASK)
-    _say(source.passed_over | masks, source.given)
+    _say(masks if said else source.passed_over | masks, source.given)
     return [member for member in source.members if source.name(member) not in masks]
 
 
@@ -111,26 +109,13 @@ def _say(passed_over: Mapping[str, str], where: object) -> None:
 
 
 class Source(ABC):
-    """Image files in one place.
+    """Image files in one place."""
 
-    Attributes
-    ----------
-    path : Path
-        The folder or archive.
-    given : Path
-        The same, or the archive that was copied or unpacked there.
-    members : sequence of PurePath
-        Its images, sorted.
-    passed_over : dict of str to str
-        Every other file or folder in it, with the rule by which it is passed over.
-    """
+    members: Sequence[PurePath]  # its images, sorted
+    passed_over: dict[str, str]  # every other file or folder in it: the rule
 
-    path: Path
-    given: Path
-    members: Sequence[PurePath]
-    passed_over: dict[str, str]
-
-    def __init__(self) -> None:
+    def __init__(self, path: str | Path) -> None:
+        self.path = self.given = Path(path)  # given: the archive, where a copy of it is read
         self._held: dict[PurePath, bytes] = {}
         self._room = MOST_HELD
 
@@ -151,11 +136,11 @@ class Source(ABC):
         return str(member)
 
     @property
-    def above(self) -> tuple[str, ...]:
-        """Parts of the path of what is given, an archive's suffix taken off."""
-        *folders, name = walking.spelled(self.given.absolute()).split("/")
+    def called(self) -> str:
+        """Name of what is given, an archive's suffix taken off."""
+        name = walking.spelled(self.given.absolute()).rpartition("/")[2]
         suffix = next((end for end in ARCHIVES if name.lower().endswith(end)), "")
-        return *folders, name[: len(name) - len(suffix)]
+        return name[: len(name) - len(suffix)]
 
     def read(self, member: PurePath) -> bytes:
         """Bytes of one file: those that `sha256` has read, else it is read now."""
@@ -183,17 +168,11 @@ class Folder(Source):
     members: list[Path]
 
     def __init__(self, path: str | Path, own: Iterable[str | Path] = ()) -> None:
-        super().__init__()
-        self.path = self.given = Path(path)
+        super().__init__(path)
         if not self.path.is_dir():
             raise InputError(what_is(self.path))
         self._cut = len(str(self.path / "x")) - 1  # as `relative_to` would, but ten times as fast
-        found = walking.walk(self.path, own)
-        self.members, self.passed_over, self.linked = (
-            found.images,
-            found.passed_over,
-            found.linked,
-        )
+        self.members, self.passed_over, self.linked = walking.walk(self.path, own)
 
     def real(self, member: PurePath) -> str:
         return os.path.realpath(member) if self.linked else str(member)
@@ -212,8 +191,7 @@ class ZipArchive(Source):
     """Image files in a zip archive, read in place."""
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__()
-        self.path = self.given = Path(path)
+        super().__init__(path)
         if not self.path.is_file():
             raise InputError(what_is(self.path))
         try:
@@ -234,11 +212,11 @@ class ZipArchive(Source):
                 )
             self.infos[member] = info
         folders = {parent for member in self.infos for parent in member.parents}
-        files = [member for member in sorted(self.infos, key=str) if member not in folders]
-        files = [m for m in files if not walking.spelled(self.infos[m].filename).endswith("/")]
-        rules = {str(member): walking.rule_of(str(member)) for member in files}
-        self.passed_over = {name: rule for name, rule in rules.items() if rule}
-        self.members = [member for member in files if not rules[str(member)]]
+        folders |= {m for m, i in self.infos.items() if walking.spelled(i.filename).endswith("/")}
+        files = sorted(self.infos.keys() - folders, key=str)
+        rules = {member: walking.rule_of(str(member)) for member in files}
+        self.passed_over = {str(member): rule for member, rule in rules.items() if rule}
+        self.members = [member for member in files if not rules[member]]
 
     def _load(self, member: PurePath) -> bytes:
         if self.infos[member].file_size > images.MOST_BYTES:
@@ -286,11 +264,8 @@ def what_is(path: Path) -> str:
 
 
 def file_stamp(path: Path) -> str:
-    """What a file system changes whenever a file's content is another.
-
-    Size and time of writing can be kept or set by whoever writes; the time of the last change of
-    any kind (ctime) and the file's number cannot, so that also exchanged files are seen.
-    """
+    """What a file system changes whenever a file's content is another."""
+    # Who writes can keep size and time of writing, but not the time of any change nor the number.
     status = path.stat()
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
