@@ -1,8 +1,7 @@
 """Which level of folders is the class, which the patient, which the split.
 
-The user may say it (``*/class/patient``). Else it is found: by names that are known
-(``Train_data``, ``fold_0``, ``Segmented``, ``patient_06``), and by repetition: what stands above is
-no class if the same names come again under each of it. Where two readings fit, none is taken.
+The user may say it (``*/class/patient``). Else known names tell (``Train_data``, ``patient_06``),
+or repetition: what has the same names under each of it is no class. Of two readings none is taken.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,21 +66,11 @@ MOST_NUMBERED = 20  # classes whose names are numbers: more of them are patients
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of the folders.
+    """What was read of the folders."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row per file: file, label, and perhaps patient, fold and split.
-    summary : DataFrame
-        One row each for class, patient and split: where it was found, and its names.
-    class_level : int, optional
-        Number of the folder that is the class, from 0.
-    """
-
-    table: pd.DataFrame
-    summary: pd.DataFrame
-    class_level: int | None = None
+    table: pd.DataFrame  # one row per file: file, label, and perhaps patient, fold and split
+    found: dict[str, tuple[str, list[str]]]  # where a role was found, and its names
+    class_level: int | None = None  # number of the folder that is the class, from 0
 
 
 def check(layout: str) -> str:
@@ -108,16 +97,22 @@ def split_layout(layout: str) -> list[str]:
 def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
     """Read class, patient and split of files from their folders, or refuse in one sentence."""
     folders = [name.split("/")[:-1] for name in names]
-    if layout:
-        above, roles = _as_said(names, folders, layout, where)
-    else:
-        above = _depth_in_common(folders)
-        roles = _find(names, [parts[above:] for parts in folders], where)
-        _check_numbers(roles, folders, above, where)
-        _check_variants([parts[above + roles.index(CLASS)] for parts in folders], where)
+    depth = (
+        _depth_as_said(names, folders, layout, where) if layout else _depth(names, folders, where)
+    )
+    levels = [list(level) for level in zip(*(parts[depth:] for parts in folders), strict=True)]
+    roles = split_layout(layout) or _find(levels, where)
+    found = {
+        role: (f"folder {number} of {depth + len(levels)}", level)
+        for number, (role, level) in enumerate(zip(roles, levels, strict=True), depth + 1)
+    }
+    named = {role: level for role, (_, level) in found.items()}
+    class_level = depth + roles.index(CLASS)
+    if not layout:
+        if PATIENT not in roles:
+            _check_numbers(folders, class_level, where)
+        _check_variants(named[CLASS], where)
         _check_twins(names, where)
-    levels = [list(level) for level in zip(*(parts[above:] for parts in folders), strict=False)]
-    named = dict(zip(roles, levels, strict=False))
     table = pd.DataFrame({"file": names, "label": named[CLASS]})
     if PATIENT in named:
         table["patient"] = named[PATIENT]
@@ -126,66 +121,64 @@ def read(names: Sequence[str], layout: str = "", where: object = "") -> Reading:
         table["fold"] = [f"fold_{int(match[2])}" for match in folds[0] if match]
     if SPLIT in named:
         table["split"] = [_split(name, where) for name in named[SPLIT]]
-    return Reading(table, summarise(roles, levels, above), above + roles.index(CLASS))
+    return Reading(table, found, class_level)
 
 
-def summarise(roles: Sequence[str], levels: Sequence[Sequence[str]], above: int) -> pd.DataFrame:
-    """What was taken as class, patient and split, for people."""
-    rows = []
+def in_words(found: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+    """A short table of what was taken as class, patient and split."""
+    lines = []
     for role in (CLASS, PATIENT, SPLIT):
-        place, names = "not known", ""
-        if role in roles:
-            level = roles.index(role)
-            place = f"folder {above + level + 1} of {above + len(levels)}"
-            counts = sorted(Counter(levels[level]).items())
-            names = listing((f"{name} ({count:,})" for name, count in counts), 8)
-        rows.append((role, place, names))
-    return pd.DataFrame(rows, columns=["what", "read from", "names (images)"])
+        place, names = found.get(role, ("not known", []))
+        counts = (f"{name} ({count:,})" for name, count in sorted(Counter(names).items()))
+        lines.append(f"  {role:9}{place:17}{listing(counts, 8)}".rstrip())
+    return "\n".join(lines)
 
 
-def in_words(reading: Reading) -> str:
-    """The summary as a short table."""
-    rows = reading.summary.to_numpy().tolist()
-    return "\n".join(f"  {what:9}{place:17}{names}".rstrip() for what, place, names in rows)
-
-
-def _depth_in_common(folders: Sequence[Sequence[str]]) -> int:
-    """Folders above all files, unless they are a patient's."""
-    common = os.path.commonprefix([list(parts) for parts in folders])
-    patients = [k for k, name in enumerate(common) if _PATIENT.fullmatch(name)]
-    return patients[0] if patients else len(common)
-
-
-def _as_said(
-    names: Sequence[str], folders: Sequence[Sequence[str]], layout: str, where: object
-) -> tuple[int, list[str]]:
-    """The user's layout, where it fits every file; folders above all files need no star."""
-    roles = split_layout(layout)
-    common = len(os.path.commonprefix([list(parts) for parts in folders]))
-    depth = min(max(len(folders[0]) - len(roles), 0), common)
-    wrong = [
-        name for name, parts in zip(names, folders, strict=True) if len(parts) - depth != len(roles)
-    ]
-    if wrong:
+def _depth_as_said(
+    names: Sequence[str], folders: Sequence[list[str]], layout: str, where: object
+) -> int:
+    """Folders above those of the user's layout, which has to fit every file."""
+    levels, common = len(split_layout(layout)), len(os.path.commonprefix(folders))
+    depth = min(max(len(folders[0]) - levels, 0), common)
+    pairs = zip(names, folders, strict=True)
+    if wrong := [name for name, parts in pairs if len(parts) - depth != levels]:
         raise InputError(
             f"{listing(wrong, 3)} in {where} does not lie as layout = {layout!r} says: move such "
             "images, or write one part for each folder that they lie in."
         )
-    return depth, roles
+    return depth
 
 
-def _find(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -> list[str]:
+def _depth(names: Sequence[str], folders: Sequence[list[str]], where: object) -> int:
+    """Folders above all files, unless they are a patient's; below them all lie equally deep."""
+    common = os.path.commonprefix(folders)
+    depth = next((k for k, name in enumerate(common) if _PATIENT.fullmatch(name)), len(common))
+    below = {name: len(parts) - depth for name, parts in zip(names, folders, strict=True)}
+    if none := [name for name, levels in below.items() if not levels]:
+        raise InputError(
+            f"The classes cannot be read from the folders in {where}: {listing(none, 3)} lies in "
+            "no class folder or in the only one; make one folder per class, at least two, side by "
+            "side."
+        )
+    numbers = Counter(below.values())
+    usual = max(numbers, key=lambda levels: (numbers[levels], levels))
+    if odd := [name for name, levels in below.items() if levels != usual]:
+        example = next(name for name, levels in below.items() if levels == usual)
+        less = "fewer" if below[odd[0]] < usual else "more"
+        raise InputError(
+            f"{listing(odd, 3)} in {where} {'lies' if len(odd) == 1 else 'lie'} in {less} "
+            f"folders than {example}: give each image the same folders, or give a CSV of file, "
+            "label and patient."
+        )
+    return depth
+
+
+def _find(levels: Sequence[Sequence[str]], where: object) -> list[str]:
     """The role of each level, or an error."""
-    depths = Counter(map(len, inner))
-    depth = depths.most_common(1)[0][0]
-    if len(depths) > 1 or not depth:
-        _refuse_depth(names, inner, where)
-    levels = [[parts[k] for parts in inner] for k in range(depth)]
     roles: list[str] = []
     for level in levels:
-        roles.append(_known_role(level, first=all(role in (SPLIT, ANY) for role in roles)))
-    for again in [k for k, role in enumerate(roles) if role == SPLIT][1:]:
-        roles[again] = ANY
+        role = _known_role(level, first={*roles} <= {SPLIT, ANY})
+        roles.append(ANY if role == SPLIT and SPLIT in roles else role)
     _check_versions(levels, where)
     unknown = [k for k, role in enumerate(roles) if role == ""]
     if not unknown:
@@ -244,7 +237,7 @@ def _likeness(level: Sequence[str]) -> int:
         2 if _PATIENT.fullmatch(n) else int(any(c.isdigit() for c in n) and not _CLASS.fullmatch(n))
         for n in names
     ]
-    return int(np.floor(np.median(grades)))
+    return int(np.median(grades))
 
 
 def _tell_apart(levels: Sequence[Sequence[str]], where: object) -> list[str]:
@@ -331,7 +324,7 @@ def _check_variants(level: Sequence[str], where: object) -> None:
     """Refuse classes that are splits, versions or copies of one: ``blast_train, blast_test``."""
     of_one = defaultdict(set)
     for name in set(level):
-        words = [word for word in re.split(r"[\W_]+", name) if word]
+        words = filter(None, re.split(r"[\W_]+", name))
         of_one[tuple(word for word in words if not _tells_nothing(word.lower()))].add(name)
     if variants := next((sorted(names) for names in of_one.values() if len(names) > 1), None):
         raise InputError(
@@ -345,15 +338,11 @@ def _tells_nothing(word: str) -> bool:
     return bool(_split_of(word) or _COPY.fullmatch(word) or _VERSIONS.fullmatch(word))
 
 
-def _check_numbers(
-    roles: Sequence[str], folders: Sequence[Sequence[str]], above: int, where: object
-) -> None:
+def _check_numbers(folders: Sequence[Sequence[str]], level: int, where: object) -> None:
     """Refuse numbers under one word: ``blast/1, blast/2`` are patients, ``cells/1`` are classes."""
-    level = above + roles.index(CLASS)
     numbers, *upper = ([parts[k] for parts in folders] for k in range(level, -1, -1))
     holder = next((names for names in upper if len(set(names)) == 1), None)
-    alone = holder and PATIENT not in roles and _likeness(numbers)
-    if holder and alone and not _WRAPPERS.fullmatch(holder[0].lower()):
+    if holder and _likeness(numbers) and not _WRAPPERS.fullmatch(holder[0].lower()):
         raise _two_readings(holder, numbers, where, "patients, or classes by number")
 
 
@@ -365,27 +354,6 @@ def _refuse_no_class(level: Sequence[str], where: object) -> None:
         f"The folders in {where} are called {listing(names)}, which are {kind} and not classes: "
         "put one folder per class there, at least two, side by side (the project draws the split), "
         "or give a CSV of file, label and patient."
-    )
-
-
-def _refuse_depth(names: Sequence[str], inner: Sequence[Sequence[str]], where: object) -> None:
-    """Refuse files of which some lie deeper than others, or in no folder."""
-    depths = Counter(map(len, inner))
-    usual = max(depths, key=lambda depth: (depths[depth], depth))
-    none = [name for name, parts in zip(names, inner, strict=True) if not parts]
-    if none:
-        raise InputError(
-            f"The classes cannot be read from the folders in {where}: {listing(none, 3)} lies in "
-            "no class folder or in the only one; make one folder per class, at least two, side by "
-            "side."
-        )
-    odd = [name for name, parts in zip(names, inner, strict=True) if len(parts) != usual]
-    example = next(name for name, parts in zip(names, inner, strict=True) if len(parts) == usual)
-    less = "fewer" if len(odd[0].split("/")) < len(example.split("/")) else "more"
-    raise InputError(
-        f"{listing(odd, 3)} in {where} {'lies' if len(odd) == 1 else 'lie'} in {less} "
-        f"folders than {example}: give each image the same folders, or give a CSV of file, label "
-        "and patient."
     )
 
 

@@ -1,9 +1,7 @@
 """The user's own cells: a manifest from the folders that the images lie in, or from a short table.
 
-Folders: one per class, and in them, where patients are known, one per patient. A short table: a CSV
-file with the columns ``file`` and ``label`` and, where it is known, ``patient`` (or ``subject``).
-What is missing for a whole manifest is filled in here: the SHA-256 of each image, and each image as
-a patient of its own where patients are unknown, which every output then says.
+What these lack is filled in: the SHA-256 of each image, and each image as a patient of its own
+where patients are unknown, which every output then says.
 """
 
 from __future__ import annotations
@@ -11,19 +9,15 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .._core.errors import InputError, listing
-from . import hashing, layout, spelling, walking
+from . import hashing, layout, sources, spelling, walking
 from . import manifest as manifests
 from .manifest import OFFICIAL_CLASSES, OFFICIAL_NAME
-
-if TYPE_CHECKING:
-    from .sources import Source
+from .sources import Source
 
 FOLDERS = "folders"  # settings.manifest, for labels from folders
 PATIENTS_UNKNOWN = "patients unknown"  # how the note begins, whatever version has written it
@@ -37,26 +31,24 @@ log = logging.getLogger(__name__)
 
 
 def from_folders(source: Source, said: str = "") -> pd.DataFrame:
-    """Read class and patient from the folders of the images, and say what was read.
+    """Read file, label and perhaps patient, fold and split from folders, and say what was read.
 
-    Columns file and label, and perhaps patient, fold and split; ``said``: the user's layout. Files
-    with official names have class and patient from these.
+    ``said``: the user's layout. Files with official names have class and patient from these.
     """
     _check_linked(source)
-    every = [source.name(member) for member in source.members]
-    masks = dict.fromkeys(walking.masks(every), walking.MASK)
-    names = [name for name in every if name not in masks]
-    for line in walking.left_out(masks, harmless=True):
-        log.info("%s: %s", source.given, line)
+    names = [source.name(member) for member in sources.cells_of(source, said=True)]
     official = [OFFICIAL_NAME.fullmatch(manifests.base_name(name)) for name in names]
     try:
         reading = layout.read(names, said, source.given)
     except InputError as error:
         if said or not all(official):
-            raise InputError(" ".join([str(error), *_missed(source)])) from None
-        reading = _from_names(names, official)
+            missed = [f"{line}." for line in walking.left_out(source.passed_over)]
+            raise InputError(" ".join([str(error), *missed])) from None
+        # Folders need not tell anything where all names do.
+        labels = [match["label"].lower() for match in official if match]
+        reading = layout.Reading(pd.DataFrame({"file": names, "label": labels}), {})
     _check_empty(reading, source)
-    table = _officially(reading.table, official, source.given, said)
+    table, found = _officially(reading.table, official, source.given, said), reading.found
     if "patient" in table and not table["patient"].all():
         without = table["file"][table["patient"] == ""]
         raise InputError(
@@ -64,28 +56,10 @@ def from_folders(source: Source, said: str = "") -> pd.DataFrame:
             "a patient: give each image one, or none."
         )
     if any(official):
-        reading = replace(reading, summary=_summary_of_names(table, reading.summary))
-    log.info("read from the folders of %s:\n%s", source.given, layout.in_words(reading))
+        read = {layout.CLASS: table["label"], layout.PATIENT: table["patient"]}
+        found = found | {role: ("names of files", [*those]) for role, those in read.items()}
+    log.info("read from the folders of %s:\n%s", source.given, layout.in_words(found))
     return table
-
-
-def _missed(source: Source) -> list[str]:
-    return [f"{line}." for line in walking.left_out(source.passed_over)]
-
-
-def _from_names(names: list[str], official: Sequence[re.Match[str] | None]) -> layout.Reading:
-    """Folders need not tell anything where all names do."""
-    labels = [match["label"].lower() for match in official if match]
-    table = pd.DataFrame({"file": names, "label": labels})
-    return layout.Reading(table, layout.summarise([], [], 0))
-
-
-def _summary_of_names(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """What was read, where official names tell class and patient."""
-    levels = [table["label"].tolist(), table["patient"].tolist()]
-    named = layout.summarise([layout.CLASS, layout.PATIENT], levels, 0)
-    named["read from"] = "names of files"
-    return pd.concat([named[:2], summary[2:]])
 
 
 def _officially(
@@ -144,21 +118,12 @@ def _check_empty(reading: layout.Reading, source: Source) -> None:
             )
 
 
-def is_short(table: pd.DataFrame) -> bool:
-    """Whether a table holds file and label but not all columns of a manifest."""
-    return {"file", "label"} <= set(table) and "sha256" not in table
-
-
 def complete(
     table: pd.DataFrame, members: pd.Series, source: Source, cache: str | Path
 ) -> pd.DataFrame:
-    """Make a whole manifest, not yet checked, of a short table.
-
-    An image that is missing or cannot be read has a note instead of its SHA-256; the loader stops
-    at it.
-    """
+    """Make a whole manifest; a note in place of a SHA-256 stops the loader at that image."""
     table = table.rename(columns={"split": "given_split"})
-    table = spelling.tidied(table, [n for n in ("label", "patient", "given_split") if n in table])
+    table = spelling.tidied(table, ("label", "patient", "given_split"))
     official = table["file"].map(manifests.base_name).str.extract(OFFICIAL_NAME)["patient"]
     patient = official if official.notna().all() else table["file"]
     unknown: dict[str, str | pd.Series] = {"part": "training", "fold": "", "patient": patient}
