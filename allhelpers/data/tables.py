@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def tabulate(cells: Cells, rows: np.ndarray, probabilities: ArrayLike) -> pd.DataFrame:
-    """Put probabilities, of shape (rows, classes), beside the cells that they belong to.
-
-    Columns file, patient, split, label, area (of the cell, in pixels of its image), and
-    ``p_<class>`` for each class, the positive one first.
-    """
+    """Put probabilities, of shape (rows, classes), beside their cells, as ``p_<class>``."""
     table = cells.table.iloc[rows][["file", "patient", "split", "label"]].reset_index(drop=True)
     table["area"] = cells.areas[rows].astype(int)
     columns = np.asarray(probabilities, float).round(6).T
@@ -50,18 +46,14 @@ def prob_true_class(predictions: pd.DataFrame) -> np.ndarray:
 
 
 def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) -> pd.Series:
-    """Class of each cell: the most probable one, of equals the first.
-
-    With a threshold it is the positive class from that probability on, below it the most probable
-    of the others.
-    """
+    """Class of each cell, as `predicted_columns`."""
     classes = np.array(classes_of(predictions), dtype=object)
     columns = predicted_columns(y_prob(predictions), threshold)
     return pd.Series(classes[columns], index=predictions.index, dtype=object)
 
 
 def predicted_columns(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
-    """Number of each cell's predicted class; the positive one is 0."""
+    """Number of the most probable class, or of the positive one (0) from a threshold on."""
     if threshold is None:
         return probabilities.argmax(axis=1)
     others = 1 + probabilities[:, 1:].argmax(axis=1)
