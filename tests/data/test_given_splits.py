@@ -137,25 +137,6 @@ def noise(side, number, channels=3):
 
 
 @pytest.fixture
-def own(make_settings, tmp_path):
-    def make(**changes):
-        return make_settings(
-            **{
-                "images": str(tmp_path / "mine"),
-                "manifest": "folders",
-                "split": "patient",
-                "image_size": 0,
-                "input_size": 64,
-                "cache_folder": str(tmp_path / "cache"),
-                "run_folder": str(tmp_path),
-                **changes,
-            }
-        )
-
-    return make
-
-
-@pytest.fixture
 def folder(tmp_path):
     for number, label in enumerate(["blast", "healthy", "mono"]):
         place(tmp_path / "mine", label, range(5), lambda k, n=number: noise(80, 10 * n + k))

@@ -1,6 +1,7 @@
 """Cells of the user's own: class names, folders, tables and images that are not C-NMC's."""
 
 import zipfile
+from functools import partial
 
 import cv2
 import numpy as np
@@ -15,11 +16,7 @@ from allhelpers.data.sources import Folder, ZipArchive
 from allhelpers.inference import exporting, predicting, saved
 from allhelpers.running import planning
 
-KINDS = {
-    "blast": "all",
-    "lymphocyte": "hem",
-    "monocyte": "hem",
-}  # which synthetic cells stand for them
+KINDS = {"blast": "all", "lymphocyte": "hem", "monocyte": "hem"}  # which synthetic cells stand for
 
 
 def draw(folder, patients=4, cells=3, side=300):
@@ -41,19 +38,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def settings(make_settings, folder, tmp_path):
-    def make(**changes):
-        own = {"images": str(folder), "manifest": "folders", "image_size": 0, "split": "patient"}
-        return make_settings(
-            **{
-                **own,
-                "cache_folder": str(tmp_path / "cache"),
-                "run_folder": str(tmp_path),
-                **changes,
-            }
-        )
-
-    return make
+def settings(own, folder):
+    return partial(own, folder)
 
 
 def write(path, *rows):
@@ -168,7 +154,7 @@ def test_larger_images_are_kept_whole(settings, tmp_path):
     image = np.full((600, 600, 3), 30, np.uint8)
     image[:20] = 250  # a centre of 450 pixels would lose it
     cv2.imwrite(str(images / "a/0.png"), image)
-    cells = loading.prepare(settings(images=str(images)))
+    cells = loading.prepare(settings(images=str(images), input_size=160))
     assert cells.pixels[0][:5].min() == 250
 
 

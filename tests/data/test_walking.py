@@ -31,18 +31,6 @@ def lay(folder, *names):
 CELLS = [f"{label}/{k}.png" for label in ("blast", "healthy") for k in range(3)]
 
 
-@pytest.fixture
-def own(tmp_path):
-    """Settings of own cells in a folder."""
-
-    def make(place, **changes):
-        values = {"images": str(place), "manifest": "folders", "image_size": 0, "input_size": 64}
-        values |= {"split": "patient", "cache_folder": str(tmp_path / "cache")}
-        return TrainingSettings(**{**values, "run_folder": str(tmp_path / "run"), **changes})
-
-    return make
-
-
 @pytest.mark.parametrize(
     "name",
     [
