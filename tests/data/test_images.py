@@ -1,5 +1,8 @@
 """The gate that an image file must pass."""
 
+import functools
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -19,11 +22,9 @@ def encoded(image, suffix=".png"):
     return cv2.imencode(suffix, image)[1].tobytes()
 
 
-def as_format(kind):
-    import io
-
-    stream = io.BytesIO()
-    Image.fromarray(CELL).save(stream, kind)
+def saved(array, kind, *, mode=None, **options):
+    stream, image = io.BytesIO(), Image.fromarray(array)
+    image.convert(mode or image.mode).save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -43,8 +44,8 @@ def test_whole_colour_image_of_the_right_size_passes(content):
         (b"BM" + bytes(100), "is damaged"),
         (b"\x89PNG\r\n\x1a\n" + bytes(8), "is damaged"),
         (b"not an image", "not a BMP, PNG or JPEG"),
-        (as_format("GIF"), "not a BMP, PNG or JPEG"),
-        (as_format("WEBP"), "not a BMP, PNG or JPEG"),
+        (saved(CELL, "GIF"), "not a BMP, PNG or JPEG"),
+        (saved(CELL, "WEBP"), "not a BMP, PNG or JPEG"),
         (encoded(CELL[:300, :400]), "is 400 x 300 pixels, not 450 x 450"),
         (encoded(CELL[..., 0]), "is grey"),
         (encoded(np.dstack([CELL, CELL[..., 0]])), "with transparency"),
@@ -71,11 +72,8 @@ def test_header_that_claims_a_huge_image_is_refused_before_it_is_decoded(monkeyp
 
 
 def test_any_size_is_taken_when_the_user_says_so():
-    assert images.decode(encoded(CELL[:300, :300]), "a.png", size=96, image_size=0).shape == (
-        96,
-        96,
-        3,
-    )
+    pixels = images.decode(encoded(CELL[:300, :300]), "a.png", size=96, image_size=0)
+    assert pixels.shape == (96, 96, 3)
 
 
 def test_file_that_is_far_too_large_or_cannot_be_read_is_refused(tmp_path, monkeypatch):
@@ -109,15 +107,7 @@ def test_resizing_is_opencvs_to_the_bit(height, width, size, cell):
     np.testing.assert_array_equal(resizing.resize(image, size), expected)
 
 
-def tiff(array, *, mode=None, **options):
-    import io
-
-    stream = io.BytesIO()
-    image = Image.fromarray(array)
-    image.convert(mode or image.mode).save(stream, "TIFF", **options)
-    return stream.getvalue()
-
-
+tiff = functools.partial(saved, kind="TIFF")
 OPAQUE = np.dstack([CELL, np.full(CELL.shape[:2], 255, np.uint8)])
 
 

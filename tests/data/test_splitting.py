@@ -2,15 +2,9 @@ import pandas as pd
 import pytest
 
 from allhelpers._core.errors import InputError
-from allhelpers.data import manifest as manifests
-from allhelpers.data import splitting
-from allhelpers.data.manifest import COLUMNS, OFFICIAL_CLASSES, PROJECT_MANIFEST, SPLITS
+from allhelpers.data import given_splits, splitting
+from allhelpers.data.manifest import COLUMNS, OFFICIAL_CLASSES, SPLITS
 from allhelpers.data.splitting import RULES
-
-
-@pytest.fixture(scope="module")
-def official():
-    return manifests.read(PROJECT_MANIFEST)
 
 
 def cells(per_patient, hashes=None):
@@ -118,7 +112,7 @@ def test_too_few_patients():
 def test_leak_is_found_and_named():
     table = cells({"1": 2})
     with pytest.raises(InputError, match=r"1 patient in two splits \(1\)"):
-        splitting.check_patient_split(table, pd.Series(["train", "test"]))
+        given_splits.check_leaks(table, pd.Series(["train", "test"]), "It", "mend it")
 
 
 def test_shared_patients_are_listed():
