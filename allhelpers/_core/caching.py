@@ -1,10 +1,5 @@
 """Large arrays on disk: filled chunk by chunk, continued after a stop, checked when opened.
 
-Beside ``NAME.npy`` lies ``NAME.json`` with the array's key, shape and the CRC-32 of every chunk.
-While it is being filled the array is called ``NAME.partial``; what is done of it is kept by
-``NAME.progress.json``, so that a process that is killed costs the chunk in hand and no more. A file
-under its own name is whole.
-
 Neither joblib.Memory nor diskcache goes on inside of an array, and zarr, which would, cannot be
 memory-mapped, on which drawing random rows of gigabytes in every epoch rests.
 """
@@ -17,7 +12,7 @@ import math
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,11 +41,7 @@ def filled(
     title: str,
     chunk: int = CHUNK,
 ) -> np.ndarray:
-    """Open an array, memory-mapped and read-only, after computing what is missing of it.
-
-    ``compute(start, stop)`` gives the rows from ``start`` to ``stop``. A file with another key is
-    computed anew. Of several processes that ask at once one fills, and the others wait.
-    """
+    """Open an array, memory-mapped; ``compute(start, stop)`` gives what rows of it are missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"key": key, "shape": list(shape), "dtype": np.dtype(dtype).str, "chunk": chunk}
@@ -63,9 +54,9 @@ def filled(
     return np.load(path, mmap_mode="r")
 
 
-def patch(path: Path, rows: Iterable[int], values: ArrayLike) -> None:
+def patch(path: Path, rows: ArrayLike, values: ArrayLike) -> None:
     """Replace rows of a whole array; killed on the way, it no longer fits its checksums."""
-    rows = np.asarray(list(rows))
+    rows = np.asarray(rows)
     with FileLock(f"{path}.lock"):
         facts, array = read_json(path.with_suffix(".json")), np.load(path, mmap_mode="r+")
         array[rows] = values
@@ -87,14 +78,12 @@ def require_space(folder: str | Path, needed: int) -> None:
 
 
 class _Filling:
-    """An array on its way to the disk."""
+    """An array on its way to the disk: a process that is killed costs the chunk in hand only."""
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
         self.path, self.facts = path, facts
-        self.partial, self.progress = (
-            path.with_suffix(".partial"),
-            path.with_suffix(".progress.json"),
-        )
+        self.partial = path.with_suffix(".partial")
+        self.progress = path.with_suffix(".progress.json")
         self.sums = _checksums(self.progress, facts) if self.partial.exists() else []
         self.sums = self.sums[: _agreeing(self.partial, facts, self.sums)]
 
@@ -152,9 +141,8 @@ def _problem(path: Path, facts: dict[str, Any]) -> str:
         return "its record is missing or about another content"
     chunks = -(-facts["shape"][0] // facts["chunk"])
     whole = path.stat().st_size == _file_bytes(facts) and len(sums) == chunks
-    if whole and _agreeing(path, facts, sums) == chunks:
-        return ""
-    return "it differs from its checksums"
+    sound = whole and _agreeing(path, facts, sums) == chunks
+    return "" if sound else "it differs from its checksums"
 
 
 def _checksums(record: Path, facts: dict[str, Any]) -> list[int]:

@@ -1,7 +1,6 @@
 """Where the project's own files lie: at the top of a checkout, or inside an installed package.
 
-Manifest, notebooks, settings, sweeps and kept results stand at the top of the repository, where a
-reader looks for them; ``setup.py`` copies them into a wheel as ``allhelpers/packaged``.
+``setup.py`` copies manifest, notebooks, settings, sweeps and kept results into a wheel.
 """
 
 from __future__ import annotations

@@ -40,13 +40,7 @@ class _Finder:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
-            run = loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                with held_back():
-                    run(module)
-
-            loader.exec_module = exec_module
+            loader.exec_module = held_back()(loader.exec_module)
         return spec
 
 

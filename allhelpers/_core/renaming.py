@@ -1,6 +1,4 @@
-"""What had other names once: files, notebooks, commands and run folders with the old ones go on
-working.
-"""
+"""What had other names once: whatever says the old ones goes on working."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ MOST_BRACKETS = 100  # one inside of the other
 MOST_VALUES = 100_000  # with every alias written out: a few anchors can stand for billions
 REMEDY = "write one 'name: value' per line"
 
-
 # What is more than text: a class may be called no, 007, 1:30 or 2024-05-01.
 VALUES = {
     "bool": r"true|True|TRUE|false|False|FALSE",
@@ -27,11 +27,9 @@ VALUES = {
 
 
 class _Loader(yaml.SafeLoader):
-    """As `yaml.safe_load`, but that `VALUES` alone are more than text, and that a name does not
-    stand twice, of which the last would count, nor brackets in brackets without end, whose number
-    would be squared in its time.
-    """
+    """As `yaml.safe_load`, but that `VALUES` alone are more than text, and no name stands twice."""
 
+    # Brackets in brackets take time that grows with the square of their number.
     def fetch_flow_collection_start(self, token: type) -> None:
         if self.flow_level > MOST_BRACKETS:
             raise InputError(f"it holds more than {MOST_BRACKETS} brackets inside of each other")
@@ -39,8 +37,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := {name for name in names if names.count(name) > 1 and name != "<<"}:
-            raise InputError(f"{sorted(twice)[0]} stands there twice")
+        if twice := [name for name, k in Counter(names).items() if k > 1 and name != "<<"]:
+            raise InputError(f"{min(twice)} stands there twice")
         return super().construct_mapping(node, deep)
 
 
@@ -63,7 +61,7 @@ def read_yaml(path: str | Path) -> Any:
         )
     try:
         values = yaml.load(content.decode("utf-8-sig"), _Loader)
-        _Plain().count(values)
+        _count(values, {})
     except InputError as error:
         raise InputError(f"The settings file {path} cannot be used ({error}): {REMEDY}.") from error
     except UnicodeDecodeError as error:
@@ -81,27 +79,19 @@ def _place(error: Exception) -> str:
     return ""
 
 
-class _Plain:
-    """Counts values as if each alias were written out; refuses keys that are no text."""
-
-    def __init__(self) -> None:
-        self.counted: dict[int, int] = {}
-        self.open: set[int] = set()
-
-    def count(self, value: Any) -> int:
-        """How many values there are in one, itself included."""
-        if not isinstance(value, dict | list):
-            return 1
-        if id(value) not in self.counted:
-            if id(value) in self.open:
-                raise InputError("it holds itself")
-            self.open.add(id(value))
-            if isinstance(value, dict):
-                odd = [key for key in value if not isinstance(key, str)]
-                if odd:
-                    raise InputError(f"the name {str(odd[0])[:50]} is no text: put it in quotes")
-            inner = value.values() if isinstance(value, dict) else value
-            self.counted[id(value)] = 1 + sum(map(self.count, inner))
-        if self.counted[id(value)] > MOST_VALUES:
-            raise InputError(f"it holds more than {MOST_VALUES:,} values")
-        return self.counted[id(value)]
+def _count(value: Any, known: dict[int, int]) -> int:
+    """Count values as if each alias were written out; refuse keys that are no text."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = 0  # while it is being counted
+        names = value if isinstance(value, dict) else ()
+        if odd := [name for name in names if not isinstance(name, str)]:
+            raise InputError(f"the name {str(odd[0])[:50]} is no text: put it in quotes")
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(each, known) for each in inner)
+    if not known[id(value)]:
+        raise InputError("it holds itself")
+    if known[id(value)] > MOST_VALUES:
+        raise InputError(f"it holds more than {MOST_VALUES:,} values")
+    return known[id(value)]

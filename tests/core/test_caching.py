@@ -114,10 +114,8 @@ def test_too_little_room_is_refused_with_both_figures(tmp_path, monkeypatch):
 def test_disk_that_fills_up_is_one_sentence_and_the_run_goes_on_later(tmp_path):
     """A limit on the size of files stands for a full disk."""
     resource = pytest.importorskip("resource", reason="Windows has no such limit")
-    before, handler = (
-        resource.getrlimit(resource.RLIMIT_FSIZE),
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-    )
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (170, before[1]))
     try:
         with pytest.raises(InputError, match="make room on the disk and run again"):
