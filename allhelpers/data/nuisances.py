@@ -1,8 +1,6 @@
-"""What can tell classes apart without being the cell: its size, light and colour, its place, and
-the file.
+"""What can tell classes apart without being the cell: its size, light, colour, place, and the file.
 
-They are measured on the whole image, before it is cut and resized, because that is where they are
-known.
+They are measured on the whole image, before it is cut and resized: only there they are known.
 """
 
 from __future__ import annotations
@@ -12,20 +10,15 @@ import numpy as np
 
 from .resizing import Box, lit_box
 
-# Measured on the pixels of an image; names as they stand in tables.
-MEASURED = ("area", "brightness", "hue", "saturation", "sharpness", "off_centre", "border")
-# Of the file itself, known without a look at the cell.
-OF_FILE = ("height", "width", "bytes", "aspect", "colour", "format", "quality")
-NAMES = (*MEASURED, *OF_FILE)
 FORMATS = {b"BM": "BMP", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II": "TIFF", b"MM": "TIFF"}
-FORMAT_NAMES = ("unknown", "BMP", "PNG", "JPEG", "TIFF")
+FORMAT_NAMES = ("unknown", *dict.fromkeys(FORMATS.values()))
 COLOUR_STEP = 3  # pixels: a ninth of them tells whether there is a colour
 MOST_GREY = 4  # values between channels that a JPEG of grey may have
 STANDARD_SUM = 3688  # of the standard's table for brightness, at quality 50
 NO_LOSS = 101  # as a JPEG quality (1 to 100): the file has lost nothing
 BLACK = (0, 0, 0)
 COSINES = np.cos(np.arange(180) * (np.pi / 90))  # of OpenCV's hues, which are half degrees
-TITLES = {
+TITLES = {  # by their names in tables
     "area": "cell area",
     "brightness": "brightness",
     "hue": "hue",
@@ -33,6 +26,7 @@ TITLES = {
     "sharpness": "sharpness",
     "off_centre": "distance from the centre",
     "border": "contact with the border",
+    # Of the file itself, known without a look at the cell.
     "height": "image height",
     "width": "image width",
     "bytes": "file size",
@@ -41,6 +35,7 @@ TITLES = {
     "format": "file format",
     "quality": "JPEG quality",
 }
+NAMES = tuple(TITLES)
 
 
 def measure_nuisances(
@@ -51,7 +46,7 @@ def measure_nuisances(
     of_file = [height, width, len(content), width / height, has_colour(image), *_file(content)]
     box = box or lit_box(image)
     if not box:
-        return np.array([0] * len(MEASURED) + of_file, np.float32)
+        return np.array([0] * (len(NAMES) - len(of_file)) + of_file, np.float32)
     rows, columns = box
     cell = image[box]
     inside = cv2.bitwise_not(cv2.inRange(cell, BLACK, BLACK))
@@ -98,13 +93,11 @@ def _file(content: bytes) -> tuple[int, int]:
 
 
 def jpeg_quality(content: bytes) -> int:
-    """Quality from 1 to 100 at which a JPEG was saved, from the sum of its first table.
-
-    The tables of a quality are those of the standard, scaled (libjpeg's ``jpeg_quality_scaling``).
-    """
+    """Quality from 1 to 100 at which a JPEG was saved, from the sum of its first table."""
     place = content.find(b"\xff\xdb")
     table = content[place + 5 : place + 69]
     if place < 0 or len(table) < 64 or content[place + 4] >> 4:
         return NO_LOSS
+    # The tables of a quality are the standard's, scaled (libjpeg's ``jpeg_quality_scaling``).
     scale = sum(table) / STANDARD_SUM * 100
     return round(min(100, max(1, 100 - scale / 2 if scale <= 100 else 5000 / scale)))

@@ -20,12 +20,11 @@ def doubts(files: Sequence[str], measured: pd.DataFrame) -> list[str]:
         return []
     shorter = measured[["height", "width"]].min(axis=1)
     longer = measured[["height", "width"]].max(axis=1)
+    fields = longer > MOST_SIDE
     odd = {
         f"smaller than {LEAST_SIDE} pixels: too little to learn from": shorter < LEAST_SIDE,
-        f"larger than {MOST_SIDE:,} pixels: whole fields, to be cut into cells first?": longer
-        > MOST_SIDE,
-        "far from square and will be stretched": (longer > MOST_STRETCHED * shorter)
-        & (longer <= MOST_SIDE),
+        f"larger than {MOST_SIDE:,} pixels: whole fields, to be cut into cells first?": fields,
+        "far from square and will be stretched": (longer > MOST_STRETCHED * shorter) & ~fields,
         "of one colour throughout: is there a cell?": measured["sharpness"] == 0,
     }
     notes = []

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 WINDOW = 16  # pixels of the result
 LEAST_OVERLAP = 1e-3  # of a pixel; OpenCV leaves less out (computeResizeAreaTab in its resize.cpp)
 
-
 Box = tuple[slice, slice]
 
 

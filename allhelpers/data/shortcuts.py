@@ -1,12 +1,11 @@
-"""The audit of shortcuts: what tells the classes apart without being the cell.
+"""What tells the classes apart without being the cell: a network learns what is easiest.
 
-A network learns what is easiest. Where the classes differ in size, light or file, it can be right
-for that reason alone, in every test that shares it, and fail on patients who do not (Geirhos et al.
-2020, "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2:665).
+Geirhos et al. 2020, "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2:665.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from .._core.errors import listing
 from .manifest import class_title
 from .nuisances import FORMAT_NAMES, NAMES, NO_LOSS, TITLES
+from .tables import scored
 
 if TYPE_CHECKING:
     from .loading import Cells
@@ -31,22 +31,20 @@ def find_shortcuts(cells: Cells) -> pd.DataFrame:
     measured, table = cells.nuisances, cells.table
     if measured.empty:
         return pd.DataFrame(columns=COLUMNS)
-    labels = cells.classes[:1] if len(cells.classes) == 2 else cells.classes
     folds = table["fold"] if "fold" in table else pd.Series("", index=table.index)
-    groups = [(split, "", table["split"] == split) for split in ("train", "test")]
-    groups += [
-        (split, fold, (table["split"] == split) & (folds == fold))
-        for split in ("train", "test")
-        for fold in sorted(set(folds) - {""})
-    ]
+    sides, named = ("train", "test"), sorted(set(folds) - {""})
+    groups = {
+        (split, fold): ((table["split"] == split) & (folds.eq(fold) | (fold == ""))).to_numpy()
+        for split, fold in [*product(sides, [""]), *product(sides, named)]
+    }
     rows = []
     for name in [name for name in NAMES if measured[name].nunique() > 1]:
-        for label in labels:
+        for label in scored(cells.classes):
             truth, values = (table["label"] == label).to_numpy(), measured[name].to_numpy()
-            sign = 1 if _auroc(truth, values, groups[0][2].to_numpy()) >= 0.5 else -1
-            for split, fold, rows_in in groups:
-                auroc = _auroc(truth, sign * values, rows_in.to_numpy())
-                rows.append([name, label, split, fold, int(rows_in.sum()), auroc])
+            sign = 1 if _auroc(truth, values, groups["train", ""]) >= 0.5 else -1
+            for group, inside in groups.items():
+                auroc = _auroc(truth, sign * values, inside)
+                rows.append([name, label, *group, int(inside.sum()), auroc])
     return pd.DataFrame(rows, columns=COLUMNS).dropna(subset="auroc").reset_index(drop=True)
 
 
@@ -67,16 +65,14 @@ def sentence_of_shortcuts(table: pd.DataFrame) -> str:
         return (
             "No measured nuisance (size, light, colour, sharpness, place, file) tells the classes."
         )
-    named, apart = [], False
-    for nuisance, row in strong.reset_index("label", drop=True).iterrows():
-        test = row.get("test", np.nan)
-        apart |= bool(row["train"] - test > APART)
-        figures = f"AUROC {row['train']:.2f} on training cells"
+    strong, named = strong.reindex(columns=["train", "test"]), []
+    for (nuisance, _), train, test in strong.itertuples():
+        figures = f"AUROC {train:.2f} on training cells"
         figures += "" if np.isnan(test) else f", {test:.2f} on the test"
-        named.append(f"{TITLES[str(nuisance)]} ({figures})")
+        named.append(f"{TITLES[nuisance]} ({figures})")
     end = (
         "the test does not share it, so that a network that learns it will fail there"
-        if apart
+        if (strong["train"] - strong["test"] > APART).any()
         else "the test shares it, so that its figures cannot show who has learnt nothing else"
     )
     return (
@@ -86,11 +82,7 @@ def sentence_of_shortcuts(table: pd.DataFrame) -> str:
 
 
 def sentence_of_files(cells: Cells) -> str:
-    """Name the classes whose files are of a kind that the others' are not: the plainest shortcut.
-
-    A kind is a size, format, JPEG quality or lack of colour that nearly all images of a class have
-    and nearly none of the others.
-    """
+    """Name the classes whose files are of a kind that nearly none of the others' are."""
     if cells.nuisances.empty:
         return ""
     facts, labels = _facts(cells.nuisances), cells.table["label"].to_numpy()

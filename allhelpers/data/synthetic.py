@@ -1,8 +1,7 @@
 """Synthetic images of single white blood cells in the layout of C-NMC 2019.
 
-The images are drawn with formulas and random numbers; no pixel of a real one is used. They show
-that the pipeline runs from beginning to end. They have no medical meaning, and figures measured on
-them say nothing about real cells.
+No pixel of a real image is used. They show that the pipeline runs from beginning to end; figures
+measured on them say nothing about real cells.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Weights of cells under which every patient counts the same, or size no longer tells the classes
-apart.
+"""Weights of cells under which patients count alike, or size no longer tells the classes apart.
 
-The same weights serve twice: in training they take a shortcut out of what is learnt, in evaluation
-they show what a network sees beside it. Any measured nuisance can stand in the place of the size.
+In training they take a shortcut out of what is learnt, in evaluation they show what a network sees
+beside it. Any measured nuisance can stand in the place of the size.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from .tables import patients_of
+
 Balance = Literal["none", "class", "patient", "size", "patient+size"]
-BALANCES: tuple[str, ...] = get_args(Balance)
 
 # Figures of validation, by which an epoch or a set of hyper-parameters is chosen.
 ChooseBy = Literal[
@@ -33,8 +33,7 @@ BINS = 12
 
 def patient_weights(table: pd.DataFrame) -> np.ndarray:
     """Give every patient of a class the same total weight, and every class the same."""
-    patient = table["patient"].fillna("").astype(str)
-    units = patient.where(patient != "", table["file"].astype(str))
+    units = patients_of(table)
     groups = [table["label"].to_numpy(), units.to_numpy()]
     cells = units.groupby(groups).transform("size")
     patients = units.groupby(groups[0]).transform("nunique")
@@ -44,40 +43,23 @@ def patient_weights(table: pd.DataFrame) -> np.ndarray:
 def matched_weights(
     nuisance: np.ndarray, labels: np.ndarray, *, base: np.ndarray | None = None
 ) -> np.ndarray:
-    """Overlap weights within strata of a nuisance: with them it has an AUROC of about one half by
-    itself.
-
-    In a stratum whose classes have the total weights n_1 .. n_k each class gets 1 / (1 / n_1 + ...
-    + 1 / n_k), which for two classes is n_1 n_2 / (n_1 + n_2) (Li, Morgan & Zaslavsky 2018, JASA
-    113:390). Strata that lack a class get no weight. ``base`` are weights to begin with,
-    for instance `patient_weights`.
-    """
+    """Overlap weights (Li, Morgan & Zaslavsky 2018, JASA 113:390) within strata of a nuisance."""
     base = np.ones(len(labels)) if base is None else np.asarray(base, float)
-    strata = strata_of(nuisance)
+    values = np.asarray(nuisance, float)
+    strata = np.digitize(values, np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
     totals = pd.Series(base).groupby([strata, np.asarray(labels)]).transform("sum").to_numpy()
     per_stratum = pd.crosstab(strata, np.asarray(labels), values=base, aggfunc="sum").fillna(0)
+    # Of classes with the totals n_1 .. n_k each gets 1 / (1/n_1 + ... + 1/n_k): 0 if one lacks.
     with np.errstate(divide="ignore"):
         overlap = 1 / (1 / per_stratum.to_numpy(float)).sum(axis=1)
     each = overlap[np.searchsorted(per_stratum.index.to_numpy(), strata)]
     return _with_mean_one(np.divide(base * each, totals, out=np.zeros(len(base)), where=totals > 0))
 
 
-def strata_of(nuisance: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """The quantile bin of each cell."""
-    values = np.asarray(nuisance, float)
-    borders = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    return np.digitize(values, borders)
-
-
 def cell_weights(
     table: pd.DataFrame, balance: str, *, size_matching: float = 1.0
 ) -> np.ndarray | None:
-    """Weights of training cells in the loss, with mean 1; None where all count alike.
-
-    ``size_matching`` is the share of matched sizes in the geometric mean with what the balance is
-    without them: below 1 cells whose size is rare in the other class still count a little.
-    """
-    labels = table["label"].to_numpy()
+    """Weights of training cells in the loss, with mean 1; None where all count alike."""
     if balance == "none":
         return None
     if balance == "class":
@@ -85,7 +67,9 @@ def cell_weights(
     base = patient_weights(table) if "patient" in balance else np.ones(len(table))
     if "size" not in balance:
         return base
+    labels = table["label"].to_numpy()
     matched = matched_weights(table["area"].to_numpy(float), labels, base=base)
+    # A geometric mean: below 1 cells whose size is rare in the other class still count a little.
     return _with_mean_one(base ** (1 - size_matching) * matched**size_matching)
 
 

@@ -1,12 +1,14 @@
 """Weights do what they say: patients count alike, and a matched nuisance tells nothing any more."""
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from allhelpers.data.nuisances import NAMES, measure_nuisances
-from allhelpers.data.weighting import BALANCES, cell_weights, matched_weights, patient_weights
+from allhelpers.data.weighting import Balance, cell_weights, matched_weights, patient_weights
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_three_classes_are_matched_too():
     assert np.allclose(totals, totals.iloc[:, [0]].to_numpy())
 
 
-@pytest.mark.parametrize("balance", BALANCES)
+@pytest.mark.parametrize("balance", get_args(Balance))
 def test_weights_have_mean_one(cells, balance):
     weights = cell_weights(cells, balance)
     assert weights is None if balance == "none" else weights.mean() == pytest.approx(1)
