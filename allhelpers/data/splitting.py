@@ -1,9 +1,7 @@
 """Who trains and who tests: the paper's split by image, and honest splits by patient.
 
-Cells, or patients, are drawn in the order of ``SHA-256(seed, name)``. That is as good as shuffling,
-and it gives the same split on every machine, with every version of NumPy, and whatever the order of
-the rows. By patient this is scikit-learn's StratifiedGroupKFold or GroupShuffleSplit, drawn by
-hash: published splits and the project's manifest rest on it.
+Drawn by hash and not by scikit-learn's StratifiedGroupKFold: published splits rest on getting the
+same one on every machine, with every version of NumPy, and whatever the order of the rows.
 """
 
 from __future__ import annotations
@@ -44,12 +42,12 @@ def drawing_order(names: Iterable[str], seed: int) -> list[str]:
 def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     """The paper's split: by image, balanced, 35 cells per class for validation, 35 for the test."""
     split = pd.Series("", index=table.index)
-    training = table[table["part"] == "training"]
-    smallest = training["label"].value_counts().reindex(table["label"].unique(), fill_value=0).min()
-    per_class = min(PAPER_CELLS, smallest)
-    if per_class <= 2 * PAPER_HELD_BACK:
-        _refuse_papers_split(training, sorted(set(table["label"])))
-    for label in sorted(set(training["label"])):
+    training, labels = table[table["part"] == "training"], sorted(set(table["label"]))
+    cells = training["label"].value_counts().reindex(labels, fill_value=0)
+    if cells.min() <= 2 * PAPER_HELD_BACK:
+        _refuse_papers_split(training, cells)
+    per_class = min(PAPER_CELLS, cells.min())
+    for label in labels:
         rows = training[training["label"] == label]
         by_file = pd.Series(rows.index, index=rows["file"])
         drawn = by_file.loc[drawing_order(rows["file"], seed)[:per_class]]
@@ -59,22 +57,21 @@ def paper_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     return split
 
 
-def _refuse_papers_split(training: pd.DataFrame, labels: list[str]) -> None:
+def _refuse_papers_split(training: pd.DataFrame, cells: pd.Series) -> None:
     """Say which class is too small, and what can be done that will work."""
-    cells = training["label"].value_counts().reindex(labels, fill_value=0)
-    small = [label for label in labels if cells[label] <= 2 * PAPER_HELD_BACK]
-    groups = groups_per_class(training)
-    by_patient = groups.reindex(labels, fill_value=0).min() >= LEAST_PATIENTS
+    small = cells.index[cells <= 2 * PAPER_HELD_BACK][0]
+    groups = groups_per_class(training).reindex(cells.index, fill_value=0)
+    by_patient = ", or choose --split patient" if groups.min() >= LEAST_PATIENTS else ""
     raise InputError(
         f"The paper's split needs more than {2 * PAPER_HELD_BACK} training cells of each class, "
-        f"but there are only {cells[small[0]]} of class {small[0]}: add cells"
-        f"{_without(labels, small)}{', or choose --split patient' if by_patient else ''}."
+        f"but there are only {cells[small]} of class {small}: add cells"
+        f"{_without_small(cells, 2 * PAPER_HELD_BACK + 1)}{by_patient}."
     )
 
 
-def _without(labels: list[str], small: list[str]) -> str:
+def _without_small(counts: pd.Series, least: int) -> str:
     """How to go on without the classes that are too small, if two are left."""
-    left = [label for label in labels if label not in small]
+    left = sorted(counts.index[counts >= least])
     listed = ",".join(f'"{label}"' if "," in label else label for label in left)
     return f", or leave the class out (--classes '{listed}')" if len(left) > 1 else ""
 
@@ -99,8 +96,8 @@ def groups_per_class(table: pd.DataFrame) -> pd.Series:
 
 def patient_split(table: pd.DataFrame, seed: int = DEFAULT_SEED) -> pd.Series:
     """Draw a split in which no patient, and no two who share an image, are in two splits."""
+    _check_patients(table, least=LEAST_PATIENTS)
     groups, split = patient_groups(table), pd.Series("train", index=table.index)
-    _check_patients(table, groups, least=LEAST_PATIENTS)
     official = table["part"] == "preliminary_test"
     if official.any():
         # A group of the test stays there, even where one of its patients also has training cells.
@@ -131,28 +128,21 @@ def patient_folds(
 
 
 def _check_folds(table: pd.DataFrame, folds: int) -> None:
-    for label, patients in groups_per_class(table).items():
-        if patients < max(folds, LEAST_PATIENTS):
+    least, there = max(folds, LEAST_PATIENTS), groups_per_class(table)
+    for label, patients in there.items():
+        if patients < least:
+            remedy = "choose fewer folds" if patients >= LEAST_PATIENTS else "add patients"
             raise InputError(
-                f"{folds} folds need {max(folds, LEAST_PATIENTS)} patients or more (after joining "
-                f"those who share an image) of class {label}, but there are {patients}: "
-                f"{'choose fewer folds' if patients >= LEAST_PATIENTS else 'add patients'}"
-                f"{_without_small(table, max(folds, LEAST_PATIENTS))}."
+                f"{folds} folds need {least} patients or more (after joining those who share an "
+                f"image) of class {label}, but there are {patients}: {remedy}"
+                f"{_without_small(there, least)}."
             )
 
 
-def _without_small(table: pd.DataFrame, least: int) -> str:
-    """As `_without`, for classes with too few patients."""
-    patients = groups_per_class(table)
-    return _without(sorted(patients.index), list(patients.index[patients < least]))
-
-
 def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Series:
-    """Deal patients, with those who share an image, to parts of like cells and like patients.
+    """Deal patients, with those who share an image, to parts from 1 on of like cells and patients.
 
-    Both count: a part of one patient with many cells says nothing about patients, and one of many
-    patients with few cells little about cells. Parts are numbered from 1; a class with fewer
-    patients than parts has none in the last ones.
+    Both count: a part of one patient with many cells says nothing about patients.
     """
     groups = patient_groups(table)
     dealt: dict[str, int] = {}
@@ -161,18 +151,16 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
         rows = table["label"] == label
         held = table[rows].groupby(groups[rows])
         loads = pd.DataFrame({"cells": held.size(), "patients": held["patient"].nunique()})
-        load = {str(group): share for group, share in (loads / loads.sum()).sum(axis=1).items()}
+        load = (loads / loads.sum()).sum(axis=1).to_dict()
         filled = [0.0] * parts
         for group in load:
             if group in dealt:
                 filled[dealt[group] - 1] += load[group]
         # The largest first, each to the part that holds least; the seed breaks ties.
-        order = {group: place for place, group in enumerate(drawing_order(load, seed))}
-        new = [group for group in load if group not in dealt]
-        for group in sorted(new, key=lambda g: (-load[g], order[g])):  # noqa: B023
-            least = filled.index(min(filled))
-            dealt[group] = least + 1
-            filled[least] += load[group]
+        for group in sorted(drawing_order(load, seed), key=load.__getitem__, reverse=True):
+            if group not in dealt:
+                dealt[group] = 1 + filled.index(min(filled))
+                filled[dealt[group] - 1] += load[group]
     return groups.map(dealt)
 
 
@@ -204,9 +192,9 @@ def _check_fold(table: pd.DataFrame, fold: str) -> None:
 def _hold_out(table: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
     """Let some patients of the training cells validate, and check what has been drawn."""
     training, used = table[split == "train"], set(table.loc[split != "", "label"])
-    _check_patients(training, patient_groups(training), least=2, labels=used)
+    _check_patients(training, least=2, labels=used)
     split[last_part(training, VAL_PARTS, seed=seed)] = "val"
-    check_patient_split(table, split)
+    given_splits.check_leaks(table, split, "The split", "draw it anew (--split patient)")
     return split
 
 
@@ -216,32 +204,21 @@ def last_part(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> p
     return part.index[part == part.groupby(table["label"]).max().min()]
 
 
-def _check_patients(
-    table: pd.DataFrame, groups: pd.Series, *, least: int, labels: Iterable[str] = ()
-) -> None:
+def _check_patients(table: pd.DataFrame, *, least: int, labels: Iterable[str] = ()) -> None:
     """Each split needs a patient of each class."""
     known = table.empty or patients_known(table)
     who = "images" if not known else "patients (after joining those who share an image)"
-    there = groups.groupby(table["label"]).nunique()
+    there = groups_per_class(table)
     for label, patients in there.reindex(sorted({*there.index, *labels}), fill_value=0).items():
         if patients < least:
             left = "" if least == LEAST_PATIENTS else " beside those of the test"
-            cells = table["label"].value_counts()
-            paper = ", or choose --split paper (by image)" if _fits_paper(cells) else ""
+            by_image = table["label"].value_counts().min() > 2 * PAPER_HELD_BACK
+            paper = ", or choose --split paper (by image)" if by_image else ""
             raise InputError(
                 f"The split by patient needs at least {least} {who} of class {label}{left}, but "
-                f"there are {patients}: add {who.split(' ')[0]}{_without_small(table, least)}"
+                f"there are {patients}: add {who.split(' ')[0]}{_without_small(there, least)}"
                 f"{paper}."
             )
-
-
-def _fits_paper(cells: pd.Series) -> bool:
-    return bool(cells.min() > 2 * PAPER_HELD_BACK)
-
-
-def check_patient_split(table: pd.DataFrame, split: pd.Series) -> None:
-    """Make sure that no patient and no image is in two splits."""
-    given_splits.check_leaks(table, split, "The split", "draw it anew (--split patient)")
 
 
 def column_split(
@@ -255,7 +232,7 @@ def column_split(
     if not (split == "val").any():
         training = table[split == "train"]
         if len(training):
-            _check_patients(training, patient_groups(training), least=2)
+            _check_patients(training, least=2)
             split[last_part(training, VAL_PARTS, seed=seed)] = "val"
     given_splits.check_splits(table, split, title)
     return split
@@ -354,10 +331,10 @@ def describe_splits(table: pd.DataFrame) -> pd.DataFrame:
      test   hem     35         8
     """
     used = table[table["split"] != ""]
-    counted = {"cells": ("file", "size"), "patients": ("patient", "nunique")}
+    groups = used.groupby(["split", "label"])
+    counts = groups.agg(cells=("file", "size"), patients=("patient", "nunique"))
     if len(used) and not patients_known(used):
-        del counted["patients"]
-    counts = used.groupby(["split", "label"]).agg(**counted)
+        counts = counts[["cells"]]
     return counts.reindex(SPLITS, level="split").reset_index()
 
 
