@@ -1,9 +1,6 @@
 """The table of cells: one row per image, with its label, patient, official fold and SHA-256.
 
-The manifest is the only way in: labels, patients and splits are read from it, never from folder
-order. Two traps of C-NMC 2019 are dealt with here. One healthy patient is written in lower case
-(``h3``, 36 images), and the table of the preliminary test codes ALL as 1 and HEM as 0, the reverse
-of the folders' alphabetical order.
+Labels, patients and splits are read from it, never from folder order.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ OFFICIAL_NAME = re.compile(
 # Says what a label was before somebody has corrected it; empty elsewhere.
 CORRECTED_FROM = "corrected_from"
 PRELIMINARY_TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
-PRELIMINARY_LABELS = {"1": "all", "0": "hem"}
+PRELIMINARY_LABELS = {"1": "all", "0": "hem"}  # the reverse of the folders' alphabetical order
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -61,8 +58,8 @@ def keep_classes(table: pd.DataFrame, wanted: str) -> tuple[pd.DataFrame, list[s
             f"classes = {wanted!r} names {listing(map(repr, unknown))}, which the cells do not "
             f"have: choose from {listing(sorted(there.index), 20)}."
         )
-    out = [f"{name} ({counted(int(there[name]), 'cell')})" for name in sorted(there.index)]
-    out = [text for text, name in zip(out, sorted(there.index), strict=True) if name not in chosen]
+    gone = [name for name in sorted(there.index) if name not in chosen]
+    out = [f"{name} ({counted(int(there[name]), 'cell')})" for name in gone]
     note = [f"classes left out as asked: {listing(out, 20)}"] if out else []
     return table[table["label"].isin(chosen)], note
 
@@ -105,13 +102,13 @@ def check(table: pd.DataFrame, where: str | Path = "the manifest") -> pd.DataFra
     official = [OFFICIAL_NAME.fullmatch(base_name(file)) for file in files]
     _check_values(table, official, where)
     # What may stand once: an official name in any folder, another file's path.
-    names = [
-        name[0] if name else tidy_path(file) for file, name in zip(files, official, strict=True)
-    ]
-    twice = pd.Series(names)[pd.Series(names).duplicated()]
-    if len(twice):
+    names = pd.Series(
+        [name[0] if name else tidy_path(file) for file, name in zip(files, official, strict=True)]
+    )
+    if (twice := names.duplicated()).any():
         raise InputError(
-            f"{where} lists {listing(twice.unique())} more than once: keep one row per file name."
+            f"{where} lists {listing(names[twice].unique())} more than once: "
+            "keep one row per file name."
         )
     return table
 
@@ -120,15 +117,18 @@ def _check_values(
     table: pd.DataFrame, official: list[re.Match[str] | None], where: str | Path
 ) -> None:
     """Refuse what cannot be a file, a class, a patient or an official part."""
-    for column, title in (("file", "file"), ("label", "label"), ("patient", "patient")):
+    for column in ("file", "label", "patient"):
         if (empty := table[column] == "").any():
             raise InputError(
-                f"{where} names no {title} for {listing(table.loc[empty, 'file'])} "
-                f"({counted(int(empty.sum()), 'row')}): fill the column {title}."
+                f"{where} names no {column} for {listing(table.loc[empty, 'file'])} "
+                f"({counted(int(empty.sum()), 'row')}): fill the column {column}."
             )
     labels = table["label"].tolist()
     earlier = table.get(CORRECTED_FROM, table["label"]).tolist()
-    sound = {label: _can_be_a_class(label) for label in set(labels)}
+    sound = {
+        label: label.isprintable() and label == label.strip() and len(label) <= MOST_LETTERS
+        for label in set(labels)
+    }
     for row, (label, was, name) in enumerate(zip(labels, earlier, official, strict=True)):
         # A slip, or a label against an official name, makes no new class.
         if not sound[label] or (name and name["label"].lower() not in (label, was)):
@@ -147,10 +147,6 @@ def _check_values(
             f"of C-NMC 2019 ({listing(sorted(PARTS))}): rename the column (split, if it says who "
             "trains and who tests), or leave it out."
         )
-
-
-def _can_be_a_class(label: str) -> bool:
-    return label.isprintable() and label == label.strip() and 0 < len(label) <= MOST_LETTERS
 
 
 def tidy_path(file: str) -> str:
@@ -175,9 +171,7 @@ def from_folder(
     """Make a manifest of official files that lie under a folder; ``digests`` may know SHA-256s."""
     folder = Path(folder)
     found = walking.walk(folder)
-    rows = [
-        _training_row(path, folder) for path in found.images if OFFICIAL_NAME.fullmatch(path.name)
-    ]
+    rows = [_training_row(path) for path in found.images if OFFICIAL_NAME.fullmatch(path.name)]
     tables = [name for name in found.passed_over if base_name(name) == PRELIMINARY_TABLE]
     for table in sorted(tables):
         rows += _preliminary_rows(folder / table, found.images, folder)
@@ -186,9 +180,10 @@ def from_folder(
             f"There are no official files (UID_*.bmp) under {folder}: give the folder that holds "
             "them; cells of your own need no manifest but --manifest folders, or a table."
         )
-    files = [path for path, _ in rows]
-    facts = pd.DataFrame([row for _, row in rows])
-    return _tidy(facts.assign(sha256=(digests or _digests)(files)), folder)
+    facts = pd.DataFrame(rows, columns=["file", "part", "fold", "label", "patient"])
+    files = facts["file"].tolist()
+    names = [walking.spelled(path.relative_to(folder)) for path in files]
+    return _tidy(facts.assign(file=names, sha256=(digests or _digests)(files)), folder)
 
 
 def _digests(files: list[Path]) -> list[str]:
@@ -208,7 +203,8 @@ def left_out(folder: str | Path, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows + [{"file": name, "reason": rule} for name, rule in missed])
 
 
-def _training_row(path: Path, folder: Path) -> tuple[Path, dict[str, str]]:
+def _training_row(path: Path) -> tuple[Path, str, str, str, str]:
+    """Path, part, fold, label and patient of an official file."""
     name = OFFICIAL_NAME.fullmatch(path.name)
     assert name  # the caller takes official names only
     label, parent = name["label"].lower(), path.parent.name.lower()
@@ -216,26 +212,18 @@ def _training_row(path: Path, folder: Path) -> tuple[Path, dict[str, str]]:
         raise InputError(
             f"{path} lies in the folder of {parent} but is named {label}: move or rename it."
         )
-    return path, {
-        "file": walking.spelled(path.relative_to(folder)),
-        "part": "training",
-        "fold": next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), ""),
-        "label": label,
-        "patient": name["patient"],
-    }
+    fold = next((p.name for p in path.parents if re.fullmatch(r"fold_\d+", p.name)), "")
+    return path, "training", fold, label, name["patient"]
 
 
 def _preliminary_rows(
     table: Path, files: list[Path], folder: Path
-) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Rows of the preliminary test: files are called 1.bmp; patient and label are in the table.
-
-    Its images lie beside the table or in the folder that is called like it: other tests have
-    files of the same names.
-    """
+) -> Iterator[tuple[Path, str, str, str, str]]:
+    """The same of the preliminary test: files are called 1.bmp, and the table knows the rest."""
     rows, columns = short_tables.read_plain(table), ["Patient_ID", "new_names", "labels"]
     if not set(columns) <= set(rows):
         raise InputError(f"{table} lacks one of {listing(columns)}: download it again.")
+    # Beside the table or in the folder called like it: other tests have files of the same names.
     images, own = defaultdict(list), table.stem.removesuffix("_labels")
     for path in files:
         if path.parent == table.parent or own in path.relative_to(folder).parts:
@@ -253,17 +241,7 @@ def _preliminary_rows(
                 f"{table} names {file}, which is {there} beside it or in a folder of its name in "
                 f"{folder}: complete the download, or remove the copy."
             )
-        path = images[file][0]
-        yield (
-            path,
-            {
-                "file": walking.spelled(path.relative_to(folder)),
-                "part": "preliminary_test",
-                "fold": "",
-                "label": label,
-                "patient": original["patient"],
-            },
-        )
+        yield images[file][0], "preliminary_test", "", label, original["patient"]
 
 
 def from_listing(path: str | Path) -> pd.DataFrame:
