@@ -1,14 +1,12 @@
 """The audit: what in the data could make a network look better than it is.
 
-Leaks (identical or nearly identical images, patients in two splits) and shortcuts (the
-size of the cell) are found before any network is trained. Identical images are found from the
-manifest alone; near-duplicates and areas need the images.
+Identical images are found from the manifest alone; near-duplicates and shortcuts need the images.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +19,8 @@ from sklearn.metrics import roc_auc_score
 from .._core.errors import counted, listing
 from .._core.files import write_json
 from ..runs import Run
-from . import manifest as manifests
 from . import splitting, tables
-from .manifest import SPLITS
+from .manifest import SPLITS, class_title
 from .orientations import ORIENTATIONS, orient
 from .shortcuts import find_shortcuts, sentence_of_files, sentence_of_shortcuts
 
@@ -39,6 +36,7 @@ HASH_SIDE = 8  # a perceptual hash has 8 x 8 = 64 bits
 MOST_BITS = 4
 MOST_GREY_VALUES = 3.0
 THUMBNAIL = 32  # tiles of a side, by which most candidates are told apart without their pixels
+AT_ONCE = 1024  # pairs
 HALF_PRECISION = 0.13  # what rounding to half precision can add to a difference of values
 COUNTER = re.compile(r"[^\W\d]*[\W_]*\d{1,3}")  # 1, 07, PT3, patient 12: numbers, not names
 NOBODY = {"nan", "none", "null", "na", "n/a", "<na>", "unknown", "unbekannt", "?", "-", "0.0"}
@@ -91,8 +89,7 @@ class Audit:
         -------
         dict of str to DataFrame
         """
-        values = {name: getattr(self, name) for name in TABLES}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name in TABLES if (value := getattr(self, name)) is not None}
 
 
 TABLES = tuple(each.name for each in fields(Audit) if each.name != "sentences")
@@ -114,26 +111,22 @@ def audit(cells: Cells) -> Audit:
     >>> audit(cells).sentences[0]
     'No two files are byte-identical.'
     """
+    found = audit_manifest(cells.manifest, cells.table)
     areas = cells.table[["file", "patient", "label"]].assign(area=cells.areas)
-    found = find_shortcuts(cells)
-    report = _audit(cells.manifest, cells.table, areas, near_duplicates(cells), found)
-    if files := sentence_of_files(cells):
-        report.sentences.append(files)
-    return report
+    near, shortcuts = near_duplicates(cells), find_shortcuts(cells)
+    more = [
+        _sentence_of_areas(areas),
+        sentence_of_shortcuts(shortcuts),
+        _sentence_of_near(near, cells.table, tables.patients_known(cells.manifest)),
+        sentence_of_files(cells),
+    ]
+    sentences = found.sentences + [sentence for sentence in more if sentence]
+    return replace(found, areas=areas, near=near, shortcuts=shortcuts, sentences=sentences)
 
 
-def audit_manifest(table: pd.DataFrame) -> Audit:
-    """Audit a manifest without its images, and the split in its column ``split``."""
-    return _audit(table, table)
-
-
-def _audit(
-    manifest: pd.DataFrame,
-    used: pd.DataFrame,
-    areas: pd.DataFrame | None = None,
-    near: pd.DataFrame | None = None,
-    shortcuts: pd.DataFrame | None = None,
-) -> Audit:
+def audit_manifest(manifest: pd.DataFrame, used: pd.DataFrame | None = None) -> Audit:
+    """Audit a manifest without its images, and the split in its (or another's) column ``split``."""
+    used = manifest if used is None else used
     identical, splits = identical_files(manifest), common_to_splits(used)
     known = tables.patients_known(manifest)
     sentences = [
@@ -144,13 +137,10 @@ def _audit(
         _sentence_of_numbers(manifest) if known else "",
         _sentence_of_spellings(manifest) if known else "",
         _sentence_of_few(manifest, used) if known else "",
-        _sentence_of_areas(areas),
-        "" if shortcuts is None else sentence_of_shortcuts(shortcuts),
-        _sentence_of_near(near, used, known),
     ]
     sentences = [sentence for sentence in sentences if sentence]
-    counts, folds = count(manifest), across_folds(identical)
-    return Audit(counts, identical, folds, splits, areas, near, shortcuts, sentences)
+    folds = across_folds(identical)
+    return Audit(count(manifest), identical, folds, splits, sentences=sentences)
 
 
 def record_audit(found: Audit, run_folder: str | Path) -> None:
@@ -176,11 +166,9 @@ def record_audit(found: Audit, run_folder: str | Path) -> None:
 def count(table: pd.DataFrame) -> pd.DataFrame:
     """Cells, and patients where they are known, per part, fold and class."""
     groups = ["part", "fold", "label"]
-    if not tables.patients_known(table):
-        return table.groupby(groups).size().rename("cells").reset_index()
-    per_patient = table.groupby([*groups, "patient"]).size().rename("cells").reset_index()
-    per_group = per_patient.groupby(groups)["cells"]
-    return per_group.agg(cells="sum", patients="size", smallest="min", largest="max").reset_index()
+    per_group = table.groupby([*groups, "patient"]).size().groupby(groups)
+    counts = per_group.agg(cells="sum", patients="size", smallest="min", largest="max")
+    return (counts if tables.patients_known(table) else counts[["cells"]]).reset_index()
 
 
 def identical_files(table: pd.DataFrame) -> pd.DataFrame:
@@ -203,17 +191,15 @@ def across_folds(identical: pd.DataFrame) -> pd.DataFrame:
     """Count identical pairs within and across the official folds."""
     folds = np.sort(identical[["fold_1", "fold_2"]].to_numpy(str), axis=1).reshape(-1, 2)
     table = identical.assign(fold_1=folds[:, 0], fold_2=folds[:, 1])
-    table = table.assign(two=table["patient_1"] != table["patient_2"])
     rows = [
-        {
-            "fold_1": fold_1,
-            "fold_2": fold_2,
-            "pairs": len(rows),
-            "under_two_names": int(rows["two"].sum()),
-            "patients": ", ".join(sorted({*rows["patient_1"], *rows["patient_2"]})),
-        }
-        for (fold_1, fold_2), rows in table.groupby(["fold_1", "fold_2"])
-        if fold_1 or fold_2  # own cells have none
+        [
+            *both,
+            len(rows),
+            int((rows["patient_1"] != rows["patient_2"]).sum()),
+            ", ".join(sorted({*rows["patient_1"], *rows["patient_2"]})),
+        ]
+        for both, rows in table.groupby(["fold_1", "fold_2"])
+        if any(both)  # own cells have none
     ]
     return pd.DataFrame(rows, columns=["fold_1", "fold_2", "pairs", "under_two_names", "patients"])
 
@@ -238,11 +224,7 @@ def common_to_splits(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def perceptual_hashes(pixels: np.ndarray) -> np.ndarray:
-    """Hash each image so that images that look alike have hashes that differ in few bits.
-
-    One hash for each of the eight orientations, shape (orientations, images): turning an image
-    transposes its coefficients and changes the signs of some, so that it is transformed once.
-    """
+    """Hash images, of shape (orientations, images): of those that look alike few bits differ."""
     signs = (-1.0) ** np.arange(HASH_SIDE)
     across, down = signs[np.newaxis, :], signs[:, np.newaxis]
     bits = np.empty((ORIENTATIONS, len(pixels), HASH_SIDE**2), bool)
@@ -250,7 +232,8 @@ def perceptual_hashes(pixels: np.ndarray) -> np.ndarray:
         grey = cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
         low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE]
-        # As `orient`: quarter turns against the clock, then a reflection left to right.
+        # As `orient`: quarter turns against the clock, then a reflection left to right. They
+        # transpose coefficients and change the signs of some: each image is transformed once.
         turned = [low, low.T * down, low * across * down, low.T * across]
         each = np.stack([*turned, *(one * across for one in turned)]).reshape(ORIENTATIONS, -1)
         bits[:, row] = each > np.median(each, axis=1, keepdims=True)
@@ -258,14 +241,7 @@ def perceptual_hashes(pixels: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
-    """Pairs of images that are not the same file and yet look the same, also turned or mirrored.
-
-    Candidates have perceptual hashes, one of them in any orientation, that differ in at most
-    ``MOST_BITS`` bits; of these, pairs count whose values differ by at most ``MOST_GREY_VALUES`` on
-    average over the pixels that are not black.
-
-    ``chunk`` rows are compared with all others at a time.
-    """
+    """Pairs of images that are not the same file and yet look the same, also turned or mirrored."""
     pixels, digests = cells.pixels, cells.table["sha256"].to_numpy()
     hashes, small = perceptual_hashes(pixels), _thumbnails(pixels)
     pairs: dict[tuple[int, int], tuple[int, float, int]] = {}
@@ -280,12 +256,9 @@ def near_duplicates(cells: Cells, *, chunk: int = 512) -> pd.DataFrame:
                 if apart <= min(MOST_GREY_VALUES, pairs.get((k, j), (0, np.inf, 0))[1]):
                     pairs[k, j] = (int(bits[k - start, j - start]), round(apart, 2), turn)
     found = sorted(pairs)
-    measured = np.array([pairs[pair] for pair in found], float).reshape(-1, 3)
-    return _pairs(cells.table, found).assign(
-        bits=measured[:, 0].astype(int),
-        grey_values=measured[:, 1],
-        orientation=measured[:, 2].astype(int),
-    )
+    columns = {"bits": int, "grey_values": float, "orientation": int}
+    measured = pd.DataFrame([pairs[pair] for pair in found], columns=[*columns]).astype(columns)
+    return pd.concat([_pairs(cells.table, found), measured], axis=1)
 
 
 def _thumbnails(pixels: np.ndarray) -> np.ndarray:
@@ -299,11 +272,11 @@ def _thumbnails(pixels: np.ndarray) -> np.ndarray:
 
 
 def _perhaps_near(
-    small: np.ndarray, first: np.ndarray, second: np.ndarray, turn: int, *, chunk: int = 1024
+    small: np.ndarray, first: np.ndarray, second: np.ndarray, turn: int
 ) -> Iterator[tuple[int, int]]:
     """Pairs whose thumbnails allow that they are near: tiles' means differ less than pixels do."""
-    for start in range(0, len(first), chunk):
-        some, others = first[start : start + chunk], second[start : start + chunk]
+    for start in range(0, len(first), AT_ONCE):
+        some, others = first[start : start + AT_ONCE], second[start : start + AT_ONCE]
         turned, seen = (np.asarray(one, np.float32) for one in (small[some], small[others]))
         turned = orient(turned, turn)
         apart = np.abs(turned[..., :3] - seen[..., :3]).mean(axis=(1, 2, 3))
@@ -338,27 +311,19 @@ def _sentence_of_identical(identical: pd.DataFrame, manifest: pd.DataFrame, know
         return f"{pairs} byte-identical: {listing(twins)}. By patient they are kept in one split."
     across = f" and {two_folds} across two official folds" if manifest["fold"].any() else ""
     leak = "the official folds leak, and " if two_folds else ""
-    lesson = f": {leak}a patient's name does not make a patient" if two_names else ""
-    together = (
-        " Patients who share an image are kept together in every split by patient: "
-        f"{_patients_with_one_image(manifest)}."
-        if two_names
-        else ""
-    )
+    sentence = f"{pairs} byte-identical, {two_names} of them under two patient names{across}"
+    if not two_names:
+        return f"{sentence}."
+    groups = manifest["patient"].groupby(splitting.patient_groups(manifest)).unique()
+    joined = [" with ".join(sorted(patients)) for patients in groups if len(patients) > 1]
     return (
-        f"{pairs} byte-identical, {two_names} of them under two patient names{across}{lesson}."
-        f"{together}"
+        f"{sentence}: {leak}a patient's name does not make a patient. Patients who share an image "
+        f"are kept together in every split by patient: {', '.join(joined)}."
     )
 
 
 def _are(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _patients_with_one_image(manifest: pd.DataFrame) -> str:
-    groups = manifest["patient"].groupby(splitting.patient_groups(manifest)).unique()
-    joined = [" with ".join(sorted(patients)) for patients in groups if len(patients) > 1]
-    return listing(joined, len(joined)) or "none"
 
 
 def _sentence_of_labels(identical: pd.DataFrame) -> str:
@@ -446,14 +411,12 @@ def _sentence_of_few(manifest: pd.DataFrame, used: pd.DataFrame) -> str:
     )
 
 
-def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
-    if areas is None:
-        return ""
+def _sentence_of_areas(areas: pd.DataFrame) -> str:
     if areas["area"].nunique() == 1:
         return "All images are filled to their borders: the area of the cell tells nothing."
     means = areas.groupby("label")["area"].mean()
     larger = str(means.idxmax())
-    titles = {label: manifests.class_title(label, short=True) for label in means.index}
+    titles = {label: class_title(label, short=True) for label in means.index}
     listed = ", ".join(f"{titles[label]} {mean:,.0f}" for label, mean in means.items())
     return (
         f"The area of the cell alone ranks {titles[larger]} above other cells with AUROC "
@@ -462,10 +425,11 @@ def _sentence_of_areas(areas: pd.DataFrame | None) -> str:
     )
 
 
-def _sentence_of_near(near: pd.DataFrame | None, used: pd.DataFrame, known: bool) -> str:
-    if near is None:
-        return ""
-    across = _across_sides(near, used)
+def _sentence_of_near(near: pd.DataFrame, used: pd.DataFrame, known: bool) -> str:
+    # What is tested in one split was shown before in another.
+    side = dict(zip(used["file"], used["split"], strict=True)) if "split" in used else {}
+    two_sides = sum(side.get(a) != side.get(b) for a, b in near[["file_1", "file_2"]].to_numpy())
+    across = f", and {two_sides:,} in two splits" if two_sides else ""
     two_names = int((near["patient_1"] != near["patient_2"]).sum())
     turned = int((near["orientation"] > 0).sum())
     look = "pair looks" if len(near) == 1 else "pairs look"
@@ -476,10 +440,3 @@ def _sentence_of_near(near: pd.DataFrame | None, used: pd.DataFrame, known: bool
     named = listing((near["file_1"] + " and " + near["file_2"]).tolist(), 3)
     remedy = f" ({named}){across}: give copies one patient" if len(near) else ""
     return f"{sentence}{remedy}."
-
-
-def _across_sides(near: pd.DataFrame, used: pd.DataFrame) -> str:
-    """How many pairs are in two splits: what is tested there was shown before."""
-    side = dict(zip(used["file"], used["split"], strict=True)) if "split" in used else {}
-    number = sum(side.get(a) != side.get(b) for a, b in near[["file_1", "file_2"]].to_numpy())
-    return f", and {number:,} in two splits" if number else ""
