@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..runs import Run
 from . import images
 from .images import UnusableError
 from .nuisances import NAMES, measure_nuisances
-from .resizing import Box
+from .resizing import lit_box
 
 if TYPE_CHECKING:
     from ..settings import DataSettings
@@ -35,18 +36,13 @@ def decode_usable(
     *,
     measured: dict[str, np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray, str, list[str]]:
-    """Decode the cells whose images pass the gate: table, pixels, key, and notes on others.
-
-    What is decoded is measured on the way, if ``measured`` is there to take it, by SHA-256. Images
-    that cannot be used are listed in rejected.csv; more than ``settings.max_rejected`` are an
-    `InputError`.
-    """
-    decoding = _Decoding(table["sha256"], members, source, settings, measured)
-    pixels, reasons = decoding.run()
-    listed = Run(settings.run_folder).rejected_path
+    """Decode the cells whose images pass the gate: table, pixels, key, and notes on others."""
+    key, listed = pixels_key(table["sha256"], settings), Run(settings.run_folder).rejected_path
+    images_of_rows = list(zip(members, table["sha256"], strict=True))
+    pixels, reasons = _Decoding(images_of_rows, source, settings, measured).run(key)
     if not reasons:
         listed.unlink(missing_ok=True)
-        return table, pixels, decoding.key, []
+        return table, pixels, key, []
     rejected = table.iloc[list(reasons)][["file", "split", "label", "patient"]]
     write_csv(listed, rejected.assign(reason=list(reasons.values())))
     if len(reasons) > settings.max_rejected or len(reasons) == len(table):
@@ -67,51 +63,34 @@ def decode_usable(
         )
     verb = "cannot be used and is" if len(reasons) == 1 else "cannot be used and are"
     note = f"{counted(len(reasons), 'image')} {verb} left out: see rejected.csv"
-    return left, *_without(pixels, usable, left["sha256"], settings), [note]
-
-
-def _without(
-    pixels: np.ndarray, usable: np.ndarray, sha256: pd.Series, settings: DataSettings
-) -> tuple[np.ndarray, str]:
-    """Copy the usable rows, as if the others had never been listed."""
-    key, shape = pixels_key(sha256, settings), (len(usable), *pixels.shape[1:])
+    # The usable rows are copied, as if the others had never been listed.
+    key, shape = pixels_key(left["sha256"], settings), (len(left), *pixels.shape[1:])
 
     def copy(start: int, stop: int) -> np.ndarray:
         return pixels[usable[start:stop]]
 
-    return filled(pixels_path(key, settings), key, shape, np.uint8, copy, "leaving out"), key
+    copied = filled(pixels_path(key, settings), key, shape, np.uint8, copy, "leaving out")
+    return left, copied, key, [note]
 
 
+@dataclass
 class _Decoding:
-    """One pass over images; the row of one that cannot be used stays empty.
+    """One pass over images; the row of one that cannot be used stays empty: it is seen again."""
 
-    So an array says by itself which of its images are to be looked at again: after a stop, and when
-    the user has mended some.
-    """
+    listed: list[tuple[PurePath, str]]
+    source: Source
+    settings: DataSettings
+    measured: dict[str, np.ndarray] | None  # by SHA-256
+    seen: set[int] = field(default_factory=set)
+    reasons: dict[int, str] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        sha256: pd.Series,
-        members: pd.Series,
-        source: Source,
-        settings: DataSettings,
-        measured: dict[str, np.ndarray] | None,
-    ) -> None:
-        self.measured = measured
-        self.listed = list(zip(members, sha256, strict=True))
-        self.source, self.settings = source, settings
-        self.key = pixels_key(sha256, settings)
-        self.shape = (len(self.listed), settings.size, settings.size, 3)
-        self.seen: set[int] = set()
-        self.reasons: dict[int, str] = {}
-
-    def run(self) -> tuple[np.ndarray, dict[int, str]]:
+    def run(self, key: str) -> tuple[np.ndarray, dict[int, str]]:
         """Pixels of all rows, and the reason for each row that is empty."""
-        path = pixels_path(self.key, self.settings)
+        path, side = pixels_path(key, self.settings), self.settings.size
+        shape = (len(self.listed), side, side, 3)
         with ThreadPoolExecutor(os.cpu_count()) as self.pool:
-            pixels = filled(
-                path, self.key, self.shape, np.uint8, self._decode_chunk, "decoding cells"
-            )
+            pixels = filled(path, key, shape, np.uint8, self._decode_chunk, "decoding cells")
+            # After a stop, and when the user has mended some.
             suspects = [row for row in _empty_rows(pixels) if row not in self.seen]
             content = self._decode(suspects)
         mended = content.any(axis=(1, 2, 3))
@@ -123,19 +102,18 @@ class _Decoding:
         return self._decode(range(start, stop))
 
     def _decode(self, rows: Sequence[int]) -> np.ndarray:
-        pixels = np.zeros((len(rows), *self.shape[1:]), np.uint8)
+        pixels = np.zeros((len(rows), self.settings.size, self.settings.size, 3), np.uint8)
 
         def place(k: int) -> None:
             member, sha256 = self.listed[rows[k]]
+            measured = self.measured if sha256 else None
             try:
                 content = self.source.read(member)
-
-                def measure(whole: np.ndarray, box: Box | None) -> None:
-                    if self.measured is not None and sha256:
-                        found = measure_nuisances(whole, content=content, box=box)
-                        self.measured[sha256] = found
-
-                pixels[k] = decode_content(content, member, self.settings, sha256, seen=measure)
+                pixels[k], found = decode_content(
+                    content, member, self.settings, sha256, measure=measured is not None
+                )
+                if measured is not None:
+                    measured[sha256] = found
             except UnusableError as error:
                 self.reasons[rows[k]] = str(error)
 
@@ -176,20 +154,18 @@ def measure_cells(
     *,
     known: dict[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
-    """Nuisances of cells whose images are whole, measured once: see `nuisances`.
-
-    What is ``known``, by SHA-256, is not read again.
-    """
+    """Nuisances of whole images; what is ``known``, by SHA-256, is not read again."""
     listed = list(zip(members, table["sha256"], strict=True))
     recipe = ["nuisances, version 2", NAMES, [sha256 for _, sha256 in listed]]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
     path = Path(settings.cache_folder) / "nuisances" / f"{key[:32]}.npy"
 
     def measure(row: int) -> np.ndarray:
-        if known and listed[row][1] in known:
-            return known[listed[row][1]]
-        content = source.read(listed[row][0])
-        whole = images.decode_whole(content, listed[row][0], image_size=settings.image_size)
+        member, sha256 = listed[row]
+        if known and sha256 in known:
+            return known[sha256]
+        content = source.read(member)
+        whole = images.decode_whole(content, member, image_size=settings.image_size)
         return measure_nuisances(whole, content=content)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -206,17 +182,12 @@ def decode_content(
     content: bytes,
     name: object,
     settings: DataSettings,
-    sha256: str | None = None,
+    sha256: str = "",
     *,
-    seen: Callable[[np.ndarray, Box | None], None] | None = None,
-) -> np.ndarray:
-    """Decode the bytes of one image file as a run with these settings does."""
-    return images.decode(
-        content,
-        name,
-        size=settings.size,
-        crop=settings.crop,
-        image_size=settings.image_size,
-        sha256=sha256,
-        seen=seen,
-    )
+    measure: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of one image file as a run with these settings sees it, and its nuisances."""
+    whole = images.decode_whole(content, name, image_size=settings.image_size, sha256=sha256)
+    box = lit_box(whole)
+    found = measure_nuisances(whole, content=content, box=box) if measure else np.zeros(0)
+    return images.cropped(whole, settings.size, settings.crop, box), found

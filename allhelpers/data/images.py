@@ -8,7 +8,6 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff")
 FORMATS = ("BMP", "PNG", "JPEG", "TIFF")
 # First bytes of the formats that are decoded; nothing else reaches a decoder.
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", *TIFF_SIGNATURES)
-
 JPEG = b"\xff\xd8\xff"
+SIGNATURES = (b"BM", b"\x89PNG\r\n\x1a\n", JPEG, *TIFF_SIGNATURES)
+
 START_OF_SCAN = 0xDA
 MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")  # that ends a scan: no stuffing, no restart
 AN_EIGHTH: dict[str, Any] = {"fastdct": True, "min_height": 1, "min_width": 1, "min_factor": 8}
@@ -55,11 +54,11 @@ def read(path: Path) -> bytes:
         # A pipe without a writer would block, a device may have no end: neither is opened.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnusableError(f"{path} is a folder, a pipe or a device and no image: remove it.")
-        with open(path, "rb", buffering=0) as stream:
+        with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            content = b"" if size > MOST_BYTES else _read(stream, size + 1)
+            content = b"" if size > MOST_BYTES else stream.read(size + 1)
             if len(content) > size:  # it grows, or does not know its size
-                content += _read(stream, MOST_BYTES + 1 - len(content))
+                content += stream.read(MOST_BYTES + 1 - len(content))
     except OSError as error:
         raise UnusableError(
             f"{path} cannot be read ({error.strerror}): check the file and its permissions."
@@ -71,15 +70,6 @@ def read(path: Path) -> bytes:
     return content
 
 
-def _read(stream: io.FileIO, most: int) -> bytes:
-    """So many bytes, or all until the end: one read may give less on a network drive."""
-    parts, left = [], most
-    while left > 0 and (part := stream.read(left)):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
-
-
 def decode(
     content: bytes,
     name: object,
@@ -87,22 +77,16 @@ def decode(
     size: int = INPUT_SIZE,
     crop: int | str = 0,
     image_size: int = IMAGE_SIZE,
-    sha256: str | None = None,
-    seen: Callable[[np.ndarray, Box | None], None] | None = None,
 ) -> np.ndarray:
-    """Decode one image as RGB, crop it and resize it by pixel area, which does not alias.
+    """Decode one image as RGB, crop it and resize it by pixel area, which does not alias."""
+    return cropped(decode_whole(content, name, image_size=image_size), size, crop)
 
-    ``crop`` and ``image_size`` count pixels of the image: the side of the central square that is
-    kept (or `CELL`: the cell's own box), and what height and width must be; 0: the whole image, and
-    any. ``seen`` is shown the whole image and its `lit_box`. Raises `UnusableError`.
-    """
-    image = decode_whole(content, name, image_size=image_size, sha256=sha256)
-    box = lit_box(image)
-    if seen:
-        seen(image, box)
+
+def cropped(image: np.ndarray, size: int, crop: int | str, box: Box | None = None) -> np.ndarray:
+    """The part of a whole image that is kept, at one size; ``box``: what `lit_box` gives."""
     if crop == CELL:
         return cut_to_cell(image, size)
-    if crop:
+    if crop:  # the side of the central square that is kept
         box = None
         top, left = (max(0, (side - int(crop)) // 2) for side in image.shape[:2])
         image = image[top : top + int(crop), left : left + int(crop)]
@@ -115,18 +99,15 @@ def cut_to_cell(image: np.ndarray, size: int) -> np.ndarray:
     assert lit  # nothing that is all black passes the gate
     box = image[lit]
     inner = round(size / (1 + CELL_MARGIN))
-    shrinks = min(box.shape[:2]) > inner
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if min(box.shape[:2]) > inner else cv2.INTER_LINEAR
     before = (size - inner) // 2
-    result = np.zeros((size, size, 3), np.uint8)
-    result[before : before + inner, before : before + inner] = cv2.resize(
-        box, (inner, inner), interpolation=interpolation
-    )
+    result, place = np.zeros((size, size, 3), np.uint8), slice(before, before + inner)
+    result[place, place] = cv2.resize(box, (inner, inner), interpolation=interpolation)
     return result
 
 
 def decode_whole(
-    content: bytes, name: object, *, image_size: int = IMAGE_SIZE, sha256: str | None = None
+    content: bytes, name: object, *, image_size: int = IMAGE_SIZE, sha256: str = ""
 ) -> np.ndarray:
     """Decode one image as RGB, as it is, if it passes the gate."""
     if not content:
@@ -193,16 +174,12 @@ def _pixels(content: bytes, name: object, grey: bool) -> np.ndarray:
 
 
 def _is_sound(content: bytes) -> bool:
-    """Whether a JPEG decodes without a warning, and needs its last byte for that.
-
-    OpenCV and Pillow keep the warnings of libjpeg to themselves, and what it does not warn of is a
-    stream that ends some bits early: one that was changed on the way comes out elsewhere than its
-    encoder did. A change of one valid code into another of the same length cannot be seen.
-    """
+    """Whether a JPEG decodes without a warning, and needs its last byte for that."""
     if not content.startswith(JPEG):
         return True
     if not _decodes(content):
         return False
+    # libjpeg does not warn of a stream that ends some bits early, as one that was changed does.
     end = _end_of_scan(content)
     if not end:
         return True

@@ -15,7 +15,6 @@ import numpy as np
 from .._core.errors import InputError, listing
 from ..data import archives, images, sources
 from ..data.images import SUFFIXES, UnusableError
-from ..data.resizing import Box
 
 if TYPE_CHECKING:
     from ..settings import DataSettings
@@ -90,19 +89,12 @@ def _in(path: Path, scratch: Path) -> list[ImageFile]:
 def decode(image: ImageFile, settings: DataSettings) -> Decoded:
     """One image, prepared as the settings say."""
     from ..data import decoding  # pandas takes a second: not for a misspelt name
-    from ..data.nuisances import measure_nuisances
 
-    measured: list[np.ndarray] = []
     try:
-        content = image.read()
-
-        def measure(whole: np.ndarray, box: Box | None) -> None:
-            measured.append(measure_nuisances(whole, content=content, box=box))
-
-        pixels = decoding.decode_content(content, image.name, settings, seen=measure)
+        pixels, measured = decoding.decode_content(image.read(), image.name, settings)
     except UnusableError as error:
         return Decoded(image.name, reason=str(error))
-    return Decoded(image.name, pixels, measured[0])
+    return Decoded(image.name, pixels, measured)
 
 
 def decoded(files: list[ImageFile], settings: DataSettings) -> Iterator[list[Decoded]]:
