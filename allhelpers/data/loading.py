@@ -15,22 +15,12 @@ from .._core.errors import InputError, counted, listing
 from .._core.files import sha256, write_csv, write_json, write_text
 from .._core.renaming import former_table
 from ..runs import Run
-from . import (
-    decoding,
-    given_splits,
-    matching,
-    own_cells,
-    plausibility,
-    sources,
-    splitting,
-    tables,
-    walking,
-)
+from . import decoding, given_splits, matching, plausibility, sources, splitting, tables, walking
 from . import manifest as manifests
 from .given_splits import AS_IS, COLUMN
 from .images import areas
 from .manifest import SPLITS
-from .own_cells import UNKNOWN_NOTE
+from .own_cells import FOLDERS, UNKNOWN_NOTE
 from .splitting import DEFAULT_SEED
 from .synthetic import SYNTHETIC_NOTE
 
@@ -118,9 +108,7 @@ class Cells:
 
     @property
     def areas(self) -> np.ndarray:
-        """Area of each cell in pixels of its image; of the decoded cell where that was not
-        measured.
-        """
+        """Area of each cell in pixels of its image; of the decoded cell if that is unknown."""
         return self.nuisances["area"].to_numpy() if len(self.nuisances) else areas(self.pixels)
 
     @property
@@ -171,17 +159,16 @@ def prepare(settings: DataSettings) -> Cells:
     members = members[manifest.index]
     classes = manifests.classes(manifest, settings.positive, settings.classes)
     chosen, more = choose_cells(manifest, members.notna(), settings, unlisted=unlisted)
-    notes += left_out + more
-    notes += walking.left_out(source.passed_over)
+    notes += left_out + more + walking.left_out(source.passed_over)
     if unlisted:
         what = f"{counted(len(unlisted), 'image')} ({walking.kinds(unlisted)})"
         notes.append(f"not listed in {Path(settings.manifest).name}, and not used: {what}")
     known: dict[str, np.ndarray] = {}
-    table, pixels, key, more_notes = decoding.decode_usable(
+    table, pixels, key, rejected = decoding.decode_usable(
         chosen, members[chosen.index], source, settings, measured=known
     )
     measured = decoding.measure_cells(table, members[table.index], source, settings, known=known)
-    notes += more_notes + plausibility.doubts(table["file"].tolist(), measured)
+    notes += rejected + plausibility.doubts(table["file"].tolist(), measured)
     table = table.reset_index(drop=True)
     return Cells(table, pixels, notes, key, classes, manifest, measured)
 
@@ -213,22 +200,21 @@ def record_cells(cells: Cells, settings: DataSettings) -> str:
     ['all', 'hem']
     """
     run, content = Run(settings.run_folder), cells.table.to_csv(index=False)
-    path = run.manifest_path
     former = former_table(cells.table).to_csv(index=False)
     if run.trained_on_others(content) and not run.trained_on_others(former):
         content = former  # an earlier version's: what it has left refers to this very file
     elif run.trained_on_others(content) and not settings.overwrite:
         raise InputError(
-            f"{path} holds other cells, labels or another split than these settings give, and "
-            "what was trained on them would no longer fit: choose another run_folder (--output), "
-            "or replace the run (overwrite = True, --overwrite)."
+            f"{run.manifest_path} holds other cells, labels or another split than these settings "
+            "give, and what was trained on them would no longer fit: choose another run_folder "
+            "(--output), or replace the run (overwrite = True, --overwrite)."
         )
-    write_text(path, content)
+    write_text(run.manifest_path, content)
     origin = {name: getattr(settings, name) for name in ("images", "manifest", "split", "seed")}
     facts = {"classes": cells.classes, "cells": len(cells.table), "notes": cells.notes}
     write_json(run.data_path, {**origin, **facts})
-    run.reseal([path, run.data_path])
-    return sha256(path)
+    run.reseal([run.manifest_path, run.data_path])
+    return sha256(run.manifest_path)
 
 
 def choose_cells(
@@ -238,10 +224,7 @@ def choose_cells(
     *,
     unlisted: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the rows that the split uses, and draw it where the manifest does not hold it.
-
-    ``unlisted``: images that lie there and are in no row, for the sentence on missing ones.
-    """
+    """Keep the rows that the split uses, and draw it where the manifest does not hold it."""
     notes = [SYNTHETIC_NOTE] if settings.synthetic else []
     notes += [UNKNOWN_NOTE] if not tables.patients_known(table) else []
     whole = f"{settings.split}_split" in table and settings.seed == DEFAULT_SEED
@@ -271,15 +254,14 @@ def _notes_on_given_splits(
             "the cells say themselves who trains and who tests (column or folders train, test), "
             f"and that is not used with split = {settings.split}: choose --split column for it"
         ]
-    if own and given_splits.leaking_patients(table, split):
-        number = given_splits.leaking_patients(table, split)
+    if own and (number := given_splits.leaking_patients(table, split)):
         return [f"{counted(number, 'patient')} in two splits as given, kept as they are"]
     return []
 
 
 def _unlisted(members: pd.Series, source: sources.Source, settings: DataSettings) -> list[str]:
     """Images that a table of the user's own does not name."""
-    if settings.manifest in ("", own_cells.FOLDERS):
+    if settings.manifest in ("", FOLDERS):
         return []
     listed = set(members)
     return [source.name(member) for member in source.members if member not in listed]
