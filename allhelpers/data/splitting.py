@@ -157,7 +157,8 @@ def deal(table: pd.DataFrame, parts: int, *, seed: int = DEFAULT_SEED) -> pd.Ser
             if group in dealt:
                 filled[dealt[group] - 1] += load[group]
         # The largest first, each to the part that holds least; the seed breaks ties.
-        for group in sorted(drawing_order(load, seed), key=load.__getitem__, reverse=True):
+        order = drawing_order(map(str, load), seed)
+        for group in sorted(order, key=load.__getitem__, reverse=True):
             if group not in dealt:
                 dealt[group] = 1 + filled.index(min(filled))
                 filled[dealt[group] - 1] += load[group]
