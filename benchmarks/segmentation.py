@@ -73,14 +73,13 @@ def score_cells(folder: Path, half: str) -> pd.DataFrame:
         mask = cv2.imread(str(path.with_name(f"{path.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
         true = {"mask": mask > 100, "nucleus": mask > 200}
         cells = segmentation.segment(segmentation.read_field(path)).cells
-        scores = [{what: _overlap(cell, what, true[what]) for what in true} for cell in cells] or [
-            {"mask": 0.0, "nucleus": 0.0}
-        ]
-        rows.append(max(scores, key=lambda score: score["mask"]))
+        scores = [{what: overlap(cell, what, true[what]) for what in true} for cell in cells]
+        nothing = dict.fromkeys(true, 0.0)
+        rows.append(max(scores, key=lambda score: score["mask"], default=nothing))
     return pd.DataFrame(rows)
 
 
-def _overlap(cell: segmentation.Cell, what: str, true: np.ndarray) -> float:
+def overlap(cell: segmentation.Cell, what: str, true: np.ndarray) -> float:
     """Intersection over union of one mask."""
     found = np.zeros(true.shape, bool)
     left, top, right, bottom = cell.box

@@ -1,7 +1,6 @@
 """What this room takes from the rest of the package, in one place, so that it can move."""
 
 import io
-import logging
 
 import numpy as np
 import tifffile
@@ -13,18 +12,7 @@ from .._core.files import atomic, write_csv
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-__all__ = [
-    "InputError",
-    "atomic",
-    "counted",
-    "listing",
-    "logger",
-    "image_size",
-    "read_yaml",
-    "write_csv",
-]
-
-logger = logging.getLogger("allhelpers.segmentation")
+__all__ = ["InputError", "atomic", "counted", "image_size", "listing", "read_yaml", "write_csv"]
 
 
 def image_size(content: np.ndarray) -> tuple[int, int]:

@@ -23,6 +23,7 @@ NOT_WHITE = re.compile(
 )
 # What programs add to a photograph's name: Cellpose, QuPath, CellProfiler and common habits.
 ENDINGS = re.compile(r"(_cp_masks|[-_]labell?ed|[-_]labels?|[-_]masks?|[-_]seg)$", re.I)
+CORNERS = ("xmin", "ymin", "xmax", "ymax")  # of VOC
 IMAGES = (".png", ".tif", ".tiff")
 NAMES = ("classes.txt", "obj.names", "labels.txt")  # of YOLO, one class to a line
 YAMLS = ("data.yaml", "dataset.yaml")
@@ -33,43 +34,22 @@ Entry = TypeVar("Entry")  # what is kept of a field until it is read: a file, or
 
 @dataclass(frozen=True)
 class Answer:
-    """One object of a field: a box or a mask.
+    """One object of a field: a box or a mask."""
 
-    Parameters
-    ----------
-    kind : str
-        Its class; empty: none is named.
-    box : tuple of float
-        Left, top, right, bottom in pixels of the field.
-    polygons : tuple of ndarray of shape (points, 2)
-        Its outline, where more than a box is known.
-    """
-
-    kind: str
-    box: tuple[float, float, float, float]
-    polygons: tuple[np.ndarray, ...] = ()
+    kind: str  # its class; empty: none is named
+    box: tuple[float, float, float, float]  # left, top, right, bottom in pixels of the field
+    polygons: tuple[np.ndarray, ...] = ()  # its outline, points by 2, where it is known
 
 
 class Answers(Generic[Entry]):
-    """Boxes or masks of many fields, looked up by the name of the photograph.
-
-    Parameters
-    ----------
-    source : Path
-        What they were read from, for messages.
-    read : callable
-        Gives the objects of one entry and the shape of its field.
-    entries : dict
-        From a photograph's name without its ending to what `read` takes.
-    """
+    """Boxes or masks of many fields, looked up by a photograph's name without its ending."""
 
     def __init__(
         self,
-        source: Path,
         read: Callable[[Entry, tuple[int, ...]], list[Answer] | np.ndarray],
         entries: Mapping[str, Entry],
     ) -> None:
-        self.source, self._read, self._entries = source, read, entries
+        self._read, self._entries = read, entries
         self.kinds: set[str] = set()  # classes that were met so far
 
     def of(self, field: Path, shape: tuple[int, ...]) -> list[Answer] | np.ndarray | None:
@@ -115,28 +95,26 @@ def read_answers(source: str | Path) -> Answers:
         raise InputError(
             f"{source} does not exist: give a COCO file or a folder of boxes or masks."
         )
-    found = {suffix: _by_stem(source, suffix) for suffix in (".xml", ".txt", ".json", *IMAGES)}
+    paths = sorted(path for path in source.rglob("*") if not path.name.startswith("."))
+    found = {
+        kind: {path.stem: path for path in paths if path.suffix.lower() == kind}
+        for kind in (".xml", ".txt", ".json", *IMAGES)
+    }
     texts = {stem: path for stem, path in found[".txt"].items() if path.name not in NAMES}
     images = {ENDINGS.sub("", stem): path for end in IMAGES for stem, path in found[end].items()}
     if found[".xml"]:
-        return Answers(source, _voc, found[".xml"])
+        return Answers(_voc, found[".xml"])
     if texts:
         names = _yolo_names(source)
-        return Answers(source, lambda path, shape: _yolo(path, shape, names), texts)
+        return Answers(lambda path, shape: _yolo(path, shape, names), texts)
     if found[".json"]:
         return _coco(next(iter(found[".json"].values())))
     if images:
-        return Answers(source, _label_image, images)
+        return Answers(_label_image, images)
     raise InputError(
         f"{source} holds no boxes or masks: VOC (.xml), YOLO (.txt), COCO (.json) and label "
         "images (.png, .tif) can be read."
     )
-
-
-def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
-    """Files of a kind, by their names without it."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == suffix)
-    return {path.stem: path for path in paths if not path.name.startswith(".")}
 
 
 def _text(path: Path) -> str:
@@ -157,7 +135,7 @@ def _voc(path: Path, _shape: tuple[int, ...]) -> list[Answer]:
     try:
         found = []
         for thing in ElementTree.fromstring(text).iter("object"):
-            corners = [float(thing.findtext(f"bndbox/{name}") or "") for name in _CORNERS]
+            corners = [float(thing.findtext(f"bndbox/{name}") or "") for name in CORNERS]
             box = (corners[0] - 1, corners[1] - 1, corners[2], corners[3])
             found.append(Answer((thing.findtext("name") or "").strip(), box))
         return found
@@ -165,21 +143,17 @@ def _voc(path: Path, _shape: tuple[int, ...]) -> list[Answer]:
         raise InputError(f"{path} is no VOC file ({error}): save the boxes again.") from error
 
 
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
 def _yolo_names(folder: Path) -> list[str]:
     """Names of YOLO's classes; none: their numbers are their names."""
-    for place in (folder, folder.parent):
-        for name in NAMES:
-            if (place / name).is_file():
-                return [line.strip() for line in _text(place / name).splitlines() if line.strip()]
-        for name in YAMLS:
-            if (place / name).is_file():
-                content = read_yaml(_text(place / name))
-                names = content.get("names", []) if isinstance(content, dict) else []
-                return [str(n) for n in (names.values() if isinstance(names, dict) else names)]
-    return []
+    places = [place / name for place in (folder, folder.parent) for name in (*NAMES, *YAMLS)]
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        return []
+    if path.name in NAMES:
+        return [line.strip() for line in _text(path).splitlines() if line.strip()]
+    content = read_yaml(_text(path))
+    names = content.get("names", []) if isinstance(content, dict) else []
+    return [str(name) for name in (names.values() if isinstance(names, dict) else names)]
 
 
 def _yolo(path: Path, shape: tuple[int, ...], names: list[str]) -> list[Answer]:
@@ -229,7 +203,7 @@ def _coco(path: Path) -> Answers:
             entries[files[thing["image_id"]]].append(answer)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is no COCO file ({error!r}): export it again.") from error
-    return Answers(path, lambda found, _shape: found, entries)
+    return Answers(lambda found, _shape: found, entries)
 
 
 def _of_coco(thing: dict, kind: str) -> Answer:

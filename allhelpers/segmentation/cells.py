@@ -58,26 +58,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a segmenter has found in one field.
+    """What a segmenter has found in one field."""
 
-    Parameters
-    ----------
-    cells : list of Cell
-        From top to bottom; those with a reason are listed and not cut out.
-    red_cell_diameter : float
-        In pixels, measured or given: the yardstick of everything else.
-    note : str
-        A sentence where something about the field is odd.
-
-    Examples
-    --------
-    >>> Segmentation([], 50.0, "no cells").whole
-    []
-    """
-
-    cells: list[Cell]
-    red_cell_diameter: float
-    note: str = ""
+    cells: list[Cell]  # those with a reason are listed and not cut out
+    red_cell_diameter: float  # in pixels, measured or given: the yardstick of everything else
+    note: str = ""  # a sentence where something about the field is odd
 
     @property
     def whole(self) -> list[Cell]:

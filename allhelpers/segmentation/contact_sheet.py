@@ -18,6 +18,8 @@ LINE = 18  # pixels of a line of text
 FOUND, LEFT_OUT, NUCLEUS = (0, 130, 0), (200, 60, 0), (30, 60, 220)
 PAPER, INK = 255, (20, 20, 20)
 
+Colour = tuple[int, int, int]
+
 
 def draw_contact_sheet(image: np.ndarray, found: Segmentation, *, title: str = "") -> np.ndarray:
     """Draw a field with its cells, numbered as in the tables.
@@ -39,12 +41,12 @@ def draw_contact_sheet(image: np.ndarray, found: Segmentation, *, title: str = "
     >>> draw_contact_sheet(field, Segmentation([], 20.0, "No white cells were found.")).ndim
     3
     """
-    left = np.vstack([_field(image, found), _text(_lines(found, title), WIDTH)])
-    right = _thumbs(image, found)
-    if right is None:
-        return left
-    height = max(left.shape[0], right.shape[0])
-    return np.hstack([_padded(left, height), _padded(right, height)])
+    left = np.vstack([_field(image, found), _text(_lines(found, title))])
+    columns = [left, *_thumbs(image, found)]
+    height = max(map(len, columns))
+    return np.hstack(
+        [np.pad(c, ((0, height - len(c)), (0, 0), (0, 0)), constant_values=PAPER) for c in columns]
+    )
 
 
 def _field(image: np.ndarray, found: Segmentation) -> np.ndarray:
@@ -58,66 +60,50 @@ def _field(image: np.ndarray, found: Segmentation) -> np.ndarray:
         _outline(sheet, cell, cell.nucleus, scale, NUCLEUS)
         _outline(sheet, cell, cell.mask, scale, colour)
         corner = (int(cell.box[0] * scale) + 2, max(12, int(cell.box[1] * scale) - 3))
-        cv2.putText(
-            sheet, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA
-        )
+        _put(sheet, str(number), corner, colour, size=0.5)
     return sheet
 
 
-def _outline(
-    sheet: np.ndarray, cell: Cell, mask: np.ndarray, scale: float, colour: tuple[int, int, int]
-) -> None:
+def _outline(sheet: np.ndarray, cell: Cell, mask: np.ndarray, scale: float, colour: Colour) -> None:
     """Draw the outline of a mask on the reduced field."""
     lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     moved = [np.rint((line + cell.box[:2]) * scale).astype(np.int32) for line in lines]
     cv2.polylines(sheet, moved, True, colour, 1, cv2.LINE_AA)
 
 
-def _lines(found: Segmentation, title: str) -> list[tuple[str, tuple[int, int, int]]]:
+def _lines(found: Segmentation, title: str) -> list[tuple[str, Colour]]:
     """What is said below the field."""
     out = [(number, cell) for number, cell in enumerate(found.cells, start=1) if cell.reason]
-    lines = [(title, INK)] if title else []
-    lines.append((f"{counted(len(found.whole), 'cell')} cut out, {len(out)} left out", INK))
-    lines += [(f"{number}: {cell.reason}", LEFT_OUT) for number, cell in out[:MOST]]
-    if found.note:
-        lines.append((found.note, INK))
-    return [*lines, (RESEARCH_ONLY, INK)]
+    many = f"{counted(len(found.whole), 'cell')} cut out, {len(out)} left out"
+    reasons = [(f"{number}: {cell.reason}", LEFT_OUT) for number, cell in out[:MOST]]
+    lines = [(title, INK), (many, INK), *reasons, (found.note, INK), (RESEARCH_ONLY, INK)]
+    return [(line, colour) for line, colour in lines if line]
 
 
-def _text(lines: list[tuple[str, tuple[int, int, int]]], width: int) -> np.ndarray:
-    """Lines of text on paper; OpenCV's font has ASCII only, which our sentences are."""
-    sheet = np.full((LINE * len(lines) + 8, width, 3), PAPER, np.uint8)
+def _text(lines: list[tuple[str, Colour]]) -> np.ndarray:
+    """Lines of text on paper."""
+    sheet = np.full((LINE * len(lines) + 8, WIDTH, 3), PAPER, np.uint8)
     for row, (line, colour) in enumerate(lines, start=1):
-        ascii_only = line.encode("ascii", "replace").decode()
-        cv2.putText(
-            sheet,
-            ascii_only,
-            (6, LINE * row),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.42,
-            colour,
-            1,
-            cv2.LINE_AA,
-        )
+        _put(sheet, line, (6, LINE * row), colour)
     return sheet
 
 
-def _thumbs(image: np.ndarray, found: Segmentation) -> np.ndarray | None:
-    """Cells as they are cut out, all at one scale, with their numbers."""
+def _put(
+    sheet: np.ndarray, text: str, corner: tuple[int, int], colour: Colour, size: float = 0.42
+) -> None:
+    """Text in OpenCV's font, which has ASCII only, as our sentences are."""
+    text = text.encode("ascii", "replace").decode()
+    cv2.putText(sheet, text, corner, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+
+
+def _thumbs(image: np.ndarray, found: Segmentation) -> list[np.ndarray]:
+    """Columns of cells as they are cut out, all at one scale, with their numbers."""
     cells = [(number, cell) for number, cell in enumerate(found.cells, start=1) if not cell.reason]
-    if not cells:
-        return None
     parts = [(number, cut_out(image, cell)) for number, cell in cells[:MOST]]
-    side = side_for(max(max(part.shape[:2]) for _, part in parts))
+    side = side_for(max((side for _, part in parts for side in part.shape[:2]), default=0))
     squares = []
     for number, part in parts:
         square = cv2.resize(centred(part, side), (THUMB, THUMB), interpolation=cv2.INTER_AREA)
         cv2.putText(square, str(number), (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1)
         squares.append(square)
-    columns = [np.vstack(squares[start : start + 5]) for start in range(0, len(squares), 5)]
-    return np.hstack([_padded(column, columns[0].shape[0]) for column in columns])
-
-
-def _padded(sheet: np.ndarray, height: int) -> np.ndarray:
-    """Paper below, down to a height."""
-    return np.pad(sheet, ((0, height - sheet.shape[0]), (0, 0), (0, 0)), constant_values=PAPER)
+    return [np.vstack(squares[start : start + 5]) for start in range(0, len(squares), 5)]

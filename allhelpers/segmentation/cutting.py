@@ -11,34 +11,20 @@ from tqdm.auto import tqdm
 
 from . import answers as given
 from . import labels, segmenters, writing
-from ._seam import InputError, counted
+from ._seam import InputError, counted, write_csv
 from .cells import BORDER, Cell, Segmentation
 from .contact_sheet import draw_contact_sheet
 from .fields import find_fields, read_field
 
 RED_CELL = 7.5  # micrometres; the diameter of a red cell on a smear
-CELL_COLUMNS = (
-    "file",
-    "label",
-    "patient",
-    "field",
-    "number",
-    "left",
-    "top",
-    "right",
-    "bottom",
-    "area",
-    "nucleus_area",
-    "touches_border",
-    "confidence",
-    "kind",
-    "micrometres_per_pixel",
-)
-LEFT_OUT_COLUMNS = ("field", "label", "patient", "reason", *CELL_COLUMNS[4:-1])
+WHOSE = ("field", "label", "patient")
+BOX = ("left", "top", "right", "bottom")
+COUNTED = ("number", *BOX, "area", "nucleus_area")
+MEASURED = (*COUNTED, "touches_border", "confidence", "kind")
+CELL_COLUMNS = ("file", "label", "patient", "field", *MEASURED, "micrometres_per_pixel")
+LEFT_OUT_COLUMNS = (*WHOSE, "reason", *MEASURED)
 FIELD_COLUMNS = (
-    "field",
-    "label",
-    "patient",
+    *WHOSE,
     "width",
     "height",
     "cells",
@@ -52,22 +38,13 @@ FIELD_COLUMNS = (
 
 @dataclass
 class Cut:
-    """The tables of a run, as they are written.
-
-    Parameters
-    ----------
-    output : Path
-    cells, left_out, fields : DataFrame
-        One row per cell that was cut out, per cell or field that was not, and per field.
-    side : int
-        Of every image, in pixels.
-    """
+    """The tables of a run, as they are written."""
 
     output: Path
-    cells: pd.DataFrame
-    left_out: pd.DataFrame
-    fields: pd.DataFrame
-    side: int
+    cells: pd.DataFrame  # one row per cell that was cut out
+    left_out: pd.DataFrame  # ... per cell or field that was not
+    fields: pd.DataFrame  # ... and per field
+    side: int  # of every image, in pixels
 
     def sentence(self) -> str:
         """What has come out, in words."""
@@ -83,7 +60,7 @@ class Cut:
 class _Options:
     """What `cut_cells` was asked for, handed on."""
 
-    segment: Callable[[Path, np.ndarray, float | None], Segmentation | None]
+    segment: Callable[[Path, np.ndarray, float | None], Segmentation]
     folder: Path
     scale: float | None
     side: int | None
@@ -172,10 +149,9 @@ def cut_cells(
     _check(plan, scale=scale, side=side, diameter=red_cell_diameter)
     known = given.read_answers(answers) if answers else None
     segment = _chooser(known, classes, segmenter, red_cell_diameter)
-    rows = plan.assign(name=[labels.short_name(name, plan["field"]) for name in plan["field"]])
     with writing.claimed(output, overwrite) as folder:
         options = _Options(segment, folder, scale, side, keep_border, label_images, contact_sheets)
-        bar = tqdm(rows.to_dict("records"), "cutting cells", unit="field", disable=not progress)
+        bar = tqdm(plan.to_dict("records"), "cutting cells", unit="field", disable=not progress)
         for row in bar:
             _one_field(row, options)
         if known:
@@ -198,24 +174,20 @@ def _check(
 
 
 def _chooser(
-    known: given.Answers | None,
-    classes: tuple[str, ...],
-    segmenter: str,
-    diameter: float | None,
-) -> Callable[[Path, np.ndarray, float | None], Segmentation | None]:
+    known: given.Answers | None, classes: tuple[str, ...], segmenter: str, diameter: float | None
+) -> Callable[[Path, np.ndarray, float | None], Segmentation]:
     """The function that finds the cells of a field, given its path, pixels and scale."""
     if known and segmenter != "embedded":
         raise InputError("answers and a segmenter exclude each other: leave one of them out.")
     chosen = segmenters.get(segmenter)
 
-    def segment(path: Path, image: np.ndarray, scale: float | None) -> Segmentation | None:
-        """Cells of one field; ``None``: the user's answers do not have it."""
+    def segment(path: Path, image: np.ndarray, scale: float | None) -> Segmentation:
         size = diameter or (RED_CELL / scale if scale else None)
         if not known:
             return chosen(image, red_cell_diameter=size)
         found = known.of(path, image.shape)
         if found is None:
-            return None
+            raise InputError("no boxes or masks for it")
         if isinstance(found, np.ndarray):
             return segmenters.from_labels(image, found, red_cell_diameter=size)
         found = given.white(found, classes)
@@ -227,25 +199,38 @@ def _chooser(
 def _one_field(row: dict, options: _Options) -> None:
     """Read a field, find its cells, write them and their rows."""
     began = time.perf_counter()
-    about = {name: row[name] for name in ("field", "label", "patient")}
+    about = {name: row[name] for name in WHOSE}
     try:
         if row["problem"]:
             raise InputError(row["problem"])
         image = read_field(row["path"])
         scale = None if pd.isna(row["micrometres_per_pixel"]) else row["micrometres_per_pixel"]
         found = options.segment(Path(row["path"]), image, scale)
-        if found is None:
-            raise InputError("no boxes or masks for it")
     except InputError as error:
         options.left_out.append({**about, "reason": str(error)})
         options.fields.append({**about, "cells": 0, "left_out": 0, "note": str(error)})
         return
-    if options.keep_border:
-        whole = [replace(c, reason="") if c.reason == BORDER else c for c in found.cells]
-        found = replace(found, cells=whole)
-    found = _that_fit(found, scale, options)
-    _write(row, image, found, scale, options)
-    if found.note and not found.cells:
+    factor = scale / options.scale if scale and options.scale else 1.0
+    cells = [replace(cell, reason=_reason(cell, factor, options)) for cell in found.cells]
+    found = replace(found, cells=cells)
+    for number, cell in enumerate(cells, start=1):
+        values = {**about, **_measured(cell, number)}
+        if cell.reason:
+            options.left_out.append({**values, "reason": cell.reason})
+            continue
+        part = writing.cut_out(image, cell, factor)
+        file = f"{row['label']}/{row['patient']}/{row['name']}_{number:03}.png"
+        writing.save(options.folder / file, part)
+        options.largest = max(options.largest, *part.shape[:2])
+        options.cells.append(
+            {"file": file, **values, "micrometres_per_pixel": options.scale or scale}
+        )
+    if options.label_images:
+        writing.save_labels(options.folder, row["name"], cells, image.shape)
+    if options.contact_sheets:
+        sheet = draw_contact_sheet(image, found, title=row["field"])
+        writing.save(options.folder / writing.SHEETS / f"{row['name']}.webp", sheet)
+    if found.note and not cells:
         options.left_out.append({**about, "reason": found.note})
     options.fields.append(
         {
@@ -253,7 +238,7 @@ def _one_field(row: dict, options: _Options) -> None:
             "width": image.shape[1],
             "height": image.shape[0],
             "cells": len(found.whole),
-            "left_out": len(found.cells) - len(found.whole),
+            "left_out": len(cells) - len(found.whole),
             "note": found.note,
             "red_cell_diameter": round(found.red_cell_diameter, 1),
             "micrometres_per_pixel": scale,
@@ -262,62 +247,21 @@ def _one_field(row: dict, options: _Options) -> None:
     )
 
 
-def _factor(scale: float | None, options: _Options) -> float:
-    """By how much cells of a field are resized."""
-    return scale / options.scale if scale and options.scale else 1.0
-
-
-def _that_fit(found: Segmentation, scale: float | None, options: _Options) -> Segmentation:
-    """Leave out cells that are larger than the square that was asked for."""
-    if options.side is None:
-        return found
-    most = options.side / _factor(scale, options)
-    reason = f"larger than the square of {options.side} pixels"
-    cells = [
-        replace(cell, reason=cell.reason or reason) if _longest(cell) > most else cell
-        for cell in found.cells
-    ]
-    return replace(found, cells=cells)
-
-
-def _longest(cell: Cell) -> int:
-    """The longer side of the box."""
-    return max(cell.box[2] - cell.box[0], cell.box[3] - cell.box[1])
-
-
-def _write(
-    row: dict, image: np.ndarray, found: Segmentation, scale: float | None, options: _Options
-) -> None:
-    """Images, rows, label images and contact sheet of a field."""
-    about = {name: row[name] for name in ("field", "label", "patient")}
-    for number, cell in enumerate(found.cells, start=1):
-        values = {**about, **_row(cell, number)}
-        if cell.reason:
-            options.left_out.append({**values, "reason": cell.reason})
-            continue
-        part = writing.cut_out(image, cell, _factor(scale, options))
-        file = f"{row['label']}/{row['patient']}/{row['name']}_{number:03}.png"
-        writing.save(options.folder / file, part)
-        options.largest = max(options.largest, *part.shape[:2])
-        options.cells.append(
-            {"file": file, **values, "micrometres_per_pixel": options.scale or scale}
-        )
-    if options.label_images:
-        writing.save_labels(options.folder, row["name"], found.cells, image.shape)
-    if options.contact_sheets:
-        sheet = draw_contact_sheet(image, found, title=row["field"])
-        writing.save(options.folder / writing.SHEETS / f"{row['name']}.webp", sheet)
-
-
-def _row(cell: Cell, number: int) -> dict:
-    """What the tables say of a cell, in pixels of the field."""
+def _reason(cell: Cell, factor: float, options: _Options) -> str:
+    """Why a cell is not cut out, by what was asked for of the border and of the size."""
     left, top, right, bottom = cell.box
+    if cell.reason and not (options.keep_border and cell.reason == BORDER):
+        return cell.reason
+    if options.side and max(right - left, bottom - top) > options.side / factor:
+        return f"larger than the square of {options.side} pixels"
+    return ""
+
+
+def _measured(cell: Cell, number: int) -> dict:
+    """What the tables say of a cell, in pixels of the field."""
     return {
         "number": number,
-        "left": left,
-        "top": top,
-        "right": right,
-        "bottom": bottom,
+        **dict(zip(BOX, cell.box, strict=True)),
         "area": cell.area,
         "nucleus_area": int(cell.nucleus.sum()),
         "kind": cell.kind,
@@ -332,11 +276,8 @@ def _finished(options: _Options, output: Path) -> Cut:
     writing.centre_all(options.folder, [row["file"] for row in options.cells], side)
     cells = pd.DataFrame(options.cells, columns=list(CELL_COLUMNS))
     left_out = pd.DataFrame(options.left_out, columns=list(LEFT_OUT_COLUMNS))
+    left_out = left_out.astype(dict.fromkeys(COUNTED, "Int64"))
     fields = pd.DataFrame(options.fields, columns=list(FIELD_COLUMNS))
-    whole_numbers = dict.fromkeys(
-        ("number", "left", "top", "right", "bottom", "area", "nucleus_area"), "Int64"
-    )
-    left_out = left_out.astype(whole_numbers)
-    tables = dict(zip(writing.TABLES, (cells, left_out, fields), strict=True))
-    writing.save_tables(options.folder, tables)
+    for name, table in zip(writing.TABLES, (cells, left_out, fields), strict=True):
+        write_csv(options.folder / name, table)
     return Cut(output, cells, left_out, fields, side)

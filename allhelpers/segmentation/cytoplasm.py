@@ -1,4 +1,9 @@
-"""The whole cell around a nucleus: of several outlines the one that stands out most."""
+"""The whole cell around a nucleus: of several outlines the one that stands out most.
+
+Densities are cut at several levels. The outline wins whose edge is sharpest, on a scale that is
+nearly logarithmic (so that pale cytoplasm counts as much as dark), times how convex it is: no level
+has to be right for all stains.
+"""
 
 import cv2
 import numpy as np
@@ -31,16 +36,19 @@ SHARP = 0.53  # what is sharper does not count more
 CONVEX = 1.7  # power of the share of the convex hull that a cell fills
 
 
-def red_cells(
+def smoothed(
     densities: np.ndarray, labels: np.ndarray, diameter: float
-) -> tuple[float, float] | None:
-    """Blueness and green density of the red cells of a field; ``None``: there are too few."""
+) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Densities without noise, with the blueness and green density of the field's red cells in
+    them; ``None``: there are too few.
+    """
+    densities = cv2.GaussianBlur(densities, (0, 0), max(0.8, SMOOTH * diameter))
     away = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5)
     red = (away > FAR * diameter) & (stain.total(densities) > 0.2)
     if red.sum() <= 0.3 * diameter**2:
-        return None
+        return densities, None
     seen = densities[red]
-    return float(np.median(blueness(seen))), float(np.median(seen[:, 1]))
+    return densities, (float(np.median(blueness(seen))), float(np.median(seen[:, 1])))
 
 
 def blueness(densities: np.ndarray) -> np.ndarray:
@@ -56,12 +64,7 @@ def outline(
     red: tuple[float, float] | None,
     diameter: float,
 ) -> tuple[np.ndarray, float, float]:
-    """Mask of the cell, how sharp its outline is (0 to 1), and how convex (0 to 1).
-
-    The image of densities is cut at several levels. Of the outlines the one wins whose edge is
-    sharpest, seen on a scale that is nearly logarithmic (so that pale cytoplasm counts as much as
-    dark), times how convex it is. No level has to be right for all stains.
-    """
+    """Mask of the cell, how sharp its outline is (0 to 1), and how convex (0 to 1)."""
     total = stain.total(densities)
     away = cv2.distanceTransform((~nucleus).astype(np.uint8), cv2.DIST_L2, 5)
     core = hull(nucleus) & ~others
@@ -74,7 +77,8 @@ def outline(
         closed = cv2.morphologyEx(filled, cv2.MORPH_CLOSE, disk(CLOSE * diameter))
         for opening in OPEN:
             mask = _grown(closed, core, nucleus, opening * diameter) & ~others
-            sharp, convex = float(edges[_rim(mask)].mean() / SHARP), _convexity(mask)
+            sharp = float(edges[_rim(mask)].mean() / SHARP)
+            convex = float(mask.sum() / max(1, hull(mask).sum()))
             merit = sharp * convex**CONVEX
             if merit > most:
                 best, most = (mask, sharp, convex), merit
@@ -102,10 +106,8 @@ def _red(
     """Pixels of red cells, where the field's red cells and this cytoplasm differ in colour."""
     total, ratio = stain.total(densities), blueness(densities)
     near = (away < NEAR * diameter) & (away > 1) & (total > 0.12)
-    if red is None or near.sum() <= 20:
-        return np.zeros(away.shape, bool)
-    own = float(np.median(ratio[near]))
-    if red[0] - own <= APART:
+    own = float(np.median(ratio[near])) if near.sum() > 20 else np.inf
+    if red is None or red[0] - own <= APART:
         return np.zeros(away.shape, bool)
     between = own + SHARE * (red[0] - own)
     return (ratio > between) & (total > 0.15) & (densities[..., 1] < DENSE * red[1])
@@ -122,8 +124,8 @@ def _edges(total: np.ndarray, ceiling: float, diameter: float) -> np.ndarray:
 def _grown(mask: np.ndarray, core: np.ndarray, nucleus: np.ndarray, opening: float) -> np.ndarray:
     """The part around the nucleus, without holes and without bridges narrower than the opening."""
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk(opening)) > 0
-    labels, count = components(mask | core)
-    own = np.bincount(labels[nucleus], minlength=count + 1)
+    labels = components(mask | core)
+    own = np.bincount(labels[nucleus], minlength=1)
     own[0] = 0
     return binary_fill_holes(labels == own.argmax()) if own.any() else core
 
@@ -133,8 +135,3 @@ def _rim(mask: np.ndarray) -> np.ndarray:
     square, mask = np.ones((3, 3), np.uint8), mask.astype(np.uint8)
     outer = cv2.dilate(mask, square, borderValue=0)
     return outer != cv2.erode(mask, square, borderValue=1)
-
-
-def _convexity(mask: np.ndarray) -> float:
-    """Share of its convex hull that a mask fills."""
-    return float(mask.sum() / max(1, hull(mask).sum()))

@@ -3,32 +3,23 @@
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ._seam import InputError, image_size, listing
+from ._seam import TIFF, InputError, image_size, listing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 # First bytes of the formats that are decoded; nothing else reaches a decoder.
-SIGNATURES = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n\x1a\n",
-    b"II*\0",
-    b"MM\0*",
-    b"II+\0",
-    b"MM\0+",
-    b"BM",
-    b"RIFF",
-)
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", *TIFF, b"BM", b"RIFF")
 MOST_BYTES = 2 * 1024**3
 MOST_PIXELS = 250 * 10**6  # 0.75 GB in memory; whole-slide formats are another thing
 LEAST_SIDE = 32  # pixels; smaller than any cell
 TILE = 1536  # pixels of a reduced tile; some 0.2 GB of densities and masks
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras use within 16
 
+Part = tuple[slice, ...]
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our sentence says it
 
@@ -148,40 +139,19 @@ def _eight_bits(image: np.ndarray, path: str | Path) -> np.ndarray:
     return (image >> (depth - 8)).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A part of a field: what is looked at, and what belongs to it alone."""
-
-    outer: tuple[slice, slice]
-    inner: tuple[slice, slice]
-
-    def owns(self, point: tuple[float, float]) -> bool:
-        """Whether a point, in pixels of the outer part, lies in the inner one."""
-        return all(
-            part.start <= position + whole.start < part.stop
-            for position, part, whole in zip(point, self.inner, self.outer, strict=True)
-        )
+def tiles(shape: tuple[int, ...], *, margin: int, scale: float) -> Iterator[tuple[Part, Part]]:
+    """What is looked at at once, so that memory is bounded, and what of it belongs to it alone."""
+    side = max(int(TILE / scale), 2 * margin)  # they will be reduced by the scale
+    for inner in itertools.product(_parts(shape[0], side), _parts(shape[1], side)):
+        yield around(inner, margin), inner
 
 
-def tiles(shape: tuple[int, ...], *, margin: int, scale: float = 1.0) -> Iterator[Tile]:
-    """Divide a field so that memory is bounded; each cell belongs to one tile.
-
-    An ordinary photograph is one tile. Tiles overlap by ``margin`` on every side; ``scale`` says
-    by how much they will be reduced.
-    """
-    side = max(int(TILE / scale), 2 * margin)
-    for rows in _parts(shape[0], side):
-        for columns in _parts(shape[1], side):
-            outer = (_widened(rows, margin, shape[0]), _widened(columns, margin, shape[1]))
-            yield Tile(outer, (rows, columns))
+def around(place: tuple[slice, ...], margin: int) -> tuple[slice, ...]:
+    """A window with a margin; beyond the field it ends by itself."""
+    return tuple(slice(max(0, part.start - margin), part.stop + margin) for part in place)
 
 
 def _parts(length: int, side: int) -> list[slice]:
     """Equal parts of about that side."""
     edges = np.linspace(0, length, max(1, round(length / side)) + 1).astype(int).tolist()
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
-
-
-def _widened(part: slice, margin: int, length: int) -> slice:
-    """The part with its margin, within the field."""
-    return slice(max(0, part.start - margin), min(part.stop + margin, length))

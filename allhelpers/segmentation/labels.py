@@ -10,18 +10,15 @@ from .writing import LABELS, SHEETS
 
 UNLABELLED = "unlabelled"
 UNKNOWN = "unknown-patient_"  # and the field's name: cells of one field are never in two splits
-COLUMNS = ("field", "path", "label", "patient", "micrometres_per_pixel", "problem")
+SCALE = "micrometres_per_pixel"
+COLUMNS = ("field", "path", "name", "label", "patient", SCALE, "problem")
 FORBIDDEN = re.compile(r"[/\\:*?\"<>|\x00-\x1f]|^\.|^\s|\s$")
 
 
 def of_fields(
     paths: list[Path], source: str | Path, *, label: str = "", table: str | Path | None = None
 ) -> pd.DataFrame:
-    """One row per field, with the columns `COLUMNS`.
-
-    Without a table: photographs in ``CLASS/PATIENT/`` or ``CLASS/``; with a ``label`` for all of
-    them, what lies above is the patient. A problem is the reason why a field is left out.
-    """
+    """One row per field, with the columns `COLUMNS`; a problem is why it is left out."""
     root = Path(source) if Path(source).is_dir() else Path(source).parent
     names = [path.relative_to(root).as_posix() for path in paths]
     fields = pd.DataFrame({"field": names, "path": [str(path) for path in paths]})
@@ -33,7 +30,7 @@ def of_fields(
             f"Photographs lie at different depths or too deep in {source}: use CLASS/PATIENT/, "
             "CLASS/ or one folder for all, or give a table of field, label and patient."
         )
-    if label:
+    if label:  # what lies above is then the patient
         fields["label"], fields["patient"] = label, ["-".join(above) for above in parts]
     else:
         fields["label"] = [above[0] if above else UNLABELLED for above in parts]
@@ -44,18 +41,16 @@ def of_fields(
 def _from_table(fields: pd.DataFrame, table: Path, label: str) -> pd.DataFrame:
     """Class, patient and scale from a CSV file; fields that it does not list have a problem."""
     rows = _read_table(table)
-    known = {
-        _plain(name): row for name, row in zip(rows["field"], rows.to_dict("records"), strict=True)
-    }
-    if len(known) < len(rows):
-        twice = rows["field"].map(_plain)
-        raise InputError(f"{table} lists {listing(twice[twice.duplicated()])} more than once.")
-    found = [known.get(name, known.get(Path(name).name)) for name in fields["field"]]
-    used = {row["field"] for row in found if row}
+    rows = rows.set_index(rows["field"].str.strip().str.replace("\\", "/").str.removeprefix("./"))
+    if (twice := rows.index.duplicated()).any():
+        raise InputError(f"{table} lists {listing(rows.index[twice])} more than once.")
+    known = rows.to_dict("index")
+    found = [known.get(name) or known.get(Path(name).name) or {} for name in fields["field"]]
+    used = {row.get("field") for row in found}
     if unseen := [name for name in rows["field"] if name not in used]:
         raise InputError(f"{table} lists {listing(unseen)}, which is not there: correct the name.")
-    for column in ("label", "patient", "micrometres_per_pixel"):
-        fields[column] = [row.get(column, "") if row else "" for row in found]
+    for column in ("label", "patient", SCALE):
+        fields[column] = [row.get(column, "") for row in found]
     fields["label"] = fields["label"].replace("", label or UNLABELLED)
     fields["problem"] = ["" if row else f"not in the table {table.name}" for row in found]
     return _finished(fields)
@@ -74,21 +69,16 @@ def _read_table(table: Path) -> pd.DataFrame:
     return rows
 
 
-def _plain(name: str) -> str:
-    """A path with forward slashes."""
-    return name.strip().replace("\\", "/").removeprefix("./")
-
-
 def _finished(fields: pd.DataFrame) -> pd.DataFrame:
     """All columns, and names that can be folders."""
     fields = fields.reindex(columns=list(COLUMNS), fill_value="")
-    fields["micrometres_per_pixel"] = [
-        _scale(value, name)
-        for value, name in zip(fields["micrometres_per_pixel"], fields["field"], strict=True)
-    ]
-    fields["patient"] = [
-        patient or UNKNOWN + short_name(name, fields["field"])
-        for patient, name in zip(fields["patient"], fields["field"], strict=True)
+    # a field's name without folders and ending, where no other has the same
+    stems = fields["field"].map(lambda name: Path(name).stem)
+    whole = fields["field"].str.replace(r"[/.]", "-", regex=True)
+    fields["name"] = stems.mask(stems.duplicated(keep=False), whole)
+    fields["patient"] = fields["patient"].mask(fields["patient"] == "", UNKNOWN + fields["name"])
+    fields[SCALE] = [
+        _scale(value, name) for value, name in zip(fields[SCALE], fields["field"], strict=True)
     ]
     for name in pd.concat([fields["label"], fields["patient"]]).unique():
         if FORBIDDEN.search(name) or len(name) > 100 or name in (SHEETS, LABELS):
@@ -109,11 +99,3 @@ def _scale(value: str, name: str) -> float | None:
     if not 0.005 < scale < 5:
         raise InputError(f"{name} cannot have {value!r} micrometres per pixel: correct the table.")
     return scale
-
-
-def short_name(name: str, names: pd.Series) -> str:
-    """The photograph's name without folders and ending, where no other has the same."""
-    stem = Path(name).stem
-    if (names.map(lambda other: Path(other).stem) == stem).sum() == 1:
-        return stem
-    return name.replace("/", "-").replace(".", "-")

@@ -7,6 +7,7 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
 from . import stain
+from .fields import around
 
 # Lengths in red-cell diameters, areas in areas of a red cell.
 MOST_LEVEL = 1.1  # nucleus score; Otsu's threshold would grow with the darkest nucleus
@@ -35,23 +36,27 @@ def disk(radius: float) -> np.ndarray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
-def areas(labels: np.ndarray, count: int | None = None) -> np.ndarray:
+def red_area(diameter: float) -> float:
+    """Pixels of a red cell."""
+    return np.pi / 4 * diameter**2
+
+
+def areas(labels: np.ndarray) -> np.ndarray:
     """Pixels of each label; that of the background is set to 0."""
-    found = np.bincount(labels.ravel(), minlength=(count or 0) + 1)
+    found = np.bincount(labels.ravel())
     found[0] = 0
     return found
 
 
-def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Connected parts of a mask, and how many."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    return labels, count - 1
+def components(mask: np.ndarray) -> np.ndarray:
+    """Connected parts of a mask, numbered from 1."""
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
 
 
 def fill_holes(mask: np.ndarray, most: float) -> np.ndarray:
     """Fill holes of up to so many pixels."""
-    labels, count = components(~mask)
-    small = areas(labels, count) <= most
+    labels = components(~mask)
+    small = areas(labels) <= most
     small[0] = False
     return mask | small[labels]
 
@@ -61,29 +66,22 @@ def find(densities: np.ndarray, diameter: float) -> np.ndarray:
     score = cv2.GaussianBlur(stain.nucleus_score(densities, 2), (0, 0), max(0.7, SMOOTH * diameter))
     seen = score[score > 0.25]
     level = threshold_otsu(seen) if len(seen) > 50 and np.ptp(seen) > 0 else stain.NUCLEUS
-    mask = score > np.clip(level, stain.NUCLEUS, MOST_LEVEL)
-    labels, count = components(mask)
-    mask = (areas(labels, count) >= SPECK * _red_area(diameter))[labels]
-    joined, _ = components(cv2.dilate(mask.astype(np.uint8), disk(JOIN * diameter / 2)))
+    labels = components(score > np.clip(level, stain.NUCLEUS, MOST_LEVEL))
+    mask = (areas(labels) >= SPECK * red_area(diameter))[labels]
+    joined = components(cv2.dilate(mask.astype(np.uint8), disk(JOIN * diameter / 2)))
     joined[~mask] = 0
     return split(join_small(joined, densities, diameter), diameter)
 
 
-def _red_area(diameter: float) -> float:
-    """Pixels of a red cell."""
-    return np.pi / 4 * diameter**2
-
-
 def large(labels: np.ndarray, diameter: float) -> list[int]:
     """Labels that are large enough for the nucleus of a white cell."""
-    return np.flatnonzero(areas(labels) >= LEAST * _red_area(diameter)).tolist()
+    return np.flatnonzero(areas(labels) >= LEAST * red_area(diameter)).tolist()
 
 
 def join_small(labels: np.ndarray, densities: np.ndarray, diameter: float) -> np.ndarray:
     """Give each body that is too small for a nucleus to the nearest one of the same cell."""
-    red, places = _red_area(diameter), find_objects(labels)
-    sizes = areas(labels, len(places))
-    for label in np.flatnonzero((sizes > 0) & (sizes < SMALL * red)):
+    places, sizes = find_objects(labels), areas(labels)
+    for label in np.flatnonzero((sizes > 0) & (sizes < SMALL * red_area(diameter))):
         window = around(places[label - 1], round(JOINED * diameter))
         part, total = labels[window], stain.total(densities[window])
         own = part == label
@@ -97,17 +95,12 @@ def join_small(labels: np.ndarray, densities: np.ndarray, diameter: float) -> np
     return labels
 
 
-def around(place: tuple[slice, ...], margin: int) -> tuple[slice, ...]:
-    """A window with a margin; beyond the field it ends by itself."""
-    return tuple(slice(max(0, part.start - margin), part.stop + margin) for part in place)
-
-
 def _fits(lobe: np.ndarray, other: np.ndarray, total: np.ndarray, diameter: float) -> bool:
     """Whether two bodies can be lobes of one nucleus: by size, and no glass between them."""
     both = lobe | other
     rows, columns = np.nonzero(both)
     longest = max(np.ptp(rows), np.ptp(columns))
-    if longest > JOINED * diameter or other.sum() > JOINED_AREA * _red_area(diameter):
+    if longest > JOINED * diameter or other.sum() > JOINED_AREA * red_area(diameter):
         return False
     between = hull(both) & ~both
     return not between.any() or float(np.mean(total[between] < GLASS)) < SEEN
@@ -136,11 +129,11 @@ def split(labels: np.ndarray, diameter: float) -> np.ndarray:
 def _at_neck(own: np.ndarray, inward: np.ndarray, diameter: float) -> np.ndarray | None:
     """Raise the water until the body falls into round nuclei, each wider than its neck."""
     for level in np.arange(0, NECK * inward.max(), max(1, 0.05 * diameter)):
-        seeds, count = components(inward > level)
-        if count < 2:
+        seeds = components(inward > level)
+        if (count := seeds.max()) < 2:
             continue
         parts = watershed(-inward, seeds, mask=own)
-        sizes = areas(parts, count)[1:]
+        sizes = areas(parts)[1:]
         widths = np.array([inward[parts == part].max() for part in range(1, count + 1)])
         wide = widths > max(ROUND * diameter, level / NECK)
         if wide.sum() > 1 and (sizes[wide] < OVAL * np.pi * widths[wide] ** 2).all():
@@ -165,7 +158,7 @@ def outline(
     mask = cv2.morphologyEx(
         ((score > level) & cell).astype(np.uint8), cv2.MORPH_OPEN, disk(OPEN * diameter)
     )
-    labels, count = components(mask)
-    sizes = areas(labels, count)
+    labels = components(mask)
+    sizes = areas(labels)
     mask = (sizes >= max(0.1 * sizes.max(), SPECK * diameter**2, 1))[labels]
     return fill_holes(mask, HOLE * diameter**2) if mask.any() else rough & cell

@@ -15,7 +15,8 @@ GAP = 4  # pixels between cells
 SIZE = (240, 320)
 LOBES = {"lymphoid": 1, "granular": 3}  # classes of the sample, by the lobes of their nuclei
 
-White = tuple[int, int, int, int] | tuple[int, int, int, int, int]
+# Centre (across, down), radius and that of the nucleus; then its lobes, if it has several
+White = tuple[int, ...]
 
 
 def draw_sample(folder: str | Path, *, patients: int = 3, seed: int = 2019) -> Path:
@@ -44,9 +45,8 @@ def draw_sample(folder: str | Path, *, patients: int = 3, seed: int = 2019) -> P
     for kind, lobes in LOBES.items():
         for patient in (f"{kind}_{number}" for number in range(1, patients + 1)):
             for number in (1, 2):
-                field, _, _ = smear(
-                    _whites(lobes, rng), size=SIZE, seed=int(rng.integers(1_000_000))
-                )
+                whites = _whites(lobes, rng)
+                field, _, _ = smear(whites, size=SIZE, seed=int(rng.integers(1_000_000)))
                 save(Path(folder) / kind / patient / f"{patient}_{number}.png", field)
     return Path(folder)
 
@@ -55,16 +55,11 @@ def _whites(lobes: int, rng: np.random.Generator) -> list[White]:
     """Two white cells within the field and one that its border cuts."""
     inner = 17 if lobes == 1 else 7
     places = ((90, 80), (220, 150), (8, 180))
-    return [
-        (
-            across + int(rng.integers(-15, 16)) * (across > 8),
-            down,
-            int(rng.integers(24, 29)),
-            inner,
-            lobes,
-        )
-        for across, down in places
-    ]
+    whites: list[White] = []
+    for across, down in places:
+        shift = int(rng.integers(-15, 16)) * (across > 8)
+        whites.append((across + shift, down, int(rng.integers(24, 29)), inner, lobes))
+    return whites
 
 
 def smear(
@@ -74,11 +69,7 @@ def smear(
     reds: int = 8,
     seed: int = 1,
 ) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
-    """A field, and the masks of its white cells and of their nuclei.
-
-    A white cell is its centre (across, down), its radius and that of its nucleus; a fifth value
-    draws so many lobes instead of one nucleus.
-    """
+    """A field, and the masks of its white cells and of their nuclei."""
     rng = np.random.default_rng(seed)
     field = np.full((*size, 3), GLASS, np.uint8)
     for centre in _free_places(whites, size, reds, rng):

@@ -43,7 +43,11 @@ def stardist(image: np.ndarray, *, red_cell_diameter: float | None = None) -> Se
     low, high = np.percentile(image, (1, 99.8))
     scaled = (image.astype(np.float32) - low) / max(1.0, high - low)
     labels = np.asarray(_stardist_model().predict_instances(scaled)[0])
-    return _around(image, labels, diameter)
+    densities = stain.density(image)
+    # lobes are joined and platelets told as in the embedded way
+    joined = nuclei.join_small(labels.astype(np.int32), densities, diameter)
+    cells, _ = embedded.outlines(densities, joined, diameter)
+    return _segmentation(image, cells, diameter, "No white cells were found.")
 
 
 @functools.cache
@@ -89,8 +93,11 @@ def from_labels(
     image: np.ndarray, labels: np.ndarray, *, red_cell_diameter: float | None = None
 ) -> Segmentation:
     """White cells of a label image in which red ones may be too."""
+    diameter = float(red_cell_diameter or stain.red_cell_diameter(image))
     masks = [(labels == label, "") for label in np.unique(labels[labels > 0])]
-    return _with_nuclei(image, masks, red_cell_diameter)
+    densities = stain.density(image)
+    cells = _with_nuclei(masks, densities, nuclei.find(densities, diameter), diameter)
+    return _segmentation(image, cells, diameter, "No white cells are marked in it.")
 
 
 def from_answers(
@@ -98,11 +105,22 @@ def from_answers(
 ) -> Segmentation:
     """White cells of boxes (segmented inside) or outlines (taken as they are)."""
     diameter = red_cell_diameter or stain.red_cell_diameter(image)
+    densities = stain.density(image)
+    labels = nuclei.find(densities, diameter)
     outlined = [(_drawn(answer, image.shape), answer.kind) for answer in answers if answer.polygons]
-    cells = _with_nuclei(image, outlined, diameter).cells
-    cells += _in_boxes(image, [answer for answer in answers if not answer.polygons], diameter)
+    cells = _with_nuclei(outlined, densities, labels, diameter)
+    if boxes := [answer for answer in answers if not answer.polygons]:
+        cells += _in_boxes(boxes, densities, labels, diameter)
     cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))
-    return Segmentation(cells, diameter, "" if cells else "No white cells are marked in it.")
+    return _segmentation(image, cells, diameter, "No white cells are marked in it.")
+
+
+def _segmentation(
+    image: np.ndarray, cells: list[Cell], diameter: float, nothing: str
+) -> Segmentation:
+    """What was found, and whether the photograph cuts it."""
+    cells = [at_border(cell, image.shape) for cell in cells]
+    return Segmentation(cells, diameter, "" if cells else nothing)
 
 
 def _drawn(answer: Answer, shape: tuple[int, ...]) -> np.ndarray:
@@ -113,63 +131,41 @@ def _drawn(answer: Answer, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _with_nuclei(
-    image: np.ndarray, masks: list[tuple[np.ndarray, str]], diameter: float | None
-) -> Segmentation:
+    masks: list[tuple[np.ndarray, str]], densities: np.ndarray, labels: np.ndarray, diameter: float
+) -> list[Cell]:
     """Cells of given masks, each with its nucleus; without one and without a class it is listed."""
-    diameter = diameter or stain.red_cell_diameter(image)
-    densities = stain.density(image)
-    purple = nuclei.find(densities, diameter) > 0
-    least = FEW * nuclei.LEAST * np.pi / 4 * diameter**2
+    least = FEW * nuclei.LEAST * nuclei.red_area(diameter)
     cells = []
     for mask, kind in masks:
         if not mask.any():
             continue
-        nucleus = nuclei.outline(densities, mask, purple & mask, diameter)
-        reason = RED if not kind and (purple & mask).sum() < least else ""
-        cell = from_mask(mask, nucleus, GIVEN, reason=reason, kind=kind)
-        cells.append(at_border(cell, image.shape))
-    return Segmentation(cells, float(diameter), "" if cells else "No white cells are marked in it.")
+        purple = (labels > 0) & mask
+        nucleus = nuclei.outline(densities, mask, purple, diameter)
+        reason = RED if not kind and purple.sum() < least else ""
+        cells.append(from_mask(mask, nucleus, GIVEN, reason=reason, kind=kind))
+    return cells
 
 
-def _in_boxes(image: np.ndarray, boxes: list[Answer], diameter: float) -> list[Cell]:
-    """Segment each box; what lies outside it cannot belong to the cell."""
-    if not boxes:
-        return []
-    densities = stain.density(image)
-    labels = nuclei.find(densities, diameter)
-    smooth = cv2.GaussianBlur(densities, (0, 0), max(0.8, cytoplasm.SMOOTH * diameter))
-    red = cytoplasm.red_cells(smooth, labels, diameter)
-    return [_in_box(image, box, (densities, smooth, labels, red), diameter) for box in boxes]
-
-
-def _in_box(image: np.ndarray, answer: Answer, field: tuple, diameter: float) -> Cell:
-    """The cell of one box; a box without a nucleus is listed as it is."""
-    densities, smooth, labels, red = field
-    height, width = labels.shape
-    left, top, right, bottom = (round(value) for value in answer.box)
-    window = np.s_[max(0, top) : min(bottom, height), max(0, left) : min(right, width)]
-    whole, inner = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
-    if labels[window].size == 0:
-        raise InputError(f"The box {answer.box} lies outside its photograph: correct it.")
-    nucleus, reason, confidence = labels[window] > 0, "", 0.0
-    if nucleus.any():
-        others = np.zeros(nucleus.shape, bool)
-        mask, sharp, convex = cytoplasm.outline(
-            smooth[window], nucleus, others=others, red=red, diameter=diameter
-        )
-        inner[window] = nuclei.outline(densities[window], mask, nucleus, diameter)
-        whole[window], confidence = mask, np.sqrt(min(1.0, sharp) * convex)
-    else:
-        whole[window], reason = True, RED
-    cell = from_mask(whole, inner, confidence, reason=reason, kind=answer.kind)
-    return at_border(cell, image.shape)
-
-
-def _around(image: np.ndarray, labels: np.ndarray, diameter: float) -> Segmentation:
-    """Cells around given nuclei: lobes are joined and platelets told as in the embedded way."""
-    densities = stain.density(image)
-    joined = nuclei.join_small(labels.astype(np.int32), densities, diameter)
-    chosen = embedded.purple_ones(densities, joined, nuclei.large(joined, diameter))
-    cells = embedded.outlines(densities, joined, chosen, diameter=diameter)
-    cells = [at_border(cell, image.shape) for cell in cells]
-    return Segmentation(cells, diameter, "" if cells else "No white cells were found.")
+def _in_boxes(
+    boxes: list[Answer], densities: np.ndarray, labels: np.ndarray, diameter: float
+) -> list[Cell]:
+    """The cell in each box, outside of which nothing belongs to it; without a nucleus: the box."""
+    smooth, red = cytoplasm.smoothed(densities, labels, diameter)
+    cells = []
+    for answer in boxes:
+        left, top, right, bottom = (max(0, round(value)) for value in answer.box)
+        window = np.s_[top:bottom, left:right]
+        nucleus = labels[window] > 0
+        if nucleus.size == 0:
+            raise InputError(f"The box {answer.box} lies outside its photograph: correct it.")
+        mask, inner, confidence = np.ones_like(nucleus), nucleus, 0.0
+        if nucleus.any():
+            mask, sharp, convex = cytoplasm.outline(
+                smooth[window], nucleus, others=np.zeros_like(nucleus), red=red, diameter=diameter
+            )
+            inner = nuclei.outline(densities[window], mask, nucleus, diameter)
+            confidence = np.sqrt(min(1.0, sharp) * convex)
+        reason = "" if nucleus.any() else RED
+        cell = from_mask(mask, inner, confidence, reason=reason, kind=answer.kind)
+        cells.append(cell.moved(left, top))
+    return cells

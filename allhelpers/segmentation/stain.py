@@ -1,9 +1,8 @@
-"""Colour: how much light the stain takes away, and the yardstick of the field.
+"""Colour: light that the stain takes away (Beer and Lambert), and the yardstick of the field.
 
-Everything is measured against the clear glass of the same photograph (Beer and Lambert), so that
-yellowish and purple photographs look alike. Red cells hardly absorb red light and nuclei much of
-it (azure binds to DNA), whereas blue light is absorbed by haemoglobin: red plus green less blue
-is high in nuclei alone.
+It is measured against the clear glass of the same photograph, so that its tint does not count.
+Nuclei absorb much red light (azure binds to DNA) and red cells hardly any, but blue (haemoglobin):
+red plus green less blue is high in nuclei alone.
 """
 
 import cv2
@@ -45,17 +44,18 @@ def density(image: np.ndarray) -> np.ndarray:
 def shading(densities: np.ndarray) -> np.ndarray:
     """Density of the glass itself where the light is uneven: a quadratic surface per colour.
 
-    Fitted to what is hardly stained, twice, so that darker corners come in the second time; a
-    little ridge keeps it flat where the glass is hidden. Only the yardstick needs it: around a
-    single cell it would take pale cytoplasm for shade.
+    Only the yardstick needs it: around a single cell it would take pale cytoplasm for shade.
     """
     height, width = densities.shape[:2]
     step = max(1, min(height, width) // SAMPLES)
-    surface = _surface(height, width, step)
+    sides = (np.linspace(-1, 1, len(range(0, length, step))) for length in (height, width))
+    down, across = np.meshgrid(*sides, indexing="ij")
+    terms = (np.ones_like(down), down, across, down**2, across**2, down * across)
+    surface = np.stack(terms, axis=2)
     seen, values = surface.reshape(-1, 6), densities[::step, ::step].reshape(-1, 3)
-    ridge = np.diag([0, 1, 1, 1, 1, 1]) * RIDGE * len(seen)
+    ridge = np.diag([0, 1, 1, 1, 1, 1]) * RIDGE * len(seen)  # flat where the glass is hidden
     fitted = np.zeros((6, 3))
-    for _ in range(2):
+    for _ in range(2):  # darker corners come in the second time
         glassy = np.abs((values - seen @ fitted).sum(axis=1)) < FLAT
         chosen = seen[glassy]
         fitted = np.linalg.solve(
@@ -63,14 +63,6 @@ def shading(densities: np.ndarray) -> np.ndarray:
         )
     small = (surface @ fitted).astype(np.float32)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def _surface(height: int, width: int, step: int) -> np.ndarray:
-    """The terms of a quadratic surface at every few pixels."""
-    down = np.linspace(-1, 1, len(range(0, height, step)))[:, np.newaxis]
-    across = np.linspace(-1, 1, len(range(0, width, step)))[np.newaxis]
-    terms = (down * 0 + across * 0 + 1, down, across, down**2, across**2, down * across)
-    return np.stack(np.broadcast_arrays(*terms), axis=2)
 
 
 def total(densities: np.ndarray) -> np.ndarray:
@@ -84,12 +76,9 @@ def nucleus_score(densities: np.ndarray, most: float = MOST) -> np.ndarray:
 
 
 def is_purple(densities: np.ndarray) -> bool:
-    """Whether pixels of a nucleus have the colour of one: green absorbed most, blue least.
-
-    Hair, shadows and ink absorb all colours alike. The limits lie outside all nuclei of the
-    development halves (blue by green at most 0.62, red by green at least 0.23).
-    """
+    """Whether pixels have a nucleus's colour: hair, shadows and ink absorb all colours alike."""
     red, green, blue = np.median(densities, axis=0)
+    # the limits lie outside all nuclei of the development halves: at most 0.62, at least 0.23
     return bool(green > 0 and blue < 0.8 * green and red > 0.15 * green)
 
 
@@ -119,8 +108,6 @@ def _window(image: np.ndarray, spot: tuple[float, float], side: int, step: int) 
         for share, length in zip(spot, (height, width), strict=True)
     )
     part = image[top : top + side, left : left + side]
-    if step == 1:
-        return part
     size = (max(1, part.shape[1] // step), max(1, part.shape[0] // step))
     return cv2.resize(part, size, interpolation=cv2.INTER_AREA)
 
@@ -150,9 +137,8 @@ def _filled(densities: np.ndarray) -> np.ndarray:
     level = threshold_otsu(thin) if len(thin) and np.ptp(thin) > 0 else 0.3
     cells = (dark > max(LEAST_FOREGROUND, 0.8 * level)).astype(np.uint8)
     outlines, tree = cv2.findContours(cells, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    for outline, (_, _, _, parent) in zip(
-        outlines, tree[0] if tree is not None else [], strict=True
-    ):
+    parents = [] if tree is None else tree[0, :, 3]
+    for outline, parent in zip(outlines, parents, strict=True):
         area = cv2.contourArea(outline)
         if parent >= 0 and (area < 20 or area > ROUND * cv2.contourArea(cv2.convexHull(outline))):
             cv2.drawContours(cells, [outline], -1, 1, -1)
@@ -161,8 +147,7 @@ def _filled(densities: np.ndarray) -> np.ndarray:
 
 def _discs(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radii of the largest discs within the cells, and where they lie."""
-    framed = cv2.copyMakeBorder(cells, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inward = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    inward = cv2.distanceTransform(np.pad(cells, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     inward = cv2.GaussianBlur(inward, (0, 0), 1.5)
     peaks = (inward == cv2.dilate(inward, np.ones((11, 11)))) & (inward > 4)
     rows, columns = np.nonzero(peaks)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from ._seam import InputError, atomic, write_csv
+from ._seam import InputError, atomic
 from .cells import Cell
 
 TABLES = ("cells.csv", "left_out.csv", "fields.csv")
@@ -43,14 +42,11 @@ def claimed(output: Path, overwrite: bool) -> Iterator[Path]:
 def cut_out(image: np.ndarray, cell: Cell, factor: float = 1.0) -> np.ndarray:
     """The cell on black, cropped to its box and resized."""
     left, top, right, bottom = cell.box
-    part = image[top:bottom, left:right] * cell.mask[..., np.newaxis].astype(np.uint8)
-    if factor == 1:
-        return part
     size = [max(1, round(side * factor)) for side in (right - left, bottom - top)]
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     mask = cv2.resize(cell.mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) > 0.5
     part = cv2.resize(image[top:bottom, left:right], size, interpolation=method)
-    return part * mask[..., np.newaxis].astype(np.uint8)
+    return part * mask[..., np.newaxis]
 
 
 def centred(part: np.ndarray, side: int) -> np.ndarray:
@@ -94,9 +90,3 @@ def save_labels(folder: Path, name: str, cells: list[Cell], shape: tuple[int, ..
             labels[top:bottom, left:right][getattr(cell, what)] = number
         with atomic(folder / LABELS / f"{name}_{what}.tif") as partial:
             cv2.imwrite(str(partial), labels)
-
-
-def save_tables(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write all tables."""
-    for name, table in tables.items():
-        write_csv(folder / name, table)

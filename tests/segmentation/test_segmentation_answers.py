@@ -62,7 +62,7 @@ def test_cells_are_segmented_inside_their_boxes():
     boxes = [answers.Answer("WBC", box) for box in BOXES]
     found = segmenters.from_answers(FIELD, boxes).cells
     for cell, mask, box in zip(found, MASKS, BOXES, strict=True):
-        assert drawn.overlap(drawn.whole(cell, "mask", SHAPE), mask) > 0.8
+        assert drawn.overlap(cell, "mask", mask) > 0.8
         assert cell.kind == "WBC"
         assert (np.array(cell.box[:2]) >= box[:2]).all()
 
@@ -83,7 +83,7 @@ def test_outlines_are_taken_as_they_are(tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(lines))
     found = segmentation.read_answers(tmp_path).of(Path("a.png"), SHAPE)
     for cell, mask in zip(segmenters.from_answers(FIELD, found).cells, MASKS, strict=True):
-        assert drawn.overlap(drawn.whole(cell, "mask", SHAPE), mask) > 0.97
+        assert drawn.overlap(cell, "mask", mask) > 0.97
 
 
 def label_image():
@@ -102,7 +102,7 @@ def test_label_images_are_found_by_the_photographs_name(tmp_path, name):
     assert len(found.whole) == 2
     assert [cell.reason for cell in found.cells if cell.reason] == [cells.RED]
     for cell, inner in zip(found.whole, NUCLEI, strict=True):
-        assert drawn.overlap(drawn.whole(cell, "nucleus", SHAPE), inner) > 0.8
+        assert drawn.overlap(cell, "nucleus", inner) > 0.8
 
 
 def test_a_label_image_of_another_size_is_an_error(tmp_path):
@@ -181,7 +181,7 @@ def test_stardists_nuclei_get_their_cells(monkeypatch):
     found = segmenters.get("stardist")(FIELD, red_cell_diameter=30).whole
     segmenters._stardist_model.cache_clear()
     for cell, mask in zip(found, MASKS, strict=True):
-        assert drawn.overlap(drawn.whole(cell, "mask", SHAPE), mask) > 0.8
+        assert drawn.overlap(cell, "mask", mask) > 0.8
 
 
 def test_a_segmenter_that_is_not_installed_or_unknown(monkeypatch):

@@ -16,8 +16,8 @@ def test_a_cell_and_its_nucleus_are_found_and_red_cells_are_not():
     found = segmentation.segment(field)
     (cell,) = found.cells
     assert cell.reason == ""
-    assert drawn.overlap(drawn.whole(cell, "mask", field.shape), masks[0]) > 0.85
-    assert drawn.overlap(drawn.whole(cell, "nucleus", field.shape), inner[0]) > 0.85
+    assert drawn.overlap(cell, "mask", masks[0]) > 0.85
+    assert drawn.overlap(cell, "nucleus", inner[0]) > 0.85
     assert found.red_cell_diameter == pytest.approx(2 * drawn.RED_RADIUS, rel=0.25)
 
 
@@ -27,14 +27,14 @@ def test_size_of_the_photograph_does_not_matter(factor):
     resized = cv2.resize(field, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     true = cv2.resize(masks[0].astype(np.uint8), resized.shape[1::-1]) > 0
     (cell,) = segmentation.segment(resized).cells
-    assert drawn.overlap(drawn.whole(cell, "mask", resized.shape), true) > 0.8
+    assert drawn.overlap(cell, "mask", true) > 0.8
 
 
 @pytest.mark.parametrize("tint", [(1, 1, 0.55), (0.9, 0.8, 1), (0.7, 0.7, 0.7)])
 def test_tint_of_the_light_does_not_matter(tint):
     field, masks, _ = drawn.smear(ONE)
     (cell,) = segmentation.segment((field * np.array(tint)).astype(np.uint8)).cells
-    assert drawn.overlap(drawn.whole(cell, "mask", field.shape), masks[0]) > 0.8
+    assert drawn.overlap(cell, "mask", masks[0]) > 0.8
 
 
 def test_lobes_of_one_nucleus_are_one_cell():
@@ -47,7 +47,7 @@ def test_touching_cells_are_separated():
     found = segmentation.segment(field).whole
     assert len(found) == 2
     for cell, mask in zip(sorted(found, key=lambda cell: cell.box), masks, strict=True):
-        assert drawn.overlap(drawn.whole(cell, "mask", field.shape), mask) > 0.75
+        assert drawn.overlap(cell, "mask", mask) > 0.75
 
 
 def test_touching_nuclei_are_separated():
@@ -154,7 +154,5 @@ def test_real_masks_are_met(kind):
         mask = cv2.imread(str(path).replace(".webp", "_mask.png"), cv2.IMREAD_GRAYSCALE) > 100
         field = segmentation.read_field(path)
         found = segmentation.segment(field).cells
-        scores.append(
-            max((drawn.overlap(drawn.whole(c, "mask", mask.shape), mask) for c in found), default=0)
-        )
+        scores.append(max((drawn.overlap(c, "mask", mask) for c in found), default=0))
     assert np.median(scores) > 0.85

@@ -29,24 +29,14 @@ def test_a_field_of_sixteen_bits_gives_the_same_cells(tmp_path):
     field, _, _ = drawn.smear([(120, 90, 26, 17)])
     deep = cv2.cvtColor(field, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "a.tif"), deep)
-    one, other = (
-        segmentation.segment(one).cells
-        for one in (field, segmentation.read_field(tmp_path / "a.tif"))
-    )
+    both = (field, segmentation.read_field(tmp_path / "a.tif"))
+    one, other = (segmentation.segment(field).cells for field in both)
     assert [cell.box for cell in one] == [cell.box for cell in other]
 
 
 def test_transparency_is_dropped(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 40, 4), 200, np.uint8))
     assert segmentation.read_field(tmp_path / "a.png").shape == (40, 40, 3)
-
-
-def grey(path):
-    cv2.imwrite(str(path), np.zeros((40, 40), np.uint8))
-
-
-def tiny(path):
-    cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
 
 
 def cut_off(path):
@@ -60,8 +50,8 @@ def cut_off(path):
     [
         (lambda path: path.write_bytes(b""), "empty file"),
         (lambda path: path.write_text("hello"), "no JPEG"),
-        (grey, "grey"),
-        (tiny, "too few"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((40, 40), np.uint8)), "grey"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8)), "too few"),
         (cut_off, "damaged"),
         (lambda path: None, "cannot be read"),
     ],
@@ -97,8 +87,8 @@ def test_fields_are_found_by_their_endings(tmp_path):
 
 def test_tiles_cover_each_pixel_once():
     seen = np.zeros((700, 900), int)
-    for tile in fields.tiles(seen.shape, margin=20, scale=8):
-        seen[tile.inner] += 1
+    for _, inner in fields.tiles(seen.shape, margin=20, scale=8):
+        seen[inner] += 1
     assert (seen == 1).all()
 
 
@@ -109,20 +99,17 @@ def of_fields(tmp_path, *names, **options):
     return labels.of_fields(segmentation.find_fields(tmp_path), tmp_path, **options)
 
 
-def test_class_and_patient_come_from_the_folders(tmp_path):
-    found = of_fields(tmp_path, "blast/p1/a.png", "normal/p2/b.png")
-    assert found[["label", "patient"]].to_numpy().tolist() == [["blast", "p1"], ["normal", "p2"]]
-
-
-def test_without_folders_nothing_is_made_up(tmp_path):
-    found = of_fields(tmp_path, "a.png").iloc[0]
-    assert (found["label"], found["patient"]) == ("unlabelled", "unknown-patient_a")
-
-
-def test_a_label_for_all_makes_folders_patients(tmp_path):
-    found = of_fields(tmp_path, "p1/a.png", "p2/b.png", label="blast")
-    assert found["label"].tolist() == ["blast", "blast"]
-    assert found["patient"].tolist() == ["p1", "p2"]
+@pytest.mark.parametrize(
+    ("names", "label", "whose"),
+    [
+        (["blast/p1/a.png", "normal/p2/b.png"], "", [["blast", "p1"], ["normal", "p2"]]),
+        (["a.png"], "", [["unlabelled", "unknown-patient_a"]]),  # nothing is made up
+        (["p1/a.png", "p2/b.png"], "blast", [["blast", "p1"], ["blast", "p2"]]),
+    ],
+)
+def test_class_and_patient_come_from_the_folders(tmp_path, names, label, whose):
+    found = of_fields(tmp_path, *names, label=label)
+    assert found[["label", "patient"]].to_numpy().tolist() == whose
 
 
 def test_different_depths_are_an_error(tmp_path):
@@ -132,20 +119,11 @@ def test_different_depths_are_an_error(tmp_path):
 
 def test_a_table_tells_and_what_it_lacks_is_left_out(tmp_path):
     table = tmp_path / "fields.csv"
-    rows = {
-        "field": ["a.png"],
-        "label": ["blast"],
-        "patient": ["7"],
-        "micrometres_per_pixel": [0.1],
-    }
-    pd.DataFrame(rows).to_csv(table, index=False)
+    row = {"label": "blast", "patient": "7", "micrometres_per_pixel": 0.1}
+    pd.DataFrame([{"field": "a.png", **row}]).to_csv(table, index=False)
     found = of_fields(tmp_path, "a.png", "b.png", table=table)
     assert found["problem"].tolist() == ["", "not in the table fields.csv"]
-    assert found.iloc[0][["label", "patient", "micrometres_per_pixel"]].tolist() == [
-        "blast",
-        "7",
-        0.1,
-    ]
+    assert found.iloc[0][list(row)].to_dict() == row
 
 
 @pytest.mark.parametrize(
