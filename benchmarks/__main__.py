@@ -21,11 +21,7 @@ from allhelpers.settings import PAPERS_THREE
 from benchmarks import cells, measuring, stacks, tables
 
 FEATURES_CELLS = 6_176  # all cells of the paper
-GROWTH = (
-    500,
-    1_000,
-    2_000,
-)  # cells; the table adds the largest number, which the stacks have measured
+GROWTH = (500, 1_000, 2_000)  # cells; the table adds what the stacks have measured of all
 GROWING = ("mobilenet", "resnet50")  # VGG16 takes a quarter of an hour and shows the same
 ENGINE_CELLS = {"mobilenet": 384, "resnet50": 96, "vgg16": 48}  # some seconds each
 
@@ -57,9 +53,8 @@ def loader(args, _folder):
 
 def memory(_args, folder):
     """A tail on features that are larger than it may hold."""
-    return pd.DataFrame(
-        [{"cells": FEATURES_CELLS, **measuring.run("memory", FEATURES_CELLS, folder)}]
-    )
+    said = measuring.run("memory", FEATURES_CELLS, folder)
+    return pd.DataFrame([{"cells": FEATURES_CELLS, **said}])
 
 
 def growth(args, folder):
@@ -70,14 +65,8 @@ def growth(args, folder):
             cold = Path(folder) / f"{name}-{count}"
             said = measuring.run("project", args.images, count, name, "none", stacks.EPOCHS, cold)
             shutil.rmtree(cold)
-            stages = said.pop("stages")
-            rows.append(
-                {
-                    "architecture": name,
-                    **said,
-                    **{f"{stage}_s": value for stage, value in stages.items()},
-                }
-            )
+            stages = {f"{stage}_s": value for stage, value in said.pop("stages").items()}
+            rows.append({"architecture": name, **said, **stages})
     return pd.DataFrame(rows).drop(columns="epochs")
 
 

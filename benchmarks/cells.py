@@ -13,23 +13,7 @@ SEED = 1
 
 
 def chosen(images, count):
-    """Cells of an official folder, the same for the same count.
-
-    Parameters
-    ----------
-    images : str or Path
-        A folder with the official files.
-    count : int
-        At most so many.
-
-    Returns
-    -------
-    table : DataFrame
-        Rows of the manifest, all of them for training.
-    members : Series
-        Each row's file.
-    source : sources.Folder
-    """
+    """So many cells of an official folder, all for training, their files, and the folder itself."""
     source = sources.open_images(DataSettings(images=str(images)))
     table = manifests.read(PROJECT_MANIFEST)
     members = matching.match(table, source)
@@ -39,14 +23,7 @@ def chosen(images, count):
 
 
 def link(images, count, folder):
-    """Lay out cells as ``FOLDER/LABEL/FILE``, which Keras's loaders read.
-
-    Parameters
-    ----------
-    images : str or Path
-    count : int
-    folder : str or Path
-    """
+    """Lay out cells as ``FOLDER/LABEL/FILE``, which Keras's loaders read."""
     table, members, _ = chosen(images, count)
     for label, member in zip(table["label"], members, strict=True):
         path = Path(folder) / label / Path(member).name
@@ -55,17 +32,6 @@ def link(images, count, folder):
 
 
 def decoded(table, members, source, settings):
-    """Decode cells, or open what is decoded, for the project's own functions.
-
-    Parameters
-    ----------
-    table, members, source
-        From `chosen`.
-    settings : settings.DataSettings
-
-    Returns
-    -------
-    loading.Cells
-    """
+    """Decode what was chosen, or open what is decoded, for the project's own functions."""
     table, pixels, key, _ = decoding.decode_usable(table, members, source, settings)
     return Cells(table, pixels, [], key, OFFICIAL_CLASSES)

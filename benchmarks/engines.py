@@ -1,8 +1,8 @@
 """The frozen part of one network on every engine that is installed, in turn: cells per second."""
 
-import argparse
 import importlib.util
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,9 +29,8 @@ def candidates(trunk):
     if importlib.util.find_spec("openvino"):
         for precision, name in (("f32", "openvino"), ("bf16", "openvino-bfloat16")):
             for batch in BATCHES:
-                found[f"OpenVINO's own loop, {precision}, {batch}"] = own_loop(
-                    trunk, precision, batch
-                )
+                loop = own_loop(trunk, precision, batch)
+                found[f"OpenVINO's own loop, {precision}, {batch}"] = loop
             found[f"this project, {name}"] = engines.forward(name, trunk)
     return found
 
@@ -85,21 +84,14 @@ def own_loop(trunk, precision, batch):
     return loop
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("images")
-    parser.add_argument("cells", type=int)
-    parser.add_argument("architecture")
-    parser.add_argument("folder", help="of caches")
-    args = parser.parse_args()
+def main(images, count, architecture, folder):
     settings = TrainingSettings(
-        images=args.images, unfreeze="none", weights="random", cache_folder=args.folder
+        images=images, unfreeze="none", weights="random", cache_folder=folder
     )
-    cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
-    architecture = registry.get(args.architecture)
-    network = building.build(
-        architecture, settings, pretrained.locate(architecture, "random"), cells=cells
-    )
+    cells = benchmark_cells.decoded(*benchmark_cells.chosen(images, int(count)), settings)
+    architecture = registry.get(architecture)
+    source = pretrained.locate(architecture, settings.weights)
+    network = building.build(architecture, settings, source, cells=cells)
     pixels, seconds = np.array(cells.pixels), {}
     found = candidates(network.trunk)
     for compute in found.values():  # compiled on the first call
@@ -109,15 +101,9 @@ def main():
             began = time.perf_counter()
             compute(pixels)
             seconds.setdefault(name, []).append(time.perf_counter() - began)
-    print(
-        json.dumps(
-            {
-                name: round(len(pixels) / float(np.median(times)), 1)
-                for name, times in seconds.items()
-            }
-        )
-    )
+    rates = {name: len(pixels) / float(np.median(times)) for name, times in seconds.items()}
+    print(json.dumps({name: round(rate, 1) for name, rate in rates.items()}))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

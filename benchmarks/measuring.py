@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -15,29 +16,7 @@ EVERY = 0.05  # seconds between two looks at the memory
 
 
 def run(script, *arguments, python=sys.executable):
-    """Run a script in a process of its own.
-
-    Parameters
-    ----------
-    script : str
-        Module of this package, which prints a JSON object as its last line.
-    *arguments
-        For the script.
-    python : str or Path
-        The interpreter.
-
-    Returns
-    -------
-    dict
-        What the script printed, with ``seconds`` from start to end of the process and
-        ``memory_gb``, the most memory it held that is not a file's (a mapped file's pages are given
-        back when others need room).
-
-    Raises
-    ------
-    RuntimeError
-        If the script fails, with the end of what it said.
-    """
+    """What a module of this package says as JSON in its last line, with its seconds and memory."""
     arguments = [str(argument) for argument in arguments]
     print(script, *arguments, flush=True)
     command = [str(python), str(ROOT / "benchmarks" / f"{script}.py"), *arguments]
@@ -57,8 +36,20 @@ def run(script, *arguments, python=sys.executable):
     return {**said, "seconds": seconds, "memory_gb": most / 1e9}
 
 
+def command(*arguments, cwd=None, **environment):
+    """Wall and processor seconds of ``allhelpers`` with its arguments, its kernels included."""
+    line = [sys.executable, "-m", "allhelpers", *map(str, arguments)]
+    environment = {**os.environ, **environment}
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(line, capture_output=True, text=True, env=environment, cwd=cwd)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in (0, 1):
+        raise SystemExit(done.stderr)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def _held(pid):
-    """Bytes of memory that belong to the process alone: resident without the pages of files."""
+    """Bytes of memory without the pages of files, which are given back when others need room."""
     try:
         memory = psutil.Process(pid).memory_info()
     except psutil.Error:  # it has just ended

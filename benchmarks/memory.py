@@ -2,8 +2,8 @@
 precision.
 """
 
-import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +19,22 @@ from allhelpers.training import finetuning
 ARCHITECTURE = "vgg16"  # whose default cut has these features
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("cells", type=int)
-    parser.add_argument("folder", help="of caches")
-    args = parser.parse_args()
+def main(count, folder):
+    count = int(count)
     settings = TrainingSettings(
-        epochs=1, feature_dtype="float32", cache_folder=args.folder, run_folder=args.folder
+        epochs=1, feature_dtype="float32", cache_folder=folder, run_folder=folder
     )
     network = building.build(registry.get(ARCHITECTURE), settings, None, classes=OFFICIAL_CLASSES)
     random, shape = np.random.default_rng(settings.seed), network.tail.input.shape[1:]
     features = filled(
-        Path(args.folder) / "features.npy",
+        Path(folder) / "features.npy",
         "random numbers",
-        (args.cells, *shape),
+        (count, *shape),
         "float32",
         lambda start, stop: random.random((stop - start, *shape), np.float32),
         "features",
     )
-    labels = np.tile(["all", "hem"], args.cells)[: args.cells]
+    labels = np.tile(["all", "hem"], count)[:count]
     table = pd.DataFrame({"sha256": "", "split": "train", "label": labels})
     cells = Cells(table, features, [], "random numbers", OFFICIAL_CLASSES)
     history = finetuning.train(network, features[np.newaxis], cells, quiet=True)
@@ -45,4 +42,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -5,27 +5,12 @@
 FOLDER holds the cells of the long run; seconds of a processor count on a machine that is busy.
 """
 
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from allhelpers.data import find_images
-
-
-def measure(*arguments: object, cache: str) -> tuple[float, float]:
-    """Wall and processor seconds of one command."""
-    command = [sys.executable, "-m", "allhelpers", *map(str, arguments)]
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    environment = {**os.environ, "ALLHELPERS_CACHE": cache}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 1):
-        raise SystemExit(done.stderr)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+from benchmarks import measuring
 
 
 def main(model: str, folder: str) -> None:
@@ -33,13 +18,15 @@ def main(model: str, folder: str) -> None:
     files = find_images([folder])
     with tempfile.TemporaryDirectory() as scratch:
         output = ("--output", Path(scratch) / "out.csv", "--overwrite")
+        commands = {
+            "no image there": ["nothing"],
+            "one, model new to the machine": [files[0], *output],
+            "one, model used before": [files[0], *output],
+            f"{len(files):,}": [folder, *output],
+        }
         rows = {
-            "no image there": measure("predict", model, "nothing", cache=scratch),
-            "one, model new to the machine": measure(
-                "predict", model, files[0], *output, cache=scratch
-            ),
-            "one, model used before": measure("predict", model, files[0], *output, cache=scratch),
-            f"{len(files):,}": measure("predict", model, folder, *output, cache=scratch),
+            name: measuring.command("predict", model, *arguments, ALLHELPERS_CACHE=scratch)
+            for name, arguments in commands.items()
         }
     print(f"{'images':32}{'wall s':>9}{'CPU s':>9}")
     for name, (wall, cpu) in rows.items():

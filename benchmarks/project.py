@@ -34,22 +34,14 @@ def main():
     with clock("decoding"):
         cells = benchmark_cells.decoded(*benchmark_cells.chosen(args.images, args.cells), settings)
     with clock("building"):
-        network = building.build(
-            architecture, settings, pretrained.locate(architecture, settings.weights), cells=cells
-        )
+        source = pretrained.locate(architecture, settings.weights)
+        network = building.build(architecture, settings, source, cells=cells)
     with clock("frozen part"):
         features = trunk.compute_features(network, cells)
     with clock("training"), tempfile.TemporaryDirectory() as run_folder:
         history = finetuning.train(network, features, cells, result=Result(run_folder), quiet=True)
-    print(
-        json.dumps(
-            {
-                "cells": len(cells.table),
-                "stages": clock.seconds,
-                "epochs": history["seconds"].tolist(),
-            }
-        )
-    )
+    said = {"cells": len(cells.table), "stages": clock.seconds}
+    print(json.dumps({**said, "epochs": history["seconds"].tolist()}))
 
 
 if __name__ == "__main__":

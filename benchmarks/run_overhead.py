@@ -12,12 +12,7 @@ where a machine is busy. Writes results/speed/overhead.csv; ``--code`` measures 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nbformat
@@ -25,7 +20,7 @@ import pandas as pd
 
 from allhelpers._core.files import write_csv
 from allhelpers.data.synthetic import draw_sample
-from benchmarks import tables
+from benchmarks import measuring, tables
 from benchmarks.measuring import ROOT
 
 IMAGES = 200
@@ -38,15 +33,8 @@ atexit.register(lambda: print(time.process_time(), file=open({path!r}, "a")))
 
 
 def measure(*arguments: object, code: Path, **environment: str) -> dict[str, float]:
-    """Wall and CPU seconds of one command, its kernels included."""
-    command = [sys.executable, "-m", "allhelpers", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(code), **environment}
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=code)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 1):
-        raise SystemExit(done.stderr)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    """Wall and CPU seconds of one command of a checkout."""
+    wall, cpu = measuring.command(*arguments, cwd=code, PYTHONPATH=str(code), **environment)
     return {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1)}
 
 

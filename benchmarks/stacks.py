@@ -2,7 +2,6 @@
 trained part.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import pandas as pd
 from allhelpers.networks import building, registry
 from allhelpers.settings import PAPERS_THREE, TrainingSettings
 from benchmarks import cells, measuring
-
-sys.path.insert(0, str(measuring.ROOT / "tools"))
-import pythons  # noqa: E402
+from tools import pythons
 
 PAPER, GUIDE = "paper's stack", "today's guide"
 PAPERS_PYTHON = "3.7"
@@ -25,23 +22,7 @@ PARTS = ("none", "default")
 
 
 def measure(images, count, folder):
-    """Measure all of them.
-
-    Parameters
-    ----------
-    images : Path
-    count : int
-        Cells for those whose every epoch costs the same, which are scaled to the paper's 6,036.
-    folder : Path
-        For caches.
-
-    Returns
-    -------
-    DataFrame
-        One row per stack, architecture and trained part: cells measured, seconds of an epoch and of
-        100 epochs for 6,036 cells, cells per second, memory, and how many times as long the paper's
-        stack and today's guide take.
-    """
+    """One row per stack, architecture and trained part, scaled to the paper's cells and epochs."""
     rows = []
     with tempfile.TemporaryDirectory() as linked:
         cells.link(images, count, linked)
@@ -96,21 +77,12 @@ def _project(images, count, folder, name, part):
     few cells are measured, as for the others.
     """
     head_only = part == "none"
+    size, epochs = (cells.PAPERS_CELLS, EPOCHS) if head_only else (count, FEW_EPOCHS)
     for state in ("cold", "warm"):
-        arguments = (
-            images,
-            cells.PAPERS_CELLS if head_only else count,
-            name,
-            part,
-            EPOCHS if head_only else FEW_EPOCHS,
-            folder,
-        )
-        said = measuring.run("project", *arguments)
+        said = measuring.run("project", images, size, name, part, epochs, folder)
         scale, stages = cells.PAPERS_CELLS / said["cells"], said["stages"]
-        row = {
-            **_scaled(f"this project, {state}", name, part, said),
-            **{f"{k}_s": v for k, v in stages.items()},
-        }
+        row = _scaled(f"this project, {state}", name, part, said)
+        row |= {f"{stage}_s": value for stage, value in stages.items()}
         if head_only:
             row["seconds"] = scale * said["seconds"]
         else:

@@ -6,7 +6,7 @@ from allhelpers._core.files import read_json
 from allhelpers.evaluation import words
 from allhelpers.evaluation.published import RESULTS
 from benchmarks import cells
-from benchmarks.measuring import ROOT
+from tools import pages
 
 FOLDER = RESULTS / "speed"
 BEGIN, END = "<!-- speed: made by python -m benchmarks -->", "<!-- end of speed -->"
@@ -22,7 +22,6 @@ COLUMNS = {  # of overhead.csv
     "wall_s_before": "wall before (s)",
 }
 PARTS = {"none": "head only", "default": "default part"}
-PAGES = {"docs/speed.md": lambda: block(), "README.md": lambda: short()}
 ROWS = (("mobilenet", "none"), ("mobilenet", "default"), ("resnet50", "none"), ("vgg16", "none"))
 
 
@@ -36,9 +35,8 @@ def block():
         "growth": growth,
         "overhead": overhead,
     }
-    made = [
-        make(pd.read_csv(FOLDER / f"{kind}.csv")) for kind, make in kinds.items() if _is_kept(kind)
-    ]
+    kept = {kind: FOLDER / f"{kind}.csv" for kind in kinds}
+    made = [kinds[kind](pd.read_csv(path)) for kind, path in kept.items() if path.is_file()]
     return "\n\n".join([BEGIN, machine(), *made, END])
 
 
@@ -46,15 +44,11 @@ def short():
     """The README's four rows."""
     table = pd.read_csv(FOLDER / "stacks.csv").set_index(["architecture", "part", "stack"])
     stacks = table.index.get_level_values("stack").unique()
-    lines = [_line(("", "trained", *stacks)), _line(["---"] * (2 + len(stacks)))]
+    rows = []
     for name, part in ROWS:
         times = [duration(table.loc[(name, part, stack), "seconds"]) for stack in stacks]
-        lines.append(_line([words.method_title(name), PARTS[part], *times]))
-    return "\n\n".join([BEGIN, "\n".join(lines), END])
-
-
-def _is_kept(kind):
-    return (FOLDER / f"{kind}.csv").is_file()
+        rows.append([words.method_title(name), PARTS[part], *times])
+    return "\n\n".join([BEGIN, pages.table(("", "trained", *stacks), rows), END])
 
 
 def machine():
@@ -68,23 +62,20 @@ def machine():
 
 def stacks(table):
     """100 epochs side by side."""
-    lines = [f"**100 epochs on {cells.PAPERS_CELLS:,} cells**", ""]
     heads = ("", "trained", "who", "100 epochs", "cells/s", "memory", *RATIOS)
-    lines += [_line(heads), _line(["---"] * len(heads))]
-    for row in table.to_dict("records"):
-        ratios = [_figures(row.get(column)) for column in RATIOS.values()]
-        texts = [
+    rows = [
+        [
             words.method_title(row["architecture"]),
             PARTS[row["part"]],
             row["stack"],
             duration(row["seconds"]),
+            _figures(row["cells_per_second"]),
+            f"{row['memory_gb']:.1f} GB",
+            *(_figures(row.get(column)) for column in RATIOS.values()),
         ]
-        lines.append(
-            _line(
-                [*texts, _figures(row["cells_per_second"]), f"{row['memory_gb']:.1f} GB", *ratios]
-            )
-        )
-    return "\n".join(lines)
+        for row in table.to_dict("records")
+    ]
+    return f"**100 epochs on {cells.PAPERS_CELLS:,} cells**\n\n{pages.table(heads, rows)}"
 
 
 def engines(table):
@@ -92,10 +83,7 @@ def engines(table):
     wide = table.pivot(index="engine", columns="architecture", values="cells_per_second")
     wide = wide.reindex(index=table["engine"].unique(), columns=table["architecture"].unique())
     heads = ("frozen part, cells per second", *map(words.method_title, wide.columns))
-    lines = [_line(heads), _line(["---"] * len(heads))]
-    return "\n".join(
-        lines + [_line([name, *(f"{value:.3g}" for value in row)]) for name, row in wide.iterrows()]
-    )
+    return pages.table(heads, wide.map("{:.3g}".format).reset_index().to_numpy())
 
 
 def loader(table):
@@ -127,28 +115,26 @@ def growth(table):
         "whole process (s)",
         "memory",
     )
-    lines = [_line(heads), _line(["---"] * len(heads))]
-    for row in (
-        pd.concat([table, _whole_runs()]).sort_values(["architecture", "cells"]).to_dict("records")
-    ):
-        seconds = [f"{row[f'{stage}_s']:.1f}" for stage in stages] + [f"{row['seconds']:.0f}"]
-        texts = [words.method_title(row["architecture"]), f"{row['cells']:,.0f}", *seconds]
-        lines.append(_line([*texts, f"{row['memory_gb']:.1f} GB"]))
-    return "\n".join(lines)
+    table = pd.concat([table, _whole_runs()]).sort_values(["architecture", "cells"])
+    rows = [
+        [
+            words.method_title(row["architecture"]),
+            f"{row['cells']:,.0f}",
+            *(f"{row[f'{stage}_s']:.1f}" for stage in stages),
+            f"{row['seconds']:.0f}",
+            f"{row['memory_gb']:.1f} GB",
+        ]
+        for row in table.to_dict("records")
+    ]
+    return pages.table(heads, rows)
 
 
 def overhead(table):
     """Whole commands on synthetic cells, before and after the seconds beside the network went."""
-    columns = [name for name in COLUMNS if name in table]
-    heads = ("whole process, its kernels too", *(COLUMNS[name] for name in columns))
-    lines = [_line(heads), _line(["---"] * len(heads))]
-    for row in table.to_dict("records"):
-        lines.append(_line([row["what"], *(_seconds(row[name]) for name in columns)]))
-    return "\n".join(lines)
-
-
-def _seconds(number):
-    return "" if pd.isna(number) else f"{number:.1f}"
+    shown = table.filter(COLUMNS).map(lambda number: "" if pd.isna(number) else f"{number:.1f}")
+    heads = ("whole process, its kernels too", *(COLUMNS[name] for name in shown))
+    shown.insert(0, "what", table["what"])
+    return pages.table(heads, shown.to_numpy())
 
 
 def _whole_runs():
@@ -172,13 +158,9 @@ def _figures(number):
     return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
 
 
-def _line(texts):
-    return "| " + " | ".join(texts) + " |"
+PAGES = {"docs/speed.md": block, "README.md": short}
 
 
 def rewrite_pages():
     """Replace the tables of speed."""
-    for name, made in PAGES.items():
-        text = (ROOT / name).read_text(encoding="utf-8")
-        text = text.split(BEGIN)[0] + made() + text.split(END)[1]
-        (ROOT / name).write_text(text, encoding="utf-8")
+    pages.rewrite(PAGES, BEGIN, END)

@@ -78,12 +78,16 @@ def part_predictions(names, values):
     return predicted, seconds
 
 
+def tested(parts):
+    """Test predictions of all parts together."""
+    return pd.concat(parts, ignore_index=True).query("split == 'test'")
+
+
 def over_all(predicted, seconds, command):
     """One row per method over all parts; wall seconds where something was trained."""
     rows = []
     for name, parts in predicted.items():
-        together = pd.concat(parts, ignore_index=True)
-        together = together[together["split"] == "test"]
+        together = tested(parts)
         facts = {"architecture": name, "runs": len(parts), "cells": len(together)}
         facts["patients"] = tables.patients_of(together).nunique()
         facts["seconds"] = round(seconds[name]) if name in seconds else None
@@ -116,21 +120,18 @@ def ablated(path, given):
         name, cells = run.plan.networks[0], loading.prepare(run.plan.data)
         print(run.name, flush=True)
         predicted.setdefault(run.variant, []).append(network_predictions(name, run.plan, cells))
-    together = {
-        variant: pd.concat(parts, ignore_index=True).query("split == 'test'")
-        for variant, parts in predicted.items()
-    }
-    first, rows = next(iter(together.values())), []
-    for variant, table in together.items():
-        rows.append(
-            {
-                "variant": variant,
-                "cells": len(table),
-                "patients": tables.patients_of(table).nunique(),
-                **comparison.metric_columns(evaluation.measure(table)),
-                **comparison.gains(table, first),
-            }
-        )
+    together = {variant: tested(parts) for variant, parts in predicted.items()}
+    first = next(iter(together.values()))
+    rows = [
+        {
+            "variant": variant,
+            "cells": len(table),
+            "patients": tables.patients_of(table).nunique(),
+            **comparison.metric_columns(evaluation.measure(table)),
+            **comparison.gains(table, first),
+        }
+        for variant, table in together.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -166,8 +167,7 @@ def main(arguments=None):
     predicted = {name: predicted[name] for name in order if name in predicted}
     command = f"python tools/cross_validation.py IMAGES --networks {asked.networks}"
     write_csv(ROOT / "results" / "cross_validation.csv", over_all(predicted, seconds, command))
-    best = pd.concat(predicted[names[0]], ignore_index=True)
-    write_csv(ROOT / "results" / "patients.csv", by_patients(best[best["split"] == "test"]))
+    write_csv(ROOT / "results" / "patients.csv", by_patients(tested(predicted[names[0]])))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = (
-    "notebooks/*.ipynb",
-    "README.md",
-    "docs/**/*.md",
-    "mkdocs.yml",
-    "pyproject.toml",
-)
+FILES = ("notebooks/*.ipynb", "README.md", "docs/**/*.md", "mkdocs.yml", "pyproject.toml")
 NAME = r"[\w.-]+/[\w.-]+"
 
 

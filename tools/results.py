@@ -1,13 +1,10 @@
-"""Keep finished runs as data, and make the tables of docs/results.md and the README from what is
-kept.
+"""Keep finished runs, or a sweep's variants, as results/NAME.csv; then rewrite tables and figures.
 
-    python tools/results.py NAME "TITLE" "COMMAND" RUN [RUN ...]    keep runs as results/NAME.csv,
-    then rewrite python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER    keep a sweep's
-    variants.csv likewise python tools/results.py                                         rewrite
-    the tables and the figure only
+    python tools/results.py [NAME "TITLE" "COMMAND" RUN [RUN ...]]
+    python tools/results.py --sweep NAME "TITLE" "COMMAND" FOLDER
 
-Each rewrites the README's tables and results/*.png. One row per network (or baseline), split and
-seed. Rows on random weights keep their times and sizes but claim nothing: they are "not measured".
+One row per network (or baseline), split and seed. Rows on random weights keep their times and sizes
+but claim nothing: they are "not measured".
 """
 
 import sys
@@ -25,14 +22,9 @@ from allhelpers.evaluation.baselines import METHODS
 from allhelpers.evaluation.definitions import METRICS, metric_title
 from allhelpers.networks.registry import ARCHITECTURES
 from allhelpers.runs import Run
+from tools import pages
 
 BEGIN, END = "<!-- results: made by tools/results.py -->", "<!-- end of results -->"
-PAGES = {
-    "docs/results.md": lambda: block(),
-    "README.md": lambda: short(),
-    "docs/own_cells.md": lambda: patients(),
-    "docs/reading_results.md": lambda: planted(),
-}
 # Figures of the cross-validation by patient, in this order
 CROSSED = ("weighted_f1", "auroc", "auroc_by_patient", "auroc_equal_size")
 FINAL = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
@@ -91,23 +83,21 @@ def markdown(table, summary):
     """One table, with the command that made it."""
     by_image = (table["split"] == "paper").all()
     columns = [*COLUMNS, "paper"] if by_image else COLUMNS
-    lines = [
-        f"**{table['title'].iloc[0]}; tested by {'image' if by_image else 'patient'}**",
-        "",
-        line(columns),
+    rows = [method_row(row)[: len(columns)] for row in table.to_dict("records")]
+    together = [
+        f"{words.method_title(row['architecture'])}, {row['runs']} runs: weighted F1 "
+        f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test "
+        f"cells together {value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on "
+        f"average, together {value(row, 'auroc')}; {row['patients']} patients."
+        for row in ([] if summary is None else summary.to_dict("records"))
     ]
-    lines.append(line(["---"] * len(columns)))
-    lines += [line(method_row(row)[: len(columns)]) for row in table.to_dict("records")]
-    for row in [] if summary is None else summary.to_dict("records"):
-        lines += [
-            "",
-            f"{words.method_title(row['architecture'])}, {row['runs']} runs: weighted F1 "
-            f"{row['weighted_f1_mean']:.3f} on average (SD {row['weighted_f1_sd']:.3f}), all test "
-            f"cells together {value(row, 'weighted_f1')}; AUROC {row['auroc_mean']:.3f} on "
-            f"average, together {value(row, 'auroc')}; "
-            f"{row['patients']} patients.",
-        ]
-    return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
+    title = f"{table['title'].iloc[0]}; tested by {'image' if by_image else 'patient'}"
+    return made(title, pages.table(columns, rows), *together, command=table["command"].iloc[0])
+
+
+def made(title, *blocks, command):
+    """Blocks below their title, and above the command that makes them."""
+    return "\n\n".join([f"**{title}**", *blocks, f"```\n{command}\n```"])
 
 
 RECIPES = {
@@ -126,22 +116,17 @@ def missing():
     }
     lacking = {kind: [name for name in ARCHITECTURES if name not in done[kind]] for kind in done}
     names = [name for name in ARCHITECTURES if any(name in lacks for lacks in lacking.values())]
-    lines = [
-        "**Not measured, for want of weights**",
-        "",
-        line(["", *(f"tested {kind}" for kind in RECIPES)]),
-    ]
-    lines.append(line(["---"] * (1 + len(RECIPES))))
+    rows = []
     for name in names:
         states = ["not measured" if name in lacking[kind] else "above" for kind in RECIPES]
-        lines.append(line([words.method_title(name), *states]))
-    lines += ["", "```"]
-    for kind, (recipe, split) in RECIPES.items():
-        lines.append(
-            f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures "
-            f"{','.join(lacking[kind])} --images FOLDER --split {split}"
-        )
-    return "\n".join([*lines, "```"])
+        rows.append([words.method_title(name), *states])
+    commands = [
+        f"python -m allhelpers run --settings settings/{recipe}.yaml --architectures "
+        f"{','.join(lacking[kind])} --images FOLDER --split {split}"
+        for kind, (recipe, split) in RECIPES.items()
+    ]
+    table = pages.table(["", *(f"tested {kind}" for kind in RECIPES)], rows)
+    return made("Not measured, for want of weights", table, command="\n".join(commands))
 
 
 def ablation():
@@ -153,16 +138,12 @@ def ablation():
     shown = ("weighted_f1", "auroc_by_patient", "auroc_equal_size")
     heads = ["", *map(metric_title, shown)]
     heads += [f"gain in {metric_title(metric)}" for metric in shown[1:]]
-    lines = [f"**{table['title'].iloc[0]}**", "", line(heads), line(["---"] * len(heads))]
+    rows = []
     for number, row in enumerate(table.to_dict("records")):
         gains = [value(row, f"{metric}_gain") if number else "" for metric in shown[1:]]
-        lines.append(line([row["variant"], *(value(row, metric) for metric in shown), *gains]))
-    return "\n".join([*lines, "", "```", table["command"].iloc[0], "```"])
-
-
-def line(cells):
-    """One row of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+        rows.append([row["variant"], *(value(row, metric) for metric in shown), *gains])
+    title, command = table.loc[0, ["title", "command"]]
+    return made(title, pages.table(heads, rows), command=command)
 
 
 def method_row(row):
@@ -194,28 +175,26 @@ def method_row(row):
 def crossed():
     """Every patient tested once, by what has not met them: one row per method."""
     table = pd.read_csv(RESULTS / "cross_validation.csv")
-    heads = ("", *(metric_title(metric) for metric in CROSSED))
-    lines = [line(heads), line(["---"] * len(heads))]
-    for row in table.to_dict("records"):
-        figures = [value(row, metric) for metric in CROSSED]
-        lines.append(line([words.method_title(row["architecture"]), *figures]))
-    return "\n".join(lines)
+    rows = [
+        [words.method_title(row["architecture"]), *(value(row, metric) for metric in CROSSED)]
+        for row in table.to_dict("records")
+    ]
+    return pages.table(("", *map(metric_title, CROSSED)), rows)
 
 
 def short():
     """The README's table."""
-    return f"{BEGIN}\n\n{crossed()}\n\n{END}"
+    return between(crossed())
 
 
 def crossed_with_command():
     """The same for docs/results.md."""
-    table = pd.read_csv(RESULTS / "cross_validation.csv")
-    facts = table.iloc[0]
+    facts = pd.read_csv(RESULTS / "cross_validation.csv").iloc[0]
     title = (
-        f"**Cross-validation by patient, settings/recipe.yaml: {facts['cells']:,} cells of "
-        f"{facts['patients']} patients, each tested once in {facts['runs']} parts**"
+        f"Cross-validation by patient, settings/recipe.yaml: {facts['cells']:,} cells of "
+        f"{facts['patients']} patients, each tested once in {facts['runs']} parts"
     )
-    return "\n\n".join([title, crossed(), f"```\n{facts['command']}\n```"])
+    return made(title, crossed(), command=facts["command"])
 
 
 def patients():
@@ -231,8 +210,7 @@ def patients():
         )
         for row in table.to_dict("records")
     ]
-    lines = [line(heads), line(["---"] * len(heads)), *map(line, rows)]
-    return "\n\n".join([BEGIN, "\n".join(lines), END])
+    return between(pages.table(heads, rows))
 
 
 def planted():
@@ -242,8 +220,7 @@ def planted():
     turned = table["planted"].astype(str) + " of " + table["cells"].map("{:,}".format)
     rows = table[["first_20", "first_50", "suspects"]].astype(str)
     rows.insert(0, "turned", turned + ", draw " + table["seed"].astype(str))
-    lines = [line(heads), line(["---"] * len(heads)), *map(line, rows.to_numpy())]
-    return "\n\n".join([BEGIN, "\n".join(lines), END])
+    return between(pages.table(heads, rows.to_numpy()))
 
 
 def block():
@@ -254,32 +231,33 @@ def block():
         tables.append(
             markdown(pd.read_csv(path), pd.read_csv(summary) if summary.is_file() else None)
         )
-    return (
-        f"{BEGIN}\n\n" + "\n\n".join(filter(None, [*tables, missing(), ablation()])) + f"\n\n{END}"
-    )
+    return between(*filter(None, [*tables, missing(), ablation()]))
+
+
+def between(*blocks):
+    """Blocks between the marks by which a page is rewritten."""
+    return "\n\n".join([BEGIN, *blocks, END])
+
+
+PAGES = {
+    "docs/results.md": block,
+    "README.md": short,
+    "docs/own_cells.md": patients,
+    "docs/reading_results.md": planted,
+}
 
 
 def rewrite_pages():
     """Replace the tables by those of all kept runs, and draw what the size and the split bring."""
-    for name, made in PAGES.items():
-        text = (ROOT / name).read_text(encoding="utf-8")
-        text = text.split(BEGIN)[0] + made() + text.split(END)[1]
-        (ROOT / name).write_text(text, encoding="utf-8")
-    crossed = pd.read_csv(RESULTS / "cross_validation.csv").rename(
-        columns={"architecture": "method"}
-    )
-    figures = {"size_gap": plotting.comparison.size_gap(crossed[crossed["method"] != "majority"])}
+    pages.rewrite(PAGES, BEGIN, END)
+    table = pd.read_csv(RESULTS / "cross_validation.csv")
+    table = table.rename(columns={"architecture": "method"})
+    figures = {"size_gap": plotting.comparison.size_gap(table[table["method"] != "majority"])}
     measured = published.measured()
     if measured["split"].nunique() > 1:
         figures["split_gap"] = plotting.comparison.split_gap(measured)
     for name, figure in figures.items():
         figure.savefig(ROOT / "docs" / "assets" / f"{name}.png", dpi=110)
-
-
-def keep_sweep(name, title, command, folder):
-    """Write results/NAME.csv from a sweep's variants."""
-    table = pd.read_csv(Path(folder) / "variants.csv").assign(title=title, command=command)
-    write_csv(RESULTS / f"{name}.csv", table)
 
 
 def main(arguments):
@@ -293,7 +271,9 @@ def main(arguments):
         )
         return 1
     if of_sweep:
-        keep_sweep(*given)
+        name, title, command, folder = given
+        table = pd.read_csv(Path(folder) / "variants.csv").assign(title=title, command=command)
+        write_csv(RESULTS / f"{name}.csv", table)
     elif given:
         keep(*given[:3], given[3:])
     rewrite_pages()

@@ -1,7 +1,5 @@
 """What README and documentation claim is what is kept in results/."""
 
-import importlib.util
-
 import pandas as pd
 import pytest
 
@@ -10,23 +8,12 @@ from allhelpers.evaluation.definitions import METRICS
 from allhelpers.networks.registry import ARCHITECTURES
 from benchmarks import tables
 from tests.helpers import ROOT
+from tools import results
 
 
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("results", ROOT / "tools" / "results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_tables_are_made_from_the_kept_results(tool):
+@pytest.mark.parametrize("tool", [results, tables])
+def test_tables_are_made_from_what_is_kept(tool):
     for name, made in tool.PAGES.items():
-        assert made() in (ROOT / name).read_text(encoding="utf-8")
-
-
-def test_tables_of_speed_are_made_from_the_kept_measurements():
-    for name, made in tables.PAGES.items():
         assert made() in (ROOT / name).read_text(encoding="utf-8")
 
 
@@ -42,10 +29,10 @@ def test_every_kept_figure_has_its_interval_its_versions_and_its_command():
         assert (known[metric] <= known[f"{metric}_high"] + 1e-9).all()
 
 
-def test_random_weights_claim_nothing(tool, run_folder):
-    rows = tool.rows_of(run_folder)
+def test_random_weights_claim_nothing(run_folder):
+    rows = results.rows_of(run_folder)
     network = rows[rows["architecture"] == "mobilenet"].iloc[0]
     assert network["weights"] == "random"
-    assert pd.isna(network[[*tool.TESTED, "weighted_f1", "auroc", "auroc_low"]]).all()
-    assert "not measured" in tool.method_row(network)
+    assert pd.isna(network[[*results.TESTED, "weighted_f1", "auroc", "auroc_low"]]).all()
+    assert "not measured" in results.method_row(network)
     assert rows[rows["architecture"] == "area"]["auroc"].notna().all()
