@@ -1,9 +1,7 @@
 """Why a published ResNet50 ended at 51.4 %: one frozen network, prepared in four ways.
 
-Two mistakes are easy to make with this network. Its pixels can be divided by 255, where it expects
-ImageNet's channel means to be subtracted from 0..255 in the order BGR. And its batch normalisation
-can be live: batch statistics in training, stored ones in testing. Each is tried with and without
-the other, with the paper's head and optimizer.
+Each with and without two mistakes: pixels divided by 255, where ImageNet's channel means should be
+subtracted from 0..255 in the order BGR; and batch normalisation that is live in training only.
 """
 
 from __future__ import annotations
@@ -45,8 +43,7 @@ def pool(cells: Cells, size: int, seed: int) -> Cells:
     per_class = min(size // len(cells.classes), *map(len, by_class))
     random = np.random.default_rng(seed)
     rows = np.concatenate([random.permutation(rows)[:per_class] for rows in by_class])
-    rows = random.permutation(rows)
-    return cells.take(rows)
+    return cells.take(random.permutation(rows))
 
 
 def features(cells: Cells, source: Weights, seed: int) -> Features:
@@ -111,11 +108,7 @@ def study(cells: Cells, computed: Features, settings: CollapseSettings) -> pd.Da
 
 
 def _train_head(
-    cells: Cells,
-    training: np.ndarray,
-    testing: np.ndarray,
-    settings: CollapseSettings,
-    seed: int,
+    cells: Cells, training: np.ndarray, testing: np.ndarray, settings: CollapseSettings, seed: int
 ) -> dict[str, float]:
     recipe = TrainingSettings(
         epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed, unfreeze="none"

@@ -1,9 +1,7 @@
 """Optimizers, learning rates and activations on the same features, by the same validation cells.
 
-The paper's literature has Adam and RMSProp reach a lower loss than Adagrad and Proximal Adagrad,
-and compares six activations. Keras 3 has no Proximal Adagrad; its nearest relative there is Ftrl
-(McMahan et al. 2013), which also adapts the step of each weight as Adagrad does and follows it by a
-proximal step.
+Keras 3 has no Proximal Adagrad; its nearest relative there is Ftrl (McMahan et al. 2013), which
+also adapts the step of each weight as Adagrad does and follows it by a proximal step.
 """
 
 from __future__ import annotations
@@ -60,16 +58,14 @@ def _train_all(
         network = building.head_alone(architecture, recipe, channels=size, classes=cells.classes)
         history = finetuning.train(network, features, cells, quiet=True)
         predictions = finetuning.predict_cells(network, features, cells)
-        scores = {split: _weighted_f1(group) for split, group in predictions.groupby("split")}
+        f1 = {
+            split: metrics.measure(group, resamples=0)["weighted_f1"]["value"]
+            for split, group in predictions.groupby("split")
+        }
         last = {"loss": history["loss"].iloc[-1], "val_loss": history["val_loss"].min()}
-        scores = {"val_f1": scores.get("val", np.nan), "test_f1": scores["test"]}
-        runs.append({**point, **last, **scores})
+        runs.append({**point, **last, "val_f1": f1.get("val", np.nan), "test_f1": f1["test"]})
         curves.append(history[["epoch", "loss", "val_loss"]].assign(**point))
     return pd.DataFrame(runs), pd.concat(curves, ignore_index=True)
-
-
-def _weighted_f1(predictions: pd.DataFrame) -> float:
-    return metrics.measure(predictions, resamples=0)["weighted_f1"]["value"]
 
 
 def summarise(runs: pd.DataFrame, choice: str) -> pd.DataFrame:
