@@ -122,14 +122,13 @@ def _plain(value: Any) -> str:
 
 def splits(cells: pd.DataFrame, known: bool) -> Table:
     """Cells and patients in each split."""
-    titles = manifests.SPLIT_TITLES
+    counted = ["cells", "patients"] if known else ["cells"]
     rows = [
-        [titles[row["split"]], manifests.class_title(row["label"]), f"{row['cells']:,}"]
-        + [f"{row['patients']:,}"] * known
+        [manifests.SPLIT_TITLES[row["split"]], manifests.class_title(row["label"])]
+        + [f"{row[name]:,}" for name in counted]
         for row in splitting.describe_splits(cells).to_dict("records")
     ]
-    columns = ["split", "class", "cells", *["patients"] * known]
-    return _table("Cells in each split", columns, rows)
+    return _table("Cells in each split", ["split", "class", *counted], rows)
 
 
 def metrics(measured: Mapping[str, Any], unit: str) -> Table:

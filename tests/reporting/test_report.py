@@ -15,10 +15,9 @@ from tests.helpers import ten_cells, write_run
 NAMES = ["mobilenet"]
 
 
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory):
+def compare(folder, cells):
     """A finished run of one architecture, as the third notebook leaves it."""
-    folder = write_run(tmp_path_factory.mktemp("run"), ten_cells())
+    write_run(folder, cells)
     run = Run(folder)
     methods, pairs = evaluation.compare_methods(folder, NAMES)
     write_csv(run.table_path("comparison"), evaluation.compare(folder, NAMES))
@@ -29,6 +28,11 @@ def compared(tmp_path_factory):
     curves = plotting.results.learning_curves(result.history())
     plotting.keep(curves, result.folder, "learning_curves")
     return folder
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    return compare(tmp_path_factory.mktemp("run"), ten_cells())
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,15 @@ def test_report_of_notebooks_that_were_run_by_hand_says_what_they_were_given(pag
         re.findall(r"<code>(.*?)</code>", said)
     )
     assert "batch_norm" not in said
+
+
+def test_report_without_patients_counts_none(tmp_path):
+    cells = ten_cells()
+    folder = compare(tmp_path, cells.assign(patient=cells["file"]))
+    page = report.write_report(folder, NAMES).read_text(encoding="utf-8")
+    assert "Patients are unknown" in page
+    assert '<th scope="col">cells</th></tr>' in page
+    assert "<figcaption>Cells per class in each split.<" in page
 
 
 def test_kept_figures_are_shown_once_with_their_captions(page):
