@@ -28,10 +28,7 @@ OTHER_LABORATORIES = (
 
 
 def answer(methods: pd.DataFrame, cells: pd.DataFrame, notes: Sequence[str] = ()) -> str:
-    """What a run came to, in one sentence, from methods.csv, manifest.csv and the run's notes.
-
-    Of several methods the one that is best where size does not help.
-    """
+    """What a run came to in one sentence: of several methods, the one best at equal size."""
     networks = methods[~methods["method"].isin(METHODS)]
     ranked = networks.get("auroc_equal_size", networks["auroc"]).fillna(networks["auroc"])
     if ranked.isna().all():
@@ -62,9 +59,8 @@ def _tested(cells: pd.DataFrame) -> str:
 
 def _at_equal_size(row: Mapping[Any, Any]) -> str:
     """The figure that size alone cannot give."""
-    name = "auroc_equal_size"
-    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
-    if value is None or pd.isna(value):
+    value, low, high = (row.get(f"auroc_equal_size{end}") for end in ("", "_low", "_high"))
+    if pd.isna(value):
         return "what is left on cells of equal size is not known"
     interval = f"95 % interval {low:.2f} to {high:.2f}" if pd.notna(low) else "no interval"
     return f"on cells of equal size its AUROC is {value:.2f} ({interval}; 0.50 is guessing)"
@@ -88,11 +84,12 @@ def possible(methods: pd.DataFrame, pairs: pd.DataFrame, notes: Sequence[str] = 
     if SYNTHETIC_NOTE in notes:
         return ["That the software runs from images to this report."]
     sentences = []
-    for beats, verbs in ((True, ("ranks", "rank")), (False, ("is not shown", "are not shown"))):
+    verbs = {True: ("ranks", "rank"), False: ("is not shown to rank", "are not shown to rank")}
+    for beats, (one, several) in verbs.items():
         beaten = methods.loc[methods["beats_area"].eq(beats), "method"]
         names = [method_title(name) for name in beaten]
         if names:
-            verb = verbs[len(names) > 1] + ("" if beats else " to rank")
+            verb = one if len(names) == 1 else several
             ruler = "better than the area of the cell alone does"
             sentences.append(f"{joined(names)} {verb} these test cells {ruler}.")
     if pairs.empty:
@@ -114,33 +111,21 @@ def impossible(notes: Sequence[str], cells: pd.DataFrame, methods_compared: int)
         else "one patient of a class, and the intervals over patients say nothing: that one is "
         "drawn each time."
     )
-    synthetic = SYNTHETIC_NOTE in notes
     unknown, random = (
         any(note.startswith(known) for note in notes) for known in (PATIENTS_UNKNOWN, RANDOM_NOTE)
     )
-    shared = len(splitting.shared_patients(cells)) > 0
     new = "How good a network is on new patients:"
-    limits = [
-        (
-            synthetic,
-            "Anything about blood cells: these were drawn by a program. "
-            "The run shows that the software works.",
+    limits = {
+        "Anything about blood cells: these were drawn by a program. The run shows that the "
+        "software works.": SYNTHETIC_NOTE in notes,
+        "How good a network trained on ImageNet is: the weights were random at the start.": random,
+        f"{new} it is not known which images belong to one patient.": unknown,
+        f"{new} test cells come from patients who also train.": splitting.shared_patients(cells),
+        f"How far off the figures may be on other patients: the test has {few}": (
+            patients < FEW_PATIENTS and not unknown
         ),
-        (
-            random,
-            "How good a network trained on ImageNet is: the weights were random at the start.",
-        ),
-        (unknown, f"{new} it is not known which images belong to one patient."),
-        (shared, f"{new} test cells come from patients who also train."),
-        (
-            patients < FEW_PATIENTS and not unknown,
-            f"How far off the figures may be on other patients: the test has {few}",
-        ),
-        (
-            methods_compared > 1,
-            "Which network is best in general: the order of two with "
-            "overlapping intervals may turn on other patients.",
-        ),
-        (True, OTHER_LABORATORIES),
-    ]
-    return [sentence for holds, sentence in limits if holds]
+        "Which network is best in general: the order of two with overlapping intervals may turn "
+        "on other patients.": methods_compared > 1,
+        OTHER_LABORATORIES: True,
+    }
+    return [sentence for sentence, holds in limits.items() if holds]

@@ -1,7 +1,5 @@
-"""``report.html``: one self-contained file that can be read without Python.
-
-A view of what the notebooks have left in a run's folder: it embeds the figures that they kept, each
-under the name of the function that drew it, and reads their tables. It computes and draws nothing.
+"""``report.html``, one self-contained file: the tables of a run and the figures that its notebooks
+kept, each under the name of the function that drew it. It computes and draws nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -25,12 +23,9 @@ from ..data import splitting, tables
 from ..evaluation import published
 from ..evaluation.words import joined, notes_of
 from ..networks import registry
-from ..runs import Run
+from ..runs import Result, Run
 from ..settings import RunSettings, TrainingSettings
 from . import conclusions, tabling, words
-
-if TYPE_CHECKING:
-    from ..runs import Result
 
 # Figures of the whole run, from notebooks 1 and 3, and how each is read.
 RUN_FIGURES = {
@@ -126,9 +121,12 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         write_report("runs/sample", ["mobilenet", "vgg16"])  # runs/sample/report.html
     """
     run = Run(run_folder)
-    known = tables.patients_known(run.manifest())
-    comparison, results = _comparison(run, names), [run.result(name) for name in names]
-    alike, own = tabling.settings(results)
+    cells = run.manifest()
+    known = tables.patients_known(cells)
+    comparison = _comparison(run, cells, names)
+    records = {name: run.result(name).record() for name in names}
+    alike, own = tabling.settings(records)
+    asked = run.settings_path
     # autoescape: text from file names and settings cannot become markup
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
@@ -136,38 +134,39 @@ def write_report(run_folder: str | Path, names: Sequence[str]) -> Path:
         figures=_figures(run.figures_folder, _fitting(RUN_FIGURES, known), "all methods"),
         asked=names,
         asked_in_words=joined([registry.title_of(name) for name in names]),
-        sections=[_section(result, known) for result in results],
+        sections=[_section(run.result(name), records[name], known) for name in names],
         settings=alike,
         own_settings=own,
-        **_cells(run),
+        patients_known=known,
+        changed=_changed(run.settings() or _by_setting(records)),
+        settings_file=asked.read_text(encoding="utf-8") if asked.is_file() else "",
+        command=COMMAND,
+        **_cells(run, cells, known),
         **comparison,
-        **_again(run, names),
     )
     write_text(run.report_path, page)
     return run.report_path
 
 
-def _cells(run: Run) -> dict[str, Any]:
+def _cells(run: Run, cells: pd.DataFrame, known: bool) -> dict[str, Any]:
     """What the report says of the cells."""
-    data, cells = run.data(), run.manifest()
-    test = cells[cells["split"] == "test"]
+    data, test = run.data(), cells[cells["split"] == "test"]
     audit = read_json(run.audit_path) if run.audit_path.is_file() else {}
     return {
         "data": data,
         "classes": [manifests.class_title(label) for label in data["classes"]],
-        "split_in_words": _split_in_words(data["split"], cells),
+        "split_in_words": _split_in_words(data["split"], cells, known),
         "test_cells": len(test),
-        "patients_known": tables.patients_known(cells),
         "test_patients": test["patient"].nunique(),
-        "counts": tabling.splits(cells, tables.patients_known(cells)),
+        "counts": tabling.splits(cells, known),
         "official_files": manifests.is_official(cells),
         "audit": audit.get("sentences", []),
     }
 
 
-def _split_in_words(split: str, cells: pd.DataFrame) -> str:
+def _split_in_words(split: str, cells: pd.DataFrame, known: bool) -> str:
     """How the split was drawn, and whether patients are in two splits of it, as counted."""
-    if not tables.patients_known(cells):
+    if not known:
         return "Patients are unknown, so that a patient can be in several splits."
     if split == "paper":
         return SPLITS[split]
@@ -176,7 +175,7 @@ def _split_in_words(split: str, cells: pd.DataFrame) -> str:
     return SPLITS.get(split, GIVEN if split.startswith("column") else CROSSED)
 
 
-def _comparison(run: Run, names: Sequence[str]) -> dict[str, Any]:
+def _comparison(run: Run, cells: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     """What the report says of the methods side by side."""
     compared, methods, pairs = (_table(run, name) for name in ("comparison", "methods", "pairs"))
     if compared["architecture"].tolist() != list(names):
@@ -184,7 +183,7 @@ def _comparison(run: Run, names: Sequence[str]) -> dict[str, Any]:
             f"{run.table_path('comparison')} compares {', '.join(compared['architecture'])}, not "
             f"{', '.join(names)}: run notebook 3_comparison again."
         )
-    notes, cells = notes_of(compared), run.manifest()
+    notes = notes_of(compared)
     return {
         "notes": notes,
         "answer": conclusions.answer(methods, cells, notes),
@@ -204,19 +203,11 @@ def _table(run: Run, name: str) -> pd.DataFrame:
     return renamed_table(pd.read_csv(path))
 
 
-def _again(run: Run, names: Sequence[str]) -> dict[str, Any]:
-    """What it takes to do the run again."""
-    path = run.settings_path
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    asked = run.settings() or _settings_of_notebooks(run, names)
-    return {"settings_file": text, "changed": _changed(asked), "command": COMMAND}
-
-
-def _settings_of_notebooks(run: Run, names: Sequence[str]) -> dict[str, dict]:
+def _by_setting(records: Mapping[str, dict]) -> dict[str, dict]:
     """What each notebook was given, by setting and method, where they were run by hand."""
     table: dict[str, dict] = {}
-    for name in names:
-        for setting, value in run.result(name).record()["settings"].items():
+    for name, record in records.items():
+        for setting, value in record["settings"].items():
             table.setdefault(setting, {})[name] = value
     return table
 
@@ -244,22 +235,17 @@ def _fitting(captions: Mapping[str, str], known: bool) -> dict[str, str]:
     return {name: WITHOUT_PATIENTS.get(name, text) for name, text in kept.items()}
 
 
-def _section(result: Result, known: bool) -> dict[str, Any]:
-    """What the report says of one method."""
-    record, metrics = result.record(), result.metrics()
-    title, test = registry.title_of(result.name), metrics["test"]
+def _section(result: Result, record: Mapping[str, Any], known: bool) -> dict[str, Any]:
+    """What the report says of one method, beside its record."""
+    metrics, title = result.metrics(), registry.title_of(result.name)
+    test = metrics["test"]
     return {
+        **record,
         "name": result.name,
         "title": title,
-        "weights": record.get("weights", {}).get("label"),
-        "chosen": record.get("chosen"),
-        "settings": record["settings"],
-        "seconds": record["seconds"],
-        "device": record["device"],
-        "versions": record["versions"],
-        "metrics": tabling.metrics(test, "patients" if known else "images"),
+        "metrics": tabling.metrics(metrics, "patients" if known else "images"),
         # with two classes the metrics say the same
-        "classes": tabling.classes(test) if len(test["classes"]) > 2 else None,
+        "classes": tabling.classes(metrics) if len(test["classes"]) > 2 else None,
         "patients_in_words": words.sentence_of_patients(metrics),
         "size_in_words": words.sentence_of_size(test),
         "figures": _figures(result.figures_folder, _fitting(FIGURES, known), title),
@@ -271,10 +257,8 @@ def _figures(folder: Path, captions: Mapping[str, str], whose: str) -> dict[str,
     figures = {}
     former = {now: name for name, now in FIGURES_RENAMED.items()}
     for name, caption in captions.items():
-        path = folder / f"{name}.webp"
-        if not path.is_file():
-            path = folder / f"{former.get(name, name)}.webp"
-        if path.is_file():
+        paths = [folder / f"{each}.webp" for each in (name, former.get(name, name))]
+        if path := next(filter(Path.is_file, paths), None):
             content = path.read_bytes()
             width, height = Image.open(io.BytesIO(content)).size
             figures[name] = {

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ..data import manifest as manifests
 from ..data import splitting
-from ..evaluation import published, words
-from ..evaluation.definitions import METRICS
+from ..evaluation import published
+from ..evaluation.words import method_title
 from ..networks import registry
-
-if TYPE_CHECKING:
-    from ..runs import Result
+from . import words
 
 # The metrics that a reader looks for first, beside the share of cells that are correct.
 SHOWN = {
@@ -27,7 +25,7 @@ NO_INTERVAL = "no interval"
 
 
 class Cell(NamedTuple):
-    """What stands in one place of a table: a figure, and smaller what it is worth."""
+    """A figure, and smaller what it is worth."""
 
     text: str
     more: str = ""
@@ -38,29 +36,23 @@ class Table(NamedTuple):
 
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-
-
-def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    return Table(caption, columns, cells)
-
-
-def _cell(value: Any, low: Any = None, high: Any = None, form: str = ".3f") -> Cell:
-    """A figure above its interval."""
-    if value is None or pd.isna(value):
-        return Cell("not defined")
-    known = low is not None and pd.notna(low)
-    return Cell(f"{value:{form}}", f"{low:{form}} to {high:{form}}" if known else NO_INTERVAL)
+    rows: Sequence[Sequence[Any]]  # text or `Cell`
 
 
 def _of_row(row: Mapping[Any, Any], name: str, form: str = ".3f") -> Cell:
-    """A column of a table of results with its interval's."""
-    return _cell(row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high"), form)
+    """A column of a table of results above its interval's."""
+    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if pd.isna(value):
+        return Cell("not defined")
+    return Cell(f"{value:{form}}", _interval(low, high, form) or NO_INTERVAL)
 
 
 def _interval(low: Any, high: Any, form: str = ".3f") -> str:
-    return "" if low is None or pd.isna(low) else f"{low:{form}} to {high:{form}}"
+    return "" if pd.isna(low) else f"{low:{form}} to {high:{form}}"
+
+
+def _plain(value: Any, missing: str = "") -> str:
+    return missing if pd.isna(value) else f"{value:.3f}"
 
 
 def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Table:
@@ -78,46 +70,47 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Table:
         shown = [_of_row(row, key) for key in SHOWN]
         floor = {"area": "the ruler", "majority": ""}.get(name, NO_INTERVAL)
         beats = verdict.get(row["beats_area"], floor)
-        rows.append([words.method_title(name), correct, *shown, beats])
+        rows.append([method_title(name), correct, *shown, beats])
     columns = ["method", "cells correct", *SHOWN.values(), "better than cell area?"]
-    return _table("What each method came to on the test cells", columns, rows)
+    return Table("What each method came to on the test cells", columns, rows)
 
 
 def pairs(table: pd.DataFrame) -> Table:
     """Every two methods, and whether they can be told apart."""
     rows = []
     for row in table.to_dict("records"):
-        first, second = (words.method_title(row[name]) for name in ("first", "second"))
+        first, second = (method_title(row[name]) for name in ("first", "second"))
         better = first if row["weighted_f1"] > 0 else second
-        p = [f"{row[name]:.2g}" if pd.notna(row[name]) else "" for name in P_VALUES]
-        difference = _of_row(row, "weighted_f1", "+.3f")
-        alone = f"{row['only_first']} against {row['only_second']}"
         verdict = f"{better} is better" if row["differ"] else "cannot be told apart"
-        rows.append([f"{first} and {second}", verdict, alone, p[0], difference, p[1]])
+        alone = f"{row['only_first']} against {row['only_second']}"
+        p, its_p = (
+            f"{row[name]:.2g}" if pd.notna(row[name]) else ""
+            for name in ("mcnemar_p", "weighted_f1_p")
+        )
+        difference = _of_row(row, "weighted_f1", "+.3f")
+        rows.append([f"{first} and {second}", verdict, alone, p, difference, its_p])
     columns = ["methods", "verdict", "cells that one alone predicts correctly", "McNemar’s p"]
     columns += ["difference of weighted F1", "its p"]
-    return _table("Every two methods compared", columns, rows)
-
-
-P_VALUES = ("mcnemar_p", "weighted_f1_p")
+    return Table("Every two methods compared", columns, rows)
 
 
 def beside_paper(compared: pd.DataFrame) -> Table:
     """Accuracy and loss of each method, the paper's first where it compares."""
+    shown = {
+        "train_accuracy": "training accuracy",
+        "val_accuracy": "validation accuracy",
+        "train_loss": "training loss",
+        "val_loss": "validation loss",
+    }
     rows = []
     for row in published.beside_paper(compared).reset_index().to_dict("records"):
-        figures = [_plain(row[f"{split}_accuracy"]) for split in ("train", "val")]
-        losses = [_plain(row[f"{split}_loss"]) for split in ("train", "val")]
         test = Cell(f"{row['test_accuracy']:.1%}", _interval(row["low"], row["high"], ".1%"))
-        name = words.method_title(row["architecture"])
-        rows.append([name, row["source"], *figures, *losses, row["correct"], test])
-    columns = ["method", "figures of", "training accuracy", "validation accuracy"]
-    columns += ["training loss", "validation loss", "test cells correct", "test accuracy"]
-    return _table("Accuracy and loss at the epoch that was kept", columns, rows)
-
-
-def _plain(value: Any) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.3f}"
+        figures = [_plain(row[name]) for name in shown]
+        rows.append(
+            [method_title(row["architecture"]), row["source"], *figures, row["correct"], test]
+        )
+    columns = ["method", "figures of", *shown.values(), "test cells correct", "test accuracy"]
+    return Table("Accuracy and loss at the epoch that was kept", columns, rows)
 
 
 def splits(cells: pd.DataFrame, known: bool) -> Table:
@@ -128,44 +121,39 @@ def splits(cells: pd.DataFrame, known: bool) -> Table:
         + [f"{row[name]:,}" for name in counted]
         for row in splitting.describe_splits(cells).to_dict("records")
     ]
-    return _table("Cells in each split", ["split", "class", *counted], rows)
+    return Table("Cells in each split", ["split", "class", *counted], rows)
 
 
-def metrics(measured: Mapping[str, Any], unit: str) -> Table:
+def metrics(measured: dict, unit: str) -> Table:
     """All metrics of one method."""
     rows = []
-    for name, metric in METRICS.items():
-        entry = measured.get(name)
-        if entry is None:
-            continue
-        correct = f"{entry['correct']} of {entry['cells']}" if "correct" in entry else ""
-        over_patients = _interval(entry.get("patients_low"), entry.get("patients_high"))
-        over_cells = _interval(entry.get("low"), entry.get("high"))
-        rows.append([metric.title, _cell(entry["value"]).text, over_patients, over_cells, correct])
+    for title, row in words.table_of_metrics(measured).to_dict("index").items():
+        value = _plain(row["value"], "not defined")
+        over_patients = _interval(row["patients_low"], row["patients_high"])
+        over_cells = _interval(row["low"], row["high"])
+        correct = "" if pd.isna(row["correct"]) else f"{row['correct']} of {row['cells']}"
+        rows.append([str(title), value, over_patients, over_cells, correct])
     columns = ["metric", "value", f"95 % over {unit}", "95 % over cells", "cells correct"]
-    return _table("All metrics of the test", columns, rows)
+    return Table("All metrics of the test", columns, rows)
 
 
-def classes(measured: Mapping[str, Any]) -> Table:
+def classes(measured: dict) -> Table:
     """Each class against all others."""
     rows = []
-    for label, entry in measured["classes"].items():
-        found = [
-            _cell(*(entry[name][key] for key in ("value", "low", "high")))
-            for name in ("sensitivity", "specificity")
-        ]
-        title, auroc = manifests.class_title(label), _cell(entry["auroc"]["value"]).text
-        rows.append([title, str(entry["sensitivity"]["cells"]), *found, auroc])
+    for title, row in words.table_of_classes(measured).to_dict("index").items():
+        found = [_of_row(row, name) for name in ("sensitivity", "specificity")]
+        auroc = _plain(row["auroc"], "not defined")
+        rows.append([str(title), str(row["cells"]), *found, auroc])
     columns = ["class", "cells", "sensitivity", "specificity", "AUROC"]
-    return _table("Each class against all others, with Wilson’s intervals", columns, rows)
+    return Table("Each class against all others, with Wilson’s intervals", columns, rows)
 
 
-def settings(results: Sequence[Result]) -> tuple[dict[str, Any], Table | None]:
+def settings(records: Mapping[str, dict]) -> tuple[dict[str, Any], Table | None]:
     """Settings that all methods have alike, and a table of the others."""
-    given = {registry.title_of(result.name): result.record()["settings"] for result in results}
+    given = {registry.title_of(name): record["settings"] for name, record in records.items()}
     names = list(dict.fromkeys(name for each in given.values() for name in each))
     values = {name: [each.get(name, "") for each in given.values()] for name in names}
     alike = {name: each[0] for name, each in values.items() if each.count(each[0]) == len(each)}
     rows = [[name, *map(str, each)] for name, each in values.items() if name not in alike]
-    own = _table("Settings in which the methods differ", ["setting", *given], rows)
+    own = Table("Settings in which the methods differ", ["setting", *given], rows)
     return alike, own if rows else None

@@ -41,7 +41,8 @@ def table_of_metrics(metrics: dict, split: str = "test") -> pd.DataFrame:
     [0.7, 0.4, 0.89]
     """
     columns = ["value", "low", "high", "patients_low", "patients_high", "correct", "cells"]
-    table = pd.DataFrame({metric_title(name): metrics[split][name] for name in METRICS}).T
+    known = [name for name in METRICS if name in metrics[split]]  # an older run has fewer
+    table = pd.DataFrame({metric_title(name): metrics[split][name] for name in known}).T
     table = table.reindex(columns=columns).astype(float)
     return table.astype({"correct": "Int64", "cells": "Int64"})
 
@@ -191,13 +192,11 @@ def sentence_of_calibration(record: Mapping, measured: Mapping) -> str:
     point = measured.get("operating_point")
     if point is None:
         return text
-    sensitivity, specificity = (
-        _with_interval(point[name]) for name in ("sensitivity", "specificity")
-    )
     return (
         f"{text} For a wanted sensitivity of {decided['wanted']:.2f} a cell is predicted positive "
-        f"from {point['threshold']:.2f} on; on the test that gives sensitivity {sensitivity} and "
-        f"specificity {specificity}."
+        f"from {point['threshold']:.2f} on; on the test that gives sensitivity "
+        f"{_with_interval(point['sensitivity'])} and specificity "
+        f"{_with_interval(point['specificity'])}."
     )
 
 
@@ -221,9 +220,7 @@ def sentence_of_pair(row: Mapping) -> str:
     >>> sentence_of_pair(row).split(" on ")[0]
     'support vector machine and k-nearest neighbours cannot be told apart'
     """
-    if row["differ"] and row["weighted_f1"] < 0:
-        row = _other_way_round(row)
-    verdict = verdict_of_pair(row)
+    row, verdict = _better_first(row), verdict_of_pair(row)
     # Where patients are unknown each cell counts as one.
     known = row["patients"] != row["cells"]
     what = "patients" if known else "cells"
@@ -232,22 +229,23 @@ def sentence_of_pair(row: Mapping) -> str:
         f"{verdict} on these {counted(row['cells'], 'cell')}{of_patients} ({row['only_first']} "
         f"cells only the first predicts correctly, {row['only_second']} only the second, "
         f"{_p(row['mcnemar_p'])}; difference of weighted F1 over resampled {what} "
-        f"{row_in_words(row, 'weighted_f1', '+.3f')}, "
-        f"{_p(row['weighted_f1_p'])})"
+        f"{row_in_words(row, 'weighted_f1', '+.3f')}, {_p(row['weighted_f1_p'])})"
     )
 
 
 def verdict_of_pair(row: Mapping) -> str:
     """Which of two methods is better, or that they cannot be told apart."""
-    if not row["differ"]:
-        first, second = method_title(row["first"]), method_title(row["second"])
-        return f"{first} and {second} cannot be told apart"
-    better, worse = ("second", "first") if row["weighted_f1"] < 0 else ("first", "second")
-    return f"{method_title(row[better])} is better than {method_title(row[worse])}"
+    row = _better_first(row)
+    first, second = method_title(row["first"]), method_title(row["second"])
+    if row["differ"]:
+        return f"{first} is better than {second}"
+    return f"{first} and {second} cannot be told apart"
 
 
-def _other_way_round(row: Mapping) -> dict:
-    """The same pair, second less first."""
+def _better_first(row: Mapping) -> Mapping:
+    """The same pair, second less first where the second is better."""
+    if not row["differ"] or row["weighted_f1"] >= 0:
+        return row
     return {
         **row,
         "first": row["second"],

@@ -25,18 +25,8 @@ def test_markup_in_names_and_notes_is_text(run_folder, text):
     record["settings"] |= {"input_size": 224, "tta": 1, "refit": False}
     record["model"] |= {"file": text, "sha256": text}
     write_json(path, record)
-    plain = read_json(path)
-    plain |= {"classes": ["all", "hem"], "notes": ["plain"], "cut": "cut"}
     card = write_model_card(run_folder, "mobilenet").read_text(encoding="utf-8")
     assert text not in card
-    for markup in (
-        "<script",
-        "<img",
-        "<javascript",
-        "](",
-        "[x]:",
-        "\n# heading",
-        "onerror=alert(1)>",
-    ):
-        assert markup not in card
+    markup = "<script", "<img", "<javascript", "](", "[x]:", "\n# heading", "onerror=alert(1)>"
+    assert [each for each in markup if each in card] == []
     assert card.count("\n## ") == 5
