@@ -164,15 +164,11 @@ def test_record_that_makes_no_sense_is_refused(trained, tmp_path, record):
         saved.load(tmp_path)
 
 
-def test_recorded_settings_that_make_no_sense_are_refused(trained, tmp_path):
-    record = read_json(trained.folder / "parameters.json")
-    (tmp_path / "model.keras").write_bytes((trained.folder / "model.keras").read_bytes())
-    write_json(
-        tmp_path / "parameters.json",
-        {**record, "settings": {"epochs": "many", "lambda": "import os"}},
-    )
-    with pytest.raises(InputError, match="not a setting|cannot be used"):
-        saved.load(tmp_path)
+def with_record(trained, folder, **changes):
+    """The saved model beside a changed record."""
+    shutil.copy(trained.folder / "model.keras", folder)
+    write_json(folder / "parameters.json", read_json(trained.folder / "parameters.json") | changes)
+    return folder
 
 
 WRONG = [
@@ -199,11 +195,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_every_wrong_type_in_a_record_is_one_sentence(trained, tmp_path, name, value):
-    record = read_json(trained.folder / "parameters.json")
-    shutil.copy(trained.folder / "model.keras", tmp_path)
-    write_json(tmp_path / "parameters.json", {**record, name: value})
     with pytest.raises(InputError, match=f"not the record of a finished run \\({name}"):
-        saved.find(tmp_path)
+        saved.find(with_record(trained, tmp_path, **{name: value}))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +206,8 @@ def test_every_wrong_type_in_a_record_is_one_sentence(trained, tmp_path, name, v
         ("hidden_units", 2 * 10**6),
         ("seed", 2**40),
         ("epochs", None),
+        ("epochs", "many"),
+        ("lambda", "import os"),
         ("sample_cells", 10**9),
         ("input_size", 10**6),
     ],
@@ -220,12 +215,9 @@ def test_every_wrong_type_in_a_record_is_one_sentence(trained, tmp_path, name, v
 def test_settings_that_no_training_has_are_refused_before_anything_is_built(
     trained, tmp_path, name, value
 ):
-    record = read_json(trained.folder / "parameters.json")
-    shutil.copy(trained.folder / "model.keras", tmp_path)
-    record["settings"][name] = value
-    write_json(tmp_path / "parameters.json", record)
+    settings = {**read_json(trained.folder / "parameters.json")["settings"], name: value}
     with pytest.raises(InputError, match=name):
-        saved.find(tmp_path)
+        saved.find(with_record(trained, tmp_path, settings=settings))
 
 
 def test_weights_that_are_no_numbers_are_refused(small_cells, make_settings, tmp_path):
