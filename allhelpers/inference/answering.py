@@ -1,9 +1,7 @@
 """What a saved model says of pixels, by the quickest engine that is there.
 
-Probabilities and the features that they rest on come from one pass. TensorFlow alone takes eight
-seconds of a processor to start; so what OpenVINO has read of a model is kept in the user's own
-cache, under the hash of everything that decides it, and a model that was used before needs neither
-TensorFlow nor Keras.
+TensorFlow takes eight seconds to start: so what OpenVINO has read of a model is kept in the user's
+cache, under the hash of all that decides it, and the model needs neither TensorFlow nor Keras then.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from ..settings import TrainingSettings
 
 LAYOUT = 1  # of what is kept; another number makes it anew
-FILES = {"model.xml", "model.bin"}
+FILES = ("model.xml", "model.bin")
 MOST_KEPT = 8  # models, the last used ones
 
 Answer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -45,10 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def answering(model: SavedModel | Network) -> Answer:
-    """A function from pixels to probabilities and features, of the cells as they are.
-
-    Probabilities are averaged over orientations as in the model's settings.
-    """
+    """A function from pixels to probabilities, averaged as in the settings, and plain features."""
     classes = len(model.classes)
     forward, settings = _forward(model), model.settings
 
@@ -62,23 +57,25 @@ def answering(model: SavedModel | Network) -> Answer:
 
 def _forward(model: SavedModel | Network) -> Forward:
     """From pixels to features and, after them, probabilities."""
-    quick = wants_openvino(model.settings)
-    if quick and isinstance(model, SavedModel):
+    chosen = engine(model.settings)
+    if chosen == "openvino" and isinstance(model, SavedModel):
         try:
             return processor.forward(processor.core().read_model(_kept(model)))
         except OSError as error:
             log.warning("The model is made ready again at each start (%s).", error)
+    from ..training import engines
     from . import converting
 
     network = model.network() if isinstance(model, SavedModel) else model
-    return converting.forward(network, quick)
+    return engines.forward(chosen, converting.with_features(network))
 
 
-def wants_openvino(settings: TrainingSettings) -> bool:
+def engine(settings: TrainingSettings) -> str:
     """As training chooses, but for half precision: answers are those of the saved run."""
     if not processor.installed() or settings.engine.startswith("keras"):
-        return False
-    return settings.engine.startswith("openvino") or not shutil.which("nvidia-smi")
+        return "keras"
+    quick = settings.engine.startswith("openvino") or not shutil.which("nvidia-smi")
+    return "openvino" if quick else "keras"
 
 
 def keep_ready(network: Network, folder: str | Path) -> None:
@@ -97,12 +94,11 @@ def keep_ready(network: Network, folder: str | Path) -> None:
 
         keep_ready(network, result.folder)
     """
-    if not wants_openvino(network.settings):
-        return
-    try:
-        _kept(saved.find(folder), network)
-    except OSError as error:
-        log.warning("The model is made ready when it is first used (%s).", error)
+    if engine(network.settings) == "openvino":
+        try:
+            _kept(saved.find(folder), network)
+        except OSError as error:
+            log.warning("The model is made ready when it is first used (%s).", error)
 
 
 def _kept(model: SavedModel, network: Network | None = None) -> Path:
@@ -112,24 +108,23 @@ def _kept(model: SavedModel, network: Network | None = None) -> Path:
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     folder = user_cache("models") / key
     if not _is_whole(folder):
-        _write(network or _ready(model), folder)
+        if network is None:
+            said = "%s is made ready for this processor: once, half a minute at most."
+            log.info(said, model.path.parent)
+        _write(network or model.network(), folder)
     os.utime(folder)
     return folder / "model.xml"
 
 
 def _is_whole(folder: Path) -> bool:
     try:
-        sums = read_json(folder / "sums.json")
-        return set(sums) == FILES and all(
-            sha256(folder / name) == total for name, total in sums.items()
-        )
-    except (OSError, ValueError, AttributeError):
+        return read_json(folder / "sums.json") == _sums(folder)
+    except (OSError, ValueError):
         return False
 
 
-def _ready(model: SavedModel) -> Network:
-    log.info("%s is made ready for this processor: once, half a minute at most.", model.path.parent)
-    return model.network()
+def _sums(folder: Path) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in FILES}
 
 
 def _write(network: Network, folder: Path) -> None:
@@ -140,7 +135,7 @@ def _write(network: Network, folder: Path) -> None:
         ready = Path(scratch) / "ready"
         ready.mkdir()
         converting.write(network, ready / "model.xml")
-        write_json(ready / "sums.json", {path.name: sha256(path) for path in ready.iterdir()})
+        write_json(ready / "sums.json", _sums(ready))
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was as quick
             os.replace(ready, folder)

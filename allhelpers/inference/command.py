@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from .. import RESEARCH_ONLY
@@ -19,62 +18,55 @@ PARTLY = 3  # exit status where some images could not be used
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Where the answer goes, and what images must be."""
-
-    output: Path | None
-    image_size: int | None = None
-    overwrite: bool = False
-
-
-def predict(model: Path, paths: Sequence[str], wanted: Wanted) -> int:
+def predict(
+    model: Path, paths: Sequence[str], output: Path, *, image_size: int | None, overwrite: bool
+) -> int:
     """Classify images, write the table, and say what it comes to; returns the exit status."""
-    assert wanted.output is not None
-    check_free(wanted.output, overwrite=wanted.overwrite)
+    check_free(output, overwrite=overwrite)
     with uploads.private() as scratch:
         found = new_images.find(paths, scratch)
         from . import predicting, saved  # pandas takes a second: not for a misspelt name
 
-        opened = saved.find(model)
-
-        table = predicting.predict(opened, found, image_size=wanted.image_size)
-    write_for_people(wanted.output, table)
+        table = predicting.predict(saved.find(model), found, image_size=image_size)
+    write_for_people(output, table)
     for line in predicting.counts(table):
         log.info("%s", line)
     used = int((table["predicted"] != "").sum())
     of = "" if used == len(table) else f" of {len(table):,}"
-    log.info("%s%s images classified: %s. %s", f"{used:,}", of, wanted.output, RESEARCH_ONLY)
+    log.info("%s%s images classified: %s. %s", f"{used:,}", of, output, RESEARCH_ONLY)
     return PARTLY if of else 0
 
 
-def export(model: Path, kind: str, paths: Sequence[str], wanted: Wanted) -> None:
+def export(
+    model: Path,
+    kind: str,
+    paths: Sequence[str],
+    output: Path | None,
+    *,
+    image_size: int | None,
+    overwrite: bool,
+) -> None:
     """Write a model in another format, and say how far it differs."""
     from . import saved
 
-    for each in _written(wanted.output) if wanted.output else ():
-        check_free(each, overwrite=wanted.overwrite)
+    for each in _written(output) if output else ():
+        check_free(each, overwrite=overwrite)
     opened = saved.find(model)
-    path = wanted.output or opened.path.parent / f"{opened.record.architecture}{SUFFIXES[kind]}"
+    path = output or opened.path.parent / f"{opened.record.architecture}{SUFFIXES[kind]}"
     with uploads.private() as scratch:
         found = new_images.find(paths, scratch) if paths else None
         if kind == "saved_model" and path.exists():
             raise InputError(f"{path} exists: remove it, or choose another --output.")
         for each in _written(path):
-            check_free(each, overwrite=wanted.overwrite)
+            check_free(each, overwrite=overwrite)
 
         from . import exporting
 
         cells, difference = exporting.export(
-            opened.network(), kind, path, files=found, image_size=wanted.image_size
+            opened.network(), kind, path, files=found, image_size=image_size
         )
-    log.info(
-        "%s: probabilities of %s differ by %.1e at most. %s",
-        path,
-        cells,
-        difference,
-        RESEARCH_ONLY,
-    )
+    said = "%s: probabilities of %s differ by %.1e at most. %s"
+    log.info(said, path, cells, difference, RESEARCH_ONLY)
 
 
 def _written(path: Path) -> tuple[Path, Path]:

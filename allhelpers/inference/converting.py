@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import keras
 
 from ..networks import building, processor
-from ..networks.processor import Forward
 from ..training import engines
 
 if TYPE_CHECKING:
@@ -16,33 +15,22 @@ if TYPE_CHECKING:
 
 
 def with_features(network: Network) -> keras.Model:
-    """Pixels to what the head sees and, after it, the probabilities.
-
-    An ensemble shows the features of its first member.
-    """
+    """Pixels to what the head sees, of an ensemble its first member's, and the probabilities."""
     if network.members:
         pixels = keras.Input(network.full.input.shape[1:], dtype="uint8")
-        each, count = (
-            [with_features(member)(pixels) for member in network.members],
-            -len(network.classes),
-        )
-        mean = keras.layers.Average()([answer[:, count:] for answer in each])
-        both = keras.layers.Concatenate()([each[0][:, :count], network.tail(mean)])
+        each = [with_features(member)(pixels) for member in network.members]
+        last = -len(network.classes)
+        mean = keras.layers.Average()([answer[:, last:] for answer in each])
+        both = keras.layers.Concatenate()([each[0][:, :last], network.tail(mean)])
         return keras.Model(pixels, both)
     return keras.Model(network.trunk.input, _tail(network)(network.trunk.output))
 
 
 def _tail(network: Network) -> keras.Model:
     """Features at the cut to what the head sees and, after it, the probabilities."""
-    tail = network.tail
-    seen = building.head_input(tail)
-    both = keras.layers.Concatenate(name="answer")([seen, tail.output])
-    return keras.Model(tail.input, both)
-
-
-def forward(network: Network, quick: bool) -> Forward:
-    """The function that computes them, by OpenVINO or by Keras."""
-    return engines.forward("openvino" if quick else "keras", with_features(network))
+    seen = building.head_input(network.tail)
+    both = keras.layers.Concatenate(name="answer")([seen, network.tail.output])
+    return keras.Model(network.tail.input, both)
 
 
 def write(network: Network, path: Path) -> None:

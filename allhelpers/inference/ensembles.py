@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from .._core.errors import InputError
-from .._core.files import write_csv
 from .._core.machine import versions
 from ..data import tables
 from ..networks import building, registry
 from ..networks.ensemble import join
 from ..networks.registry import ENSEMBLE
-from ..runs import Run
+from ..runs import Result, Run
+from ..training import records
 from . import saved
 
 if TYPE_CHECKING:
@@ -47,14 +48,19 @@ def open_members(settings: EnsembleSettings) -> Network:
 
         open_members(EnsembleSettings(run_folder="runs/first", members="mobilenet,vgg16"))
     """
-    run = Run(settings.run_folder)
-    for name in settings.names:
-        if not run.result(name).model_path.is_file():
+    results = _results(settings)
+    for result in results:
+        if not result.model_path.is_file():
             raise InputError(
-                f"{run.result(name).folder} holds no trained model: run notebook "
-                f"{registry.notebook_of(name)} first, or leave {name} out of members."
+                f"{result.folder} holds no trained model: run notebook "
+                f"{registry.notebook_of(result.name)} first, or leave {result.name} out of members."
             )
-    return join([saved.load(run.result(name).folder) for name in settings.names])
+    return join([saved.load(result.folder) for result in results])
+
+
+def _results(settings: EnsembleSettings) -> list[Result]:
+    """What the members have left."""
+    return [Run(settings.run_folder).result(name) for name in settings.names]
 
 
 def member_notes(settings: EnsembleSettings) -> list[str]:
@@ -75,8 +81,7 @@ def member_notes(settings: EnsembleSettings) -> list[str]:
 
         member_notes(EnsembleSettings(run_folder="runs/first", members="mobilenet,vgg16"))
     """
-    run = Run(settings.run_folder)
-    each = [run.result(name).record().get("notes", []) for name in settings.names]
+    each = [result.record().get("notes", []) for result in _results(settings)]
     return list(dict.fromkeys(note for notes in each for note in notes))
 
 
@@ -101,8 +106,7 @@ def mean_predictions(settings: EnsembleSettings, *, held_out: bool = False) -> p
 
         mean_predictions(EnsembleSettings(run_folder="runs/first", members="mobilenet,vgg16"))
     """
-    run = Run(settings.run_folder)
-    results = [run.result(name) for name in settings.names]
+    results = _results(settings)
     if not held_out:
         each = [result.predictions() for result in results]
     elif all(result.held_out_path.is_file() for result in results):
@@ -115,9 +119,7 @@ def mean_predictions(settings: EnsembleSettings, *, held_out: bool = False) -> p
 def mean_of(each: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Mean of several networks' predictions of the cells that all of them have."""
     keys = ["file", "split"]
-    common = each[0][keys]
-    for table in each[1:]:
-        common = common.merge(table[keys], on=keys)
+    common = functools.reduce(pd.merge, [table[keys] for table in each])
     aligned = [common.merge(table, on=keys, how="left") for table in each]
     columns = [f"p_{label}" for label in tables.classes_of(aligned[0])]
     mean = np.mean([table[columns].to_numpy() for table in aligned], axis=0).round(6)
@@ -161,22 +163,20 @@ def write_ensemble(
         recorded = {"manifest_sha256": manifest_sha256, "seconds": clock.seconds}
         write_ensemble(network, settings, calibration=calibration, **outcome, **recorded)
     """
-    result = Run(settings.run_folder).result(ENSEMBLE)
-    members: list[dict[str, Any]] = [
-        {"architecture": member.architecture.name, "settings": member.settings.model_dump()}
-        for member in network.members
-    ]
     record = {
         "architecture": ENSEMBLE,
         "title": registry.title_of(ENSEMBLE),
         "classes": network.classes,
         "notes": metrics["notes"],
         "settings": {
-            **members[0]["settings"],
+            **network.settings.model_dump(),
             "calibrate": settings.calibrate,
             "sensitivity": settings.sensitivity,
         },
-        "members": members,
+        "members": [
+            {"architecture": member.architecture.name, "settings": member.settings.model_dump()}
+            for member in network.members
+        ],
         "weights": {"label": "those of its members: " + ", ".join(settings.names)},
         "cut": "mean",
         "calibration": calibration.record(),
@@ -186,10 +186,13 @@ def write_ensemble(
         "versions": versions(),
         "seconds": dict(seconds),
     }
-    if len(held_out):
-        write_csv(result.held_out_path, held_out)
-    # An image is unlike the cells where the first member finds it so.
-    familiar = saved.find(Run(settings.run_folder).result(settings.names[0]).folder).familiar()
-    if familiar is not None:
-        record["familiar"] = familiar.write(result.familiar_path)
-    result.finish(predictions, dict(metrics), record, save=network.full.save)
+    records.finish(
+        network,
+        Run(settings.run_folder).result(ENSEMBLE),
+        predictions=predictions,
+        metrics=dict(metrics),
+        record=record,
+        held_out=held_out,
+        # An image is unlike the cells where the first member finds it so.
+        familiar=saved.find(_results(settings)[0].folder).familiar(),
+    )

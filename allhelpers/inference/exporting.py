@@ -1,7 +1,6 @@
 """A trained model in formats that other programs run without Keras and without this project.
 
-Preprocessing is inside, and so is the averaging over orientations if the settings ask for it: plain
-RGB pixels in, probabilities out.
+Preprocessing and averaging over orientations are inside: plain RGB pixels in, probabilities out.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from .command import SUFFIXES
 
 if TYPE_CHECKING:
     from ..networks.building import Network
-    from ..settings import TrainingSettings
     from .new_images import ImageFile
 
 ONNX_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
@@ -83,17 +81,23 @@ def export(
         cells, difference = export(load("runs/sample/mobilenet"), "litert", "mobilenet.tflite")
     """
     path = Path(path)
-    _require(kind)
+    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if kind == "onnx" and missing:
+        raise InputError(
+            f"ONNX needs {', '.join(missing)}: pip install -r requirements-export.txt."
+        )
     if path.is_dir() or (kind == "saved_model" and path.exists()):
         raise InputError(f"{path} exists: remove it, or choose another --output.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
         partial = Path(scratch) / f"model{SUFFIXES[kind]}"
         _write(with_averaging(network), kind, partial)
-        settings = network.settings
-        if image_size is not None:
-            settings = settings.model_copy(update={"image_size": image_size})
-        cells, pixels = _cells_to_compare(settings, files, Path(scratch))
+        what, given = "cells", (files or [])[:COMPARED]
+        if not given:
+            given = sources.Folder(synthetic.draw_sample(Path(scratch) / "cells", SAMPLE)).members
+            what, image_size = "synthetic cells", synthetic.SIDE
+        cells = f"{len(given)} {what}"
+        pixels = predicting.decoded(network.settings, given, image_size)
         expected = predicting.probabilities(network, pixels)
         difference = float(np.abs(run(partial, kind, pixels) - expected).max())
         if difference > TOLERANCE:
@@ -125,27 +129,6 @@ def write_decoder(path: Path) -> None:
             archive.writestr(str(Path("decoder") / folder / "__init__.py"), "")
         for module in sorted(done):
             archive.write(package / module, Path("decoder") / module)
-
-
-def _cells_to_compare(
-    settings: TrainingSettings, files: Sequence[str | Path | ImageFile] | None, scratch: Path
-) -> tuple[str, np.ndarray]:
-    """In words and as pixels."""
-    kind = "cells"
-    files = (files or [])[:COMPARED]
-    if not files:
-        files = sources.Folder(synthetic.draw_sample(scratch / "cells", SAMPLE)).members
-        settings = settings.model_copy(update={"image_size": synthetic.SIDE})
-        kind = "synthetic cells"
-    return f"{len(files)} {kind}", predicting.decoded(settings, files)
-
-
-def _require(kind: str) -> None:
-    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    if kind == "onnx" and missing:
-        raise InputError(
-            f"ONNX needs {', '.join(missing)}: pip install -r requirements-export.txt."
-        )
 
 
 def with_averaging(network: Network) -> keras.Model:
@@ -222,14 +205,6 @@ def _saved_model(path: str) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _litert(path: str) -> Callable[[np.ndarray], np.ndarray]:
-    interpreter = tf.lite.Interpreter(path)
-    interpreter.allocate_tensors()
-    given = interpreter.get_input_details()[0]["index"]
-    result = interpreter.get_output_details()[0]["index"]
-
-    def answer(cell: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given, cell)
-        interpreter.invoke()
-        return interpreter.get_tensor(result)
-
-    return answer
+    runner = tf.lite.Interpreter(path).get_signature_runner()
+    (given,), (result,) = runner.get_input_details(), runner.get_output_details()
+    return lambda cell: runner(**{given: cell})[result]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,6 @@ from ..data.images import SUFFIXES, UnusableError
 if TYPE_CHECKING:
     from ..settings import DataSettings
 
-NOTHING = np.zeros(0)
 AT_ONCE = 64  # images that are decoded while as many are classified
 
 
@@ -36,8 +35,8 @@ class Decoded:
     """An image as a network takes it, and what was measured on it; or why it is of no use."""
 
     name: str
-    pixels: np.ndarray = field(default_factory=lambda: NOTHING)
-    measured: np.ndarray = field(default_factory=lambda: NOTHING)
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    measured: np.ndarray = field(default_factory=lambda: np.zeros(0))
     reason: str = ""
 
     @property
@@ -57,15 +56,16 @@ def find(paths: Iterable[str | Path], scratch: Path) -> list[ImageFile]:
     return found
 
 
-def of_files(files: Iterable[str | Path]) -> list[ImageFile]:
-    """Images of single files."""
-    return [ImageFile(str(file), partial(images.read, Path(file))) for file in files]
+def _single(file: str | PurePath | ImageFile) -> ImageFile:
+    if isinstance(file, ImageFile):
+        return file
+    return ImageFile(str(file), partial(images.read, Path(file)))
 
 
 def _in(path: Path, scratch: Path) -> list[ImageFile]:
     name = path.name.lower()
     if path.is_dir():
-        return of_files(map(str, sources.cells_of(sources.Folder(path))))
+        return [_single(each) for each in sources.cells_of(sources.Folder(path))]
     if not path.is_file():
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise InputError(
@@ -83,10 +83,10 @@ def _in(path: Path, scratch: Path) -> list[ImageFile]:
         members = sources.cells_of(unpacked)
         names = [(f"{path}/{unpacked.name(each)}", each) for each in members]
         return [ImageFile(name, partial(images.read, Path(each))) for name, each in names]
-    return of_files([path])
+    return [_single(path)]
 
 
-def decode(image: ImageFile, settings: DataSettings) -> Decoded:
+def _decode(image: ImageFile, settings: DataSettings) -> Decoded:
     """One image, prepared as the settings say."""
     from ..data import decoding  # pandas takes a second: not for a misspelt name
 
@@ -97,13 +97,17 @@ def decode(image: ImageFile, settings: DataSettings) -> Decoded:
     return Decoded(image.name, pixels, measured)
 
 
-def decoded(files: list[ImageFile], settings: DataSettings) -> Iterator[list[Decoded]]:
+def decoded(
+    files: Sequence[str | Path | ImageFile], settings: DataSettings, image_size: int | None = None
+) -> Iterator[list[Decoded]]:
     """Images, some at a time; the next ones are decoded while the last ones are used."""
+    if image_size is not None:
+        settings = settings.model_copy(update={"image_size": image_size})
     parts = [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 
-        def begin(part: list[ImageFile]) -> list[Future[Decoded]]:
-            return [pool.submit(decode, image, settings) for image in part]
+        def begin(part: Sequence[str | Path | ImageFile]) -> list[Future[Decoded]]:
+            return [pool.submit(_decode, _single(file), settings) for file in part]
 
         waiting = begin(parts[0]) if parts else []
         for following in [*parts[1:], []]:

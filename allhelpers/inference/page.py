@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +40,6 @@ MOST_PORT = 65535
 KEPT = 3600  # seconds after which uploaded images are deleted
 MOST_IMAGES = 32  # at once
 LOCAL = ("127.0.0.1", "localhost", "::1")
-# Gradio's own come from the network.
-FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}
 HELP = (
     "The second image shows where the evidence for the predicted class lies (Grad-CAM), not why. "
     "The others are the training cells whose features are most alike: neighbours of several "
@@ -103,18 +101,15 @@ def _heading(result: Result) -> str:
     lines = [f"# {registry.title_of(record['architecture'])}: {classes}?", f"**{RESEARCH_ONLY}**"]
     if result.metrics_path.is_file():
         metrics = result.metrics()["test"]
-        lines.append(f"On its {metrics['accuracy']['cells']:,} test cells: {_measured(metrics)}.")
+        texts = []
+        for name in ("accuracy", "auroc"):
+            entry = [metrics[name][end] for end in ("value", "patients_low", "patients_high")]
+            texts.append(f"{metric_title(name)} {words.in_words(*entry, form='.2f')}")
+        lines.append(
+            f"On its {metrics['accuracy']['cells']:,} test cells: {', '.join(texts)} "
+            "(95 %, patients resampled)."
+        )
     return "\n\n".join(lines + [f"- {note}" for note in record["notes"]])
-
-
-def _measured(metrics: dict[str, dict]) -> str:
-    """Two metrics of the test, with their intervals over patients."""
-    texts = []
-    for name in ("accuracy", "auroc"):
-        low, high = metrics[name]["patients_low"], metrics[name]["patients_high"]
-        value = words.in_words(metrics[name]["value"], low, high, ".2f")
-        texts.append(f"{metric_title(name)} {value}")
-    return f"{', '.join(texts)} (95 %, patients resampled)"
 
 
 def build_page(
@@ -196,20 +191,11 @@ def build_page(
 
 @dataclass(frozen=True)
 class Suspected:
-    """Labels of a run that may be wrong.
-
-    Attributes
-    ----------
-    run_folder : Path
-    table : DataFrame
-        From `suspects.find_suspects`.
-    cells : Cells
-        Whose images are shown.
-    """
+    """Labels of a run that may be wrong."""
 
     run_folder: Path
-    table: pd.DataFrame
-    cells: Cells
+    table: pd.DataFrame  # from `suspects.find_suspects`
+    cells: Cells  # whose images are shown
 
     def corrected(self, marked: pd.DataFrame, folder: Path) -> tuple[Path, str]:
         """Write a new table of cells, and say what has changed."""
@@ -266,16 +252,16 @@ def answer(
         explained = similar.explain(network, files, known)
     except InputError as error:
         raise InputError(_named(str(error), files)) from error
-    table = explained.table
-    shown = {"image": table["file"], "predicted": table["predicted"].map(manifests.class_title)}
-    for label in network.classes:
-        title = f"p({manifests.class_title(label, short=True)})"
-        shown[title] = table[f"p_{label}"].astype(float).round(3)
-    whole = pd.DataFrame({**shown, "atypical": table["atypical"], "note": table["note"]})
-    rejected = pd.DataFrame(explained.rejected.items(), columns=["image", "note"])
+    probabilities = [f"p_{label}" for label in network.classes]
+    whole = explained.table[["file", "predicted", *probabilities, "atypical", "note"]].copy()
+    whole["predicted"] = whole["predicted"].map(manifests.class_title)
+    whole[probabilities] = whole[probabilities].round(3)
+    rejected = pd.DataFrame(explained.rejected.items(), columns=["file", "note"])
     whole = pd.concat([whole, rejected], ignore_index=True).astype(object).fillna("")
-    for name in ("image", "note"):
+    for name in ("file", "note"):
         whole[name] = [_named(text, files) for text in whole[name]]
+    titles = [f"p({manifests.class_title(label, short=True)})" for label in network.classes]
+    whole = whole.set_axis(["image", "predicted", *titles, "atypical", "note"], axis=1)
     return whole, plotting.new_cells(explained, known)
 
 
@@ -286,42 +272,29 @@ def _named(text: str, files: list[str]) -> str:
     return text
 
 
-class OwnHost:
-    """Answers only those who ask for this machine by a name of its own.
+def on_own_host(app: Callable) -> Callable:
+    """A page elsewhere, whose name is made to mean this machine, could else read the answers."""
 
-    Otherwise a page elsewhere, whose name is made to mean this machine, could read the answers.
-    """
+    async def answered(scope: MutableMapping[str, Any], receive: Callable, send: Callable) -> None:
+        if scope["type"] not in ("http", "websocket") or _asks_for_us(scope["headers"]):
+            await app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        else:
+            headers = [(b"content-type", b"text/plain")]
+            said = b"This page answers on 127.0.0.1 only."
+            await send({"type": "http.response.start", "status": 421, "headers": headers})
+            await send({"type": "http.response.body", "body": said})
 
-    def __init__(self, app: Callable, names: Sequence[str] = LOCAL) -> None:
-        self.app, self.names = app, names
-
-    async def __call__(
-        self, scope: MutableMapping[str, Any], receive: Callable, send: Callable
-    ) -> None:
-        """As any ASGI application."""
-        if scope["type"] in ("http", "websocket"):
-            asked = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-            if hostname(asked) not in self.names:
-                await _refuse(scope, send)
-                return
-        await self.app(scope, receive, send)
+    return answered
 
 
-def hostname(host: str) -> str | None:
-    """The name in a Host header, without the port."""
+def _asks_for_us(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    host = dict(headers).get(b"host", b"").decode("latin-1")
     try:
-        return urlsplit(f"//{host}").hostname
+        return urlsplit(f"//{host}").hostname in LOCAL
     except ValueError:
-        return None
-
-
-async def _refuse(scope: MutableMapping[str, Any], send: Callable) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close"})
-        return
-    headers = [(b"content-type", b"text/plain")]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
-    await send({"type": "http.response.body", "body": b"This page answers on 127.0.0.1 only."})
+        return False
 
 
 def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
@@ -368,7 +341,8 @@ def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
             prevent_thread_lock=True,
             quiet=True,
             max_file_size=MOST_BYTES,
-            theme=gr.themes.Default(font=FONTS["font"], font_mono=FONTS["font_mono"]),
+            # Gradio's own fonts come from the network.
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         )
     except OSError as error:
         raise InputError(
@@ -376,7 +350,7 @@ def launch_page(page: gradio.Blocks, host: str = HOST, port: int = PORT) -> str:
         ) from error
     # In Colab the browser comes by a name of Google's, to its user alone.
     if host in LOCAL and "google.colab" not in sys.modules:
-        app.middleware_stack = OwnHost(app.middleware_stack or app.build_middleware_stack())
+        app.middleware_stack = on_own_host(app.middleware_stack or app.build_middleware_stack())
     return address
 
 

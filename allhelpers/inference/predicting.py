@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ from .._core.errors import InputError, legible
 from ..data import tables
 from . import answering, new_images
 from .new_images import Decoded, ImageFile
+from .saved import SavedModel
 
 if TYPE_CHECKING:
     from ..networks.building import Network
     from ..settings import DataSettings
     from ..training.familiarity import Familiarity
     from .answering import Answer
-    from .saved import SavedModel
 
 
 def probabilities(network: Network, pixels: np.ndarray) -> np.ndarray:
@@ -60,7 +61,7 @@ def predict(
     Parameters
     ----------
     model : Network or SavedModel
-        From `load` or, without waiting for TensorFlow, `find_model`.
+        From `load` or, without waiting for TensorFlow, from `saved.find`.
     files : sequence of str, Path or ImageFile
     image_size : int, optional
         Height and width that every image must have, in pixels; 0: any. By default as in training.
@@ -85,15 +86,11 @@ def predict(
     >>> list(predict(network, files))
     ['file', 'p_all', 'p_hem', 'predicted', 'atypical', 'note']
     """
-    settings: DataSettings = model.settings
-    if image_size is not None:
-        settings = settings.model_copy(update={"image_size": image_size})
-    listed = as_image_files(files)
-    familiar = None if (find := getattr(model, "familiar", None)) is None else find()
+    familiar = model.familiar() if isinstance(model, SavedModel) else None
     answer: Answer | None = None
     parts = []
-    with tqdm(total=len(listed), desc="classifying", unit="image") as bar:
-        for part in new_images.decoded(listed, settings):
+    with tqdm(total=len(files), desc="classifying", unit="image") as bar:
+        for part in new_images.decoded(files, model.settings, image_size):
             if answer is None and any(each.usable for each in part):
                 answer = answering.answering(model)
             parts.append(_rows(part, model, answer, familiar))
@@ -104,16 +101,11 @@ def predict(
     return table
 
 
-def as_image_files(files: Sequence[str | Path | ImageFile]) -> list[ImageFile]:
-    """Images, of which some may be files."""
-    return [
-        each if isinstance(each, ImageFile) else new_images.of_files([each])[0] for each in files
-    ]
-
-
-def decoded(settings: DataSettings, files: Sequence[str | Path | ImageFile]) -> np.ndarray:
+def decoded(
+    settings: DataSettings, files: Sequence[str | Path | ImageFile], image_size: int | None = None
+) -> np.ndarray:
     """Pixels of images, as the settings prepare them; each must be of use."""
-    each = [new_images.decode(image, settings) for image in as_image_files(files)]
+    each = list(chain.from_iterable(new_images.decoded(files, settings, image_size)))
     if problems := [one.reason for one in each if not one.usable]:
         raise InputError(problems[0])
     return np.stack([one.pixels for one in each])
@@ -125,32 +117,35 @@ def _rows(
     answer: Answer | None,
     familiar: Familiarity | None,
 ) -> pd.DataFrame:
-    """The table's rows of some images."""
-    usable, classes = [each for each in part if each.usable], model.classes
-    table = pd.DataFrame({"file": [legible(each.name) for each in part]})
-    there = np.array([each.usable for each in part])
-    y_prob = np.full((len(part), len(classes)), np.nan)
-    atypical, notes = np.full((2, len(part)), "", object)
-    notes[~there] = [legible(each.reason) for each in part if not each.usable]
-    predicted = np.full(len(part), "", object)
+    """The table's rows of some images: what was found, or why an image cannot be used."""
+    usable = {number: each for number, each in enumerate(part) if each.usable}
+    y_prob, reasons = np.zeros((0, len(model.classes))), None
     if usable and answer:
-        y_prob[there], features = answer(np.stack([each.pixels for each in usable]))
-        columns = tables.predicted_columns(y_prob[there], model.threshold)
-        predicted[there] = np.array(classes, object)[columns]
+        y_prob, features = answer(np.stack([each.pixels for each in usable.values()]))
         if familiar is not None:
-            measured = np.stack([each.measured for each in usable])
-            notes[there] = familiar.reasons(features, measured)
-            atypical[there] = np.where(notes[there] == "", "no", "yes")
-    for number, label in enumerate(classes):
-        table[f"p_{label}"] = y_prob[:, number]
-    return table.assign(predicted=predicted, atypical=atypical, note=notes)
+            measured = np.stack([each.measured for each in usable.values()])
+            reasons = familiar.reasons(features, measured)
+    names = [each.name for each in usable.values()]
+    found = table_of(model, names, y_prob, reasons).set_axis([*usable]).reindex(range(len(part)))
+    notes = [legible(each.reason) or note for each, note in zip(part, found["note"], strict=True)]
+    found = found.assign(file=[legible(each.name) for each in part], note=notes)
+    return found.fillna({"predicted": "", "atypical": ""})
 
 
-def table_of(network: Network, files: Sequence[str | Path], y_prob: np.ndarray) -> pd.DataFrame:
-    """Probabilities as a table."""
-    table = pd.DataFrame(y_prob, columns=[f"p_{label}" for label in network.classes])
+def table_of(
+    model: Network | SavedModel,
+    files: Iterable[str | Path],
+    y_prob: np.ndarray,
+    reasons: Sequence[str] | None,
+) -> pd.DataFrame:
+    """Probabilities as a table, and why each image is unlike the training cells, where known."""
+    columns = [f"p_{label}" for label in model.classes]
+    table = pd.DataFrame(np.asarray(y_prob, float), columns=columns)
     table.insert(0, "file", [legible(str(path)) for path in files])
-    return table.assign(predicted=tables.predicted_labels(table, network.threshold))
+    table["predicted"] = tables.predicted_labels(table, model.threshold)
+    if reasons is None:
+        return table.assign(atypical="", note="")
+    return table.assign(atypical=["yes" if each else "no" for each in reasons], note=reasons)
 
 
 def counts(table: pd.DataFrame) -> list[str]:

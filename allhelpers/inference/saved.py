@@ -25,19 +25,16 @@ if TYPE_CHECKING:
 
 # Of a file that Keras has saved.
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-MOST_CLASSES = 10_000
 MOST_RATIO = 20  # weights can hardly be packed
 # More than any training makes; the network is built before its weights are read.
 MOST_CLASSES, MOST_UNITS, MOST_SEED, MOST_SAMPLE = 1000, 65536, 2**32 - 1, 100_000
 REMEDY = "give a model.keras of a finished run"
 
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
 
 class _File(BaseModel):
     """A file beside the record."""
 
-    sha256: Sha256
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _Familiar(_File):
@@ -91,17 +88,9 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model whose file and record belong together; nothing has been built yet.
+    """A model whose file and record belong together; nothing has been built yet."""
 
-    Attributes
-    ----------
-    path : Path
-        ``model.keras``.
-    record : Record
-    settings : TrainingSettings
-    """
-
-    path: Path
+    path: Path  # model.keras
     record: Record
     settings: TrainingSettings
 
@@ -127,10 +116,16 @@ class SavedModel:
         )
 
     def network(self) -> Network:
-        """Build the network, and load its weights."""
+        """Build the network or the ensemble, and load its weights."""
+        from ..networks import building, ensemble
+
         _check_members(self.path)
         name = self.record.architecture
-        network = self._built()
+        each = [
+            building.build(registry.get(part), settings, None, classes=self.classes)
+            for part, settings in self._parts()
+        ]
+        network = ensemble.join(each) if name == registry.ENSEMBLE else each[0]
         try:
             network.full.load_weights(self.path)
         except (ValueError, KeyError, OSError) as error:
@@ -140,16 +135,6 @@ class SavedModel:
         if not all(np.isfinite(array).all() for array in network.full.get_weights()):
             raise InputError(f"{self.path} holds weights that are not finite: train it again.")
         return replace(network, threshold=self.threshold)
-
-    def _built(self) -> Network:
-        """The network, or the ensemble, without its weights."""
-        from ..networks import building, ensemble
-
-        each = [
-            building.build(registry.get(name), settings, None, classes=self.classes)
-            for name, settings in self._parts()
-        ]
-        return ensemble.join(each) if self.record.architecture == registry.ENSEMBLE else each[0]
 
     def _parts(self) -> list[tuple[str, TrainingSettings]]:
         """Architectures and settings of what it is built from."""
@@ -190,9 +175,9 @@ def _settings(recorded: Mapping[str, Any], path: Path) -> TrainingSettings:
     settings = validate(TrainingSettings, recorded)
     limits = {"hidden_units": MOST_UNITS, "seed": MOST_SEED, "sample_cells": MOST_SAMPLE}
     for name, most in limits.items():
-        if getattr(settings, name) > most:
+        if (said := getattr(settings, name)) > most:
             raise InputError(
-                f"The record of {path} says {name} = {getattr(settings, name)}, more than {most}, "
+                f"The record of {path} says {name} = {said}, more than {most}, "
                 f"which no training has: {REMEDY}."
             )
     return settings
@@ -258,19 +243,16 @@ def _check_members(path: Path) -> None:
 
     try:
         with zipfile.ZipFile(path) as archive:
-            problem = _problem_of(archive.infolist(), path)
-            if not problem:
+            members = archive.infolist()
+            problem = ""
+            if sorted(member.filename for member in members) != sorted(MEMBERS):
+                problem = "it holds something else than weights and their description"
+            elif sum(member.file_size for member in members) > MOST_RATIO * path.stat().st_size:
+                problem = "it unpacks to far more than its size"
+            else:
                 with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as stream:
                     hdf5.check_links(stream, path)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, zlib.error):
         problem = "it is no Keras file"
     if problem:
         raise InputError(f"{path} is refused ({problem}): {REMEDY}.")
-
-
-def _problem_of(members: list[zipfile.ZipInfo], path: Path) -> str | None:
-    if len(members) != len(MEMBERS) or {member.filename for member in members} != MEMBERS:
-        return "it holds something else than weights and their description"
-    if sum(member.file_size for member in members) > MOST_RATIO * path.stat().st_size:
-        return "it unpacks to far more than its size"
-    return None

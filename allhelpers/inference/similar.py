@@ -1,7 +1,6 @@
 """A trained network on new images: probabilities, evidence, and the training cells most alike.
 
-A probability alone asks for belief. The evidence and the neighbours let a reader see whether the
-network looks at the cell, and which known cells it takes the new one for.
+They let a reader see whether it looks at the cell, and for which known cells it takes the new one.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import functools
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from ..data.loading import Cells
     from ..networks.building import Network
     from ..networks.processor import Forward
-    from ..settings import DataSettings
     from ..training.familiarity import Familiarity
-    from .answering import Answer
     from .new_images import ImageFile
 
 NEIGHBOURS = 4
@@ -42,61 +40,24 @@ NEIGHBOURS = 4
 
 @dataclass(frozen=True)
 class ReferenceCells:
-    """Training cells, with their features.
+    """Training cells, with their features."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        Rows of the manifest.
-    pixels : ndarray of shape (cells, size, size, 3), uint8
-    features : ndarray of shape (cells, channels), float32
-    familiar : Familiarity or None
-        How far a cell may be from them, where that was kept.
-
-    Examples
-    --------
-    >>> list(reference_cells(network, cells).table["split"].unique())
-    ['train']
-    """
-
-    table: pd.DataFrame
-    pixels: np.ndarray
-    features: np.ndarray
-    familiar: Familiarity | None = None
+    table: pd.DataFrame  # rows of the manifest
+    pixels: np.ndarray  # (cells, size, size, 3), uint8
+    features: np.ndarray  # (cells, channels), float32
+    familiar: Familiarity | None = None  # how far a cell may be from them, where that was kept
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a network says of new images.
+    """What a network says of new images."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        As from `predict`: file, ``p_<class>`` of each class, predicted, atypical, note; of the
-        images that can be used.
-    pixels : ndarray of shape (images, size, size, 3), uint8
-    evidence : ndarray of shape (images, size, size), float32
-        Grad-CAM of the predicted class, 0 to 1.
-    neighbours : ndarray of shape (images, k), int, or None
-        Rows of the reference cells, the nearest first.
-    distances : ndarray of shape (images, k), float, or None
-        Cosine distances to them, 0 to 2.
-    rejected : dict of str to str
-        Images that cannot be used, and why.
-
-    Examples
-    --------
-    >>> explained = explain_test_cells(network, cells, reference_cells(network, cells), most=2)
-    >>> len(explained.table), explained.evidence.shape
-    (2, (2, 64, 64))
-    """
-
-    table: pd.DataFrame
-    pixels: np.ndarray
-    evidence: np.ndarray
-    neighbours: np.ndarray | None = None
-    distances: np.ndarray | None = None
-    rejected: dict[str, str] = field(default_factory=dict)
+    table: pd.DataFrame  # as from `predict`, of the images that can be used
+    pixels: np.ndarray  # (images, size, size, 3), uint8
+    evidence: np.ndarray  # (images, size, size), float32: Grad-CAM of the predicted class, 0 to 1
+    neighbours: np.ndarray | None = None  # (images, k): rows of the known cells, the nearest first
+    distances: np.ndarray | None = None  # (images, k): cosine distances to them, 0 to 2
+    rejected: dict[str, str] = field(default_factory=dict)  # images that cannot be used, and why
 
 
 def reference_cells(
@@ -129,11 +90,7 @@ def reference_cells(
 
 
 def cells_of(model: str | Path) -> Cells:
-    """The cells of a model that was trained earlier, where its images are still there.
-
-    A record that came from elsewhere names no place to write to: what has been decoded is opened
-    where it is, and anything else goes to the user's own cache.
-    """
+    """The cells of a model that was trained earlier, where its images are still there."""
     opened = saved.find(model)
     run = Run(opened.path.parent.parent)
     settings = opened.settings
@@ -145,6 +102,7 @@ def cells_of(model: str | Path) -> Cells:
         raise InputError(
             f"{run.manifest_path} cannot be read ({type(error).__name__}): use an unchanged run."
         ) from error
+    # A record that came from elsewhere names no place to write to.
     cache = settings.cache_folder if there else str(user_cache("cells"))
     with tempfile.TemporaryDirectory(prefix="allhelpers-") as scratch:
         places = {"run_folder": scratch, "cache_folder": cache, "overwrite": False}
@@ -194,10 +152,7 @@ def explain(
     >>> list(explained.table)[:4], explained.evidence.shape
     (['file', 'p_all', 'p_hem', 'predicted'], (2, 64, 64))
     """
-    settings: DataSettings = network.settings
-    if image_size is not None:
-        settings = settings.model_copy(update={"image_size": image_size})
-    given = [new_images.decode(each, settings) for each in predicting.as_image_files(files)]
+    given = list(chain.from_iterable(new_images.decoded(files, network.settings, image_size)))
     usable = [each for each in given if each.usable]
     rejected = {each.name: each.reason for each in given if not each.usable}
     if not usable:
@@ -217,18 +172,13 @@ def _explain_pixels(
     pixels: np.ndarray,
     names: Sequence[str | Path],
     known: ReferenceCells | None,
-    measured: np.ndarray | None = None,
+    measured: np.ndarray | None,
 ) -> Explanation:
     y_prob, features, evidence = _look(network, pixels)
-    table = predicting.table_of(network, names, y_prob)
-    reasons = np.full(len(pixels), "", object)
-    familiar = known.familiar if known else None
-    if familiar is not None and measured is not None:
-        reasons[:] = familiar.reasons(features, measured)
-        atypical = np.where(reasons == "", "no", "yes")
-    else:
-        atypical = reasons
-    table = table.assign(atypical=atypical, note=reasons)
+    reasons = None
+    if known and known.familiar and measured is not None:
+        reasons = known.familiar.reasons(features, measured)
+    table = predicting.table_of(network, names, y_prob, reasons)
     if known is None:
         return Explanation(table, pixels, evidence)
     nearest = explaining.nearest(features, known.features, min(NEIGHBOURS, len(known.table)))
@@ -236,9 +186,7 @@ def _explain_pixels(
 
 
 def _look(network: Network, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities, features, and evidence for the most probable class, from as few passes as
-    may be.
-    """
+    """Probabilities, features, and evidence for the most probable class, in few passes."""
     pixels = registry.check_pixels(pixels)
     if network.pools_depths or network.members:
         y_prob, features = _answering(network)(pixels)
@@ -270,13 +218,10 @@ def warm_up(network: Network) -> None:
 # Compiling takes seconds, and a page asks for one cell after the other.
 @functools.lru_cache(maxsize=1)
 def _last_maps(network: Network) -> Forward:
-    quick = answering.wants_openvino(network.settings)
-    return engines.forward("openvino" if quick else "keras", explaining.last_maps(network))
+    return engines.forward(answering.engine(network.settings), explaining.last_maps(network))
 
 
-@functools.lru_cache(maxsize=1)
-def _answering(network: Network) -> Answer:
-    return answering.answering(network)
+_answering = functools.lru_cache(maxsize=1)(answering.answering)
 
 
 def explain_test_cells(

@@ -291,7 +291,7 @@ def predict(model: Path, images: tuple[str, ...], **wanted: Any) -> int:
     """
     from ..inference import command  # TensorFlow takes seconds: not for a misspelt name
 
-    return command.predict(model, images, command.Wanted(**wanted))
+    return command.predict(model, images, **wanted)
 
 
 @_command(
@@ -345,7 +345,7 @@ def export(model: Path, kind: str, images: tuple[str, ...], **wanted: Any) -> No
     """
     from ..inference import command
 
-    command.export(model, kind, images, command.Wanted(**wanted))
+    command.export(model, kind, images, **wanted)
 
 
 @_command(

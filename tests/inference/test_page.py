@@ -105,9 +105,15 @@ def test_training_cells_of_a_finished_run_are_found_again(real_run, run_cells):
     assert run_cells.table.astype(str).equals(Run(real_run.folder).manifest().astype(str))
 
 
-def test_other_images_than_the_training_had_are_refused(real_run, result, tmp_path):
-    other = Run(tmp_path / "run")
-    shutil.copytree(result.folder, other.result("mobilenet").folder)
+@pytest.fixture
+def other(result, tmp_path):
+    """A run with MobileNet's result alone."""
+    run = Run(tmp_path / "run")
+    shutil.copytree(result.folder, run.result("mobilenet").folder)
+    return run
+
+
+def test_other_images_than_the_training_had_are_refused(real_run, other):
     manifest = Run(real_run.folder).manifest_path.read_text()
     other.manifest_path.write_text(manifest.replace("train", "val", 1))
     with pytest.raises(InputError, match="holds other cells than"):
@@ -192,7 +198,7 @@ def test_only_names_of_this_machine_are_answered(host, answered):
         sent.append(message.get("status"))
 
     scope = {"type": "http", "headers": [(b"host", host.encode())]}
-    asyncio.run(page.OwnHost(app)(scope, None, send))
+    asyncio.run(page.on_own_host(app)(scope, None, send))
     assert sent == (["the page"] if answered else [421, None])
 
 
@@ -220,7 +226,7 @@ def test_unpacked_images_are_deleted_when_a_command_is_told_to_end(tmp_path):
     code = (
         "import time; from allhelpers.inference import command, uploads;"
         "from allhelpers.running import cli\n"
-        "def predict(*_):\n"
+        "def predict(*_, **__):\n"
         "    with uploads.private() as folder:\n"
         "        (folder / 'cell.png').write_text('x')\n"
         "        print('there', flush=True); time.sleep(60)\n"
@@ -249,11 +255,7 @@ def test_damaged_metrics_are_one_sentence(result, tmp_path, content):
         page.page_heading(tmp_path)
 
 
-def test_a_record_from_elsewhere_names_no_place_to_write_to(
-    real_run, result, tmp_path, monkeypatch
-):
-    other = Run(tmp_path / "run")
-    shutil.copytree(result.folder, other.result("mobilenet").folder)
+def test_a_record_from_elsewhere_names_no_place_to_write_to(real_run, other, tmp_path, monkeypatch):
     shutil.copy(Run(real_run.folder).manifest_path, other.manifest_path)
     record = read_json(other.result("mobilenet").record_path)
     record["settings"] |= {"cache_folder": str(tmp_path / "theirs"), "run_folder": str(tmp_path)}
@@ -264,9 +266,7 @@ def test_a_record_from_elsewhere_names_no_place_to_write_to(
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b""])
-def test_a_manifest_that_cannot_be_read_is_one_sentence(result, tmp_path, content):
-    other = Run(tmp_path / "run")
-    shutil.copytree(result.folder, other.result("mobilenet").folder)
+def test_a_manifest_that_cannot_be_read_is_one_sentence(other, content):
     if content is not None:
         other.manifest_path.write_bytes(content)
     with pytest.raises(InputError, match=r"manifest.csv cannot be read"):
