@@ -56,11 +56,10 @@ log = logging.getLogger(__name__)
 def changed_settings(
     earlier: Mapping[str, Any], wanted: Mapping[str, Any], *, ignoring: Iterable[str] = ()
 ) -> list[str]:
-    """Names of the settings that differ."""
+    """Names of the settings that differ; one that is off or empty may be lacking in a record."""
     earlier, wanted = renamed(earlier), renamed(wanted)
     names = {*earlier, *wanted} - set(ignoring)
-    absent = object()
-    return sorted(name for name in names if earlier.get(name, absent) != wanted.get(name, absent))
+    return sorted(name for name in names if (earlier.get(name) or "") != (wanted.get(name) or ""))
 
 
 class _Own:

@@ -103,8 +103,10 @@ def _heading(result: Result) -> str:
         metrics = result.metrics()["test"]
         texts = []
         for name in ("accuracy", "auroc"):
-            entry = [metrics[name][end] for end in ("value", "patients_low", "patients_high")]
-            texts.append(f"{metric_title(name)} {words.in_words(*entry, form='.2f')}")
+            value, low, high = (
+                metrics[name][end] for end in ("value", "patients_low", "patients_high")
+            )
+            texts.append(f"{metric_title(name)} {words.in_words(value, low, high, form='.2f')}")
         lines.append(
             f"On its {metrics['accuracy']['cells']:,} test cells: {', '.join(texts)} "
             "(95 %, patients resampled)."

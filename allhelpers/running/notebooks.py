@@ -32,9 +32,14 @@ DRAWN = re.compile(r"plotting\.(?!keep\b|show\b)(\w+)\(")
 class NotebookError(InputError):
     """A notebook has stopped, and this is which one."""
 
-    def __init__(self, message: str, notebook: Path) -> None:
-        super().__init__(f"{message} (stopped in {notebook})")
-        self.notebook = str(notebook)
+    notebook = ""
+
+
+def _stopped(message: str, notebook: Path) -> NotebookError:
+    """An error that can be sent from one process to another: it is made of its message alone."""
+    error = NotebookError(f"{message} (stopped in {notebook})")
+    error.notebook = str(notebook)
+    return error
 
 
 @contextmanager
@@ -85,13 +90,13 @@ def execute(
         )
     except papermill.PapermillExecutionError as error:
         what = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
-        raise NotebookError(what, target) from error
+        raise _stopped(what, target) from error
     except OSError as error:  # a full disk does not say which
         error.filename = error.filename or str(running)
         raise
     except DeadKernelError as error:
         what = f"The kernel of {source.stem} died, often for lack of memory"
-        raise NotebookError(what, target) from error
+        raise _stopped(what, target) from error
     finally:
         if running.exists():
             _describe_figures(running)

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def features_file(network: Network, cells: Cells, engine: str) -> tuple[Path, st
     if precision == "auto":  # pooled features are small
         precision = "float32" if network.cut == "pooled" else "float16"
     asked = [settings.views if settings.variants else len(settings.views), precision, engine]
-    recipe = [cells.key, name, network.cut, weights.hexdigest(), *asked]
+    recipe: list[Any] = [cells.key, name, network.cut, weights.hexdigest(), *asked]
     recipe.append(keras.mixed_precision.dtype_policy().name)
     # What a trunk without weights of its own adds; plain trunks keep the keys that they had.
     view = [settings.depths, settings.pooling, settings.brighten]

@@ -1,6 +1,7 @@
 """What happens around notebooks, shown on stubs: failures, retries, deaths, locks, second runs."""
 
 import os
+import pickle
 import signal
 
 import nbformat
@@ -193,8 +194,11 @@ def test_overwriting_is_not_repeated_by_a_second_try(stubs, tmp_path, executed):
 def test_kernel_that_dies_is_one_sentence_and_the_next_try_ends(stubs, tmp_path, monkeypatch):
     plan = plan_run(TOY)
     (tmp_path / "request").write_text("failure")
-    with pytest.raises(InputError, match="a failure that was asked for"):
+    with pytest.raises(InputError, match="a failure that was asked for") as failure:
         plan.run(tmp_path / "run")
+    sent = pickle.loads(pickle.dumps(failure.value))  # as Ray sends it to another process
+    assert str(sent) == str(failure.value)
+    assert sent.notebook == str(Run(tmp_path / "run").notebook("2_mobilenet"))
     use_stubs(monkeypatch, stubs, in_process=False)
     (tmp_path / "request").write_text("death")
     with pytest.raises(InputError, match="The kernel of 2_mobilenet died"):

@@ -327,6 +327,7 @@ def test_training_that_has_ended_is_not_repeated(some, recipe, tmp_path, caplog,
     table = pd.DataFrame({"file": ["a"]})
     records.finish(network, result, predictions=table, metrics={}, record=record)
     assert not result.checkpoint_path.exists()
+    records.claim(tmp_path.parent, tmp_path.name, recipe())  # not refused: nothing is changed
     again, same = trained(recipe(), some, result=result, weights=weights)
     assert "it is not repeated" in caplog.text
     assert same["loss"].tolist() == pytest.approx(history["loss"].tolist())
