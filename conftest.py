@@ -1,12 +1,11 @@
-"""What the examples in docstrings may use without making it; pytest runs them, each in an empty
-folder.
+"""What the examples in docstrings may use; pytest runs each of them in an empty folder.
 
-table               manifest of 160 synthetic cells, with a column ``split``
-training_settings   `settings.TrainingSettings`: the sample at 64 pixels, random weights, the head
-alone, 2 epochs cells               those cells, decoded (`loading.Cells`) network
-MobileNet with random weights, built for these cells (`networks.Network`) predictions         ten
-test cells and two of validation, with p_all and p_hem run                 folder of a finished run
-of MobileNet with these predictions
+table: manifest of 160 synthetic cells, with a column ``split``
+training_settings: the sample at 64 pixels, random weights, the head alone, 2 epochs
+cells: those cells, decoded (`loading.Cells`)
+network: MobileNet with random weights, built for these cells (`networks.Network`)
+predictions: ten test cells and two of validation, with p_all and p_hem
+run: folder of a finished run of MobileNet with these predictions
 """
 
 import pytest

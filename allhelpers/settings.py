@@ -341,16 +341,19 @@ class TrainingSettings(DataSettings):
                 "patience needs validation cells, and refit trains on them: set patience = 0 or "
                 "refit = False."
             )
-        if self.unfreeze == "none":
+        if self.unfreeze != "none":
+            remedy = "set unfreeze = none"
+        elif self.batch_norm == "all":
+            remedy = "set batch_norm = tail"
+        else:
             return self
         if self.depths or self.pooling == "cell":
             raise InputError(
-                "depths, and pooling over the cell, belong to a head on frozen blocks: set "
-                "unfreeze = none."
+                f"depths, and pooling over the cell, belong to a head on frozen blocks: {remedy}."
             )
         for name in ("standardise", "refit_all", "suspects"):
             if getattr(self, name):
-                raise InputError(f"{name} belongs to a head on frozen blocks: set unfreeze = none.")
+                raise InputError(f"{name} belongs to a head on frozen blocks: {remedy}.")
         return self
 
     @property

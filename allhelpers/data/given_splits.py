@@ -85,11 +85,6 @@ def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) 
             )
 
 
-def leaking_patients(table: pd.DataFrame, split: pd.Series) -> int:
-    """How many patients are in two splits."""
-    return len(_in_two(table["patient"], split))
-
-
 def _in_two(names: pd.Series, split: pd.Series) -> list[str]:
     number = split[split != ""].groupby(names).nunique()
     return number.index[number > 1].tolist()

@@ -15,7 +15,7 @@ from .._core.errors import InputError, counted, listing
 from .._core.files import sha256, write_csv, write_json, write_text
 from .._core.renaming import former_table
 from ..runs import Run
-from . import decoding, given_splits, matching, plausibility, sources, splitting, tables, walking
+from . import decoding, matching, plausibility, sources, splitting, tables, walking
 from . import manifest as manifests
 from .given_splits import AS_IS, COLUMN
 from .images import areas
@@ -254,7 +254,7 @@ def _notes_on_given_splits(
             "the cells say themselves who trains and who tests (column or folders train, test), "
             f"and that is not used with split = {settings.split}: choose --split column for it"
         ]
-    if own and (number := given_splits.leaking_patients(table, split)):
+    if own and (number := len(splitting.shared_patients(table.assign(split=split)))):
         return [f"{counted(number, 'patient')} in two splits as given, kept as they are"]
     return []
 

@@ -77,7 +77,7 @@ def predict(
     Raises
     ------
     InputError
-        If no image can be used.
+        If there is no image, or none that can be used.
 
     Examples
     --------
@@ -86,6 +86,8 @@ def predict(
     >>> list(predict(network, files))
     ['file', 'p_all', 'p_hem', 'predicted', 'atypical', 'note']
     """
+    if not len(files):
+        raise InputError("There is no image to classify: give at least one.")
     familiar = model.familiar() if isinstance(model, SavedModel) else None
     answer: Answer | None = None
     parts = []

@@ -7,12 +7,21 @@ import tifffile
 import yaml
 from PIL import Image
 
-from .._core.errors import InputError, counted, listing
+from .._core.errors import InputError, counted, legible, listing
 from .._core.files import atomic, write_csv
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-__all__ = ["InputError", "atomic", "counted", "image_size", "listing", "read_yaml", "write_csv"]
+__all__ = [
+    "InputError",
+    "atomic",
+    "counted",
+    "image_size",
+    "legible",
+    "listing",
+    "read_yaml",
+    "write_csv",
+]
 
 
 def image_size(content: np.ndarray) -> tuple[int, int]:

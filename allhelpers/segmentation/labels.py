@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ._seam import InputError, listing
+from ._seam import InputError, legible, listing
 from .writing import LABELS, SHEETS
 
 UNLABELLED = "unlabelled"
@@ -20,8 +20,9 @@ def of_fields(
 ) -> pd.DataFrame:
     """One row per field, with the columns `COLUMNS`; a problem is why it is left out."""
     root = Path(source) if Path(source).is_dir() else Path(source).parent
-    names = [path.relative_to(root).as_posix() for path in paths]
-    fields = pd.DataFrame({"field": names, "path": [str(path) for path in paths]})
+    names = [legible(path.relative_to(root).as_posix()) for path in paths]
+    where = pd.Series([str(path) for path in paths], dtype=object)  # pandas' own text is UTF-8
+    fields = pd.DataFrame({"field": names, "path": where})
     if table is not None:
         return _from_table(fields, Path(table), label)
     parts = [name.split("/")[:-1] for name in names]
@@ -63,7 +64,8 @@ def _read_table(table: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise InputError(f"The table {table} cannot be read ({error}): give a CSV file.") from error
     rows = rows.rename(columns=lambda name: name.strip().lower())
-    rows = rows.rename(columns={"file": "field", "subject": "patient"})
+    other = {"file": "field", "subject": "patient"}
+    rows = rows.rename(columns={name: ours for name, ours in other.items() if ours not in rows})
     if "field" not in rows:
         raise InputError(f"The table {table} has no column field: name the photographs in it.")
     return rows

@@ -111,14 +111,14 @@ def from_answers(
     cells = _with_nuclei(outlined, densities, labels, diameter)
     if boxes := [answer for answer in answers if not answer.polygons]:
         cells += _in_boxes(boxes, densities, labels, diameter)
-    cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))
     return _segmentation(image, cells, diameter, "No white cells are marked in it.")
 
 
 def _segmentation(
     image: np.ndarray, cells: list[Cell], diameter: float, nothing: str
 ) -> Segmentation:
-    """What was found, and whether the photograph cuts it."""
+    """What was found, from top to bottom, and whether the photograph cuts it."""
+    cells = sorted(cells, key=lambda cell: (cell.box[1], cell.box[0]))
     cells = [at_border(cell, image.shape) for cell in cells]
     return Segmentation(cells, diameter, "" if cells else nothing)
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from allhelpers._core.errors import InputError
-from allhelpers.data import auditing, given_splits, loading, plausibility, splitting
+from allhelpers.data import auditing, loading, plausibility, splitting
 from allhelpers.data.manifest import COLUMNS
 from allhelpers.data.own_cells import UNKNOWN_NOTE
 
@@ -49,7 +49,7 @@ def test_without_validation_some_training_patients_validate():
     split = splitting.draw(table, "column")
     assert (split == "test").tolist() == [name == "test" for name in table["given_split"]]
     assert set(split) == {"train", "val", "test"}
-    assert given_splits.leaking_patients(table, split) == 0
+    assert splitting.shared_patients(table.assign(split=split)) == []
 
 
 @pytest.mark.parametrize(

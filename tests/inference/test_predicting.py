@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from allhelpers._core import renaming
+from allhelpers._core.errors import InputError
 from allhelpers._core.files import neutralised
 from allhelpers.data import sources
 from allhelpers.inference import command as commands
@@ -94,6 +95,8 @@ def test_only_bad_images_are_an_error(model, images):
     done, table = predict(model, images)
     assert refused(done, "None of 4 images can be used", "damaged")
     assert table is None
+    with pytest.raises(InputError, match="There is no image to classify"):
+        predicting.predict(saved.find(model), [])
 
 
 def as_zip(folder):

@@ -54,6 +54,16 @@ def test_the_tail_begins_with_standardised_features(network, small_cells):
     np.testing.assert_allclose(building.predict(network.full, pixels), through_tail, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("other", "remedy"),
+    [({"unfreeze": "default"}, "unfreeze = none"), ({"batch_norm": "all"}, "batch_norm = tail")],
+)
+@pytest.mark.parametrize("asked", [{"depths": "block1"}, {"standardise": True}])
+def test_what_needs_frozen_blocks_is_refused_without_them(make_settings, asked, other, remedy):
+    with pytest.raises(ValueError, match=f"a head on frozen blocks: set {remedy}"):
+        make_settings(**{"unfreeze": "none", **asked, **other})
+
+
 def test_an_unknown_depth_is_refused_by_name():
     with pytest.raises(InputError, match="depths names 'block9'"):
         registry.get("toy").end("block9")

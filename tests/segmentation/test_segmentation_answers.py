@@ -101,6 +101,8 @@ def test_label_images_are_found_by_the_photographs_name(tmp_path, name):
     found = segmenters.from_labels(FIELD, labels)
     assert len(found.whole) == 2
     assert [cell.reason for cell in found.cells if cell.reason] == [cells.RED]
+    tops = [cell.box[1] for cell in found.cells]
+    assert tops == sorted(tops)  # whatever their numbers are
     for cell, inner in zip(found.whole, NUCLEI, strict=True):
         assert drawn.overlap(cell, "nucleus", inner) > 0.8
 

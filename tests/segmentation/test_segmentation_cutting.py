@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -128,6 +130,15 @@ def test_answers_take_the_place_of_the_segmenter(photographs, tmp_path):
     cut = segmentation.cut_cells(photographs, tmp_path / "x", answers=tmp_path, progress=False)
     assert cut.cells["field"].tolist() == ["blast/p1/a.png"]
     assert (cut.left_out["reason"] == "no boxes or masks for it").sum() == 3
+
+
+def test_names_that_are_no_unicode_can_be_written(photographs, tmp_path):
+    name = os.fsdecode(b"Z\xfcrich.png")
+    (tmp_path / "in").mkdir()
+    shutil.copy(photographs / "blast/p1/a.png", tmp_path / "in" / name)
+    cut = segmentation.cut_cells(tmp_path / "in", tmp_path / "x", progress=False)
+    assert cut.cells["field"].tolist() == ["Z%FCrich.png"]
+    assert (tmp_path / "x" / cut.cells["file"][0]).is_file()
 
 
 def test_a_class_that_no_box_has_is_an_error_and_leaves_nothing(photographs, tmp_path):

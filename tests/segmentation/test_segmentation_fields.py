@@ -120,7 +120,8 @@ def test_different_depths_are_an_error(tmp_path):
 def test_a_table_tells_and_what_it_lacks_is_left_out(tmp_path):
     table = tmp_path / "fields.csv"
     row = {"label": "blast", "patient": "7", "micrometres_per_pixel": 0.1}
-    pd.DataFrame([{"field": "a.png", **row}]).to_csv(table, index=False)
+    listed = {"field": "a.png", "file": "of a cell", **row}  # another column, not another name
+    pd.DataFrame([listed]).to_csv(table, index=False)
     found = of_fields(tmp_path, "a.png", "b.png", table=table)
     assert found["problem"].tolist() == ["", "not in the table fields.csv"]
     assert found.iloc[0][list(row)].to_dict() == row
