@@ -6,6 +6,7 @@ subtracted from 0..255 in the order BGR; and batch normalisation that is live in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -49,21 +50,17 @@ def pool(cells: Cells, size: int, seed: int) -> Cells:
 def features(cells: Cells, source: Weights, seed: int) -> Features:
     """Pooled features of the frozen network in all four ways."""
     computed: Features = {}
-    for preparation in PREPARATIONS:
-        network = _network(preparation, cells, source, seed)
-        for norm in NORMS:
-            label = f"{PREPARATIONS[preparation]}, {NORMS[norm]}"
-            starts = tqdm(range(0, len(cells.pixels), BATCH), desc=label, unit="batch")
-            batches = (cells.pixels[start : start + BATCH] for start in starts)
-            outputs = [np.asarray(network(batch, norm == "live")) for batch in batches]
-            computed[preparation, norm] = np.concatenate(outputs)
+    network = frozen(cells, source, seed)
+    for way in itertools.product(PREPARATIONS, NORMS):
+        label = f"{PREPARATIONS[way[0]]}, {NORMS[way[1]]}"
+        starts = tqdm(range(0, len(cells.pixels), BATCH), desc=label, unit="batch")
+        batches = (cells.pixels[start : start + BATCH] for start in starts)
+        computed[way] = np.concatenate([np.asarray(network(batch, *way)) for batch in batches])
     return computed
 
 
-def _network(
-    preparation: str, cells: Cells, source: Weights, seed: int
-) -> Callable[[np.ndarray, bool], tf.Tensor]:
-    """A function from pixels, and whether batch norm is live, to pooled features."""
+def frozen(cells: Cells, source: Weights, seed: int) -> Callable[[np.ndarray, str, str], tf.Tensor]:
+    """A function from pixels, their preparation and the kind of batch norm to pooled features."""
     architecture = registry.get("resnet50")
     keras.utils.set_random_seed(seed)
     backbone = architecture.build(cells.pixels.shape[1])
@@ -79,9 +76,9 @@ def _network(
             layer.momentum = 1.0  # live statistics are used, and never stored
 
     @tf.function(reduce_retracing=True)
-    def pooled(batch: tf.Tensor, live: bool) -> tf.Tensor:
+    def pooled(batch: tf.Tensor, preparation: str, norm: str) -> tf.Tensor:
         prepared = own(batch) if preparation == "own" else tf.cast(batch, tf.float32) / 255
-        return tf.reduce_mean(backbone(prepared, training=live), axis=(1, 2))
+        return tf.reduce_mean(backbone(prepared, training=norm == "live"), axis=(1, 2))
 
     return pooled
 

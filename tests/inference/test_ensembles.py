@@ -1,6 +1,7 @@
 """An ensemble is a method like any other: its mean, its saved model, its refusals."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +19,13 @@ from allhelpers.settings import EnsembleSettings
 MEMBERS = ("toy", "mobilenet")
 
 
-@pytest.fixture
-def run_of_two(small_cells, make_settings, tmp_path):
+@pytest.fixture(scope="module")
+def run_of_two(small_cells, make_settings, tmp_path_factory):
     """A run folder with two trained networks on the same cells."""
+    folder = tmp_path_factory.mktemp("run")
     for name in MEMBERS:
         settings = make_settings(
-            input_size=64, unfreeze="none", epochs=2, run_folder=str(tmp_path), calibrate=True
+            input_size=64, unfreeze="none", epochs=2, run_folder=str(folder), calibrate=True
         )
         network = networks.build(registry.get(name), settings, Weights("random"), cells=small_cells)
         features = training.compute_features(network, small_cells)
@@ -35,13 +37,13 @@ def run_of_two(small_cells, make_settings, tmp_path):
         options = {"manifest_sha256": "", "clock": Clock(), "calibration": found.record()}
         record = training.describe(network, small_cells, [f"note of {name}"], **options)
         outcome = {"predictions": predictions, "metrics": {"notes": []}, "record": record}
-        result = Run(tmp_path).result(name)
+        result = Run(folder).result(name)
         result.folder.mkdir()
         training.finish(network, result, held_out=held_out, **outcome)
-    return EnsembleSettings(run_folder=str(tmp_path), members=",".join(MEMBERS))
+    return EnsembleSettings(run_folder=str(folder), members=",".join(MEMBERS))
 
 
-def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells, tmp_path):
+def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells):
     network = inference.open_members(run_of_two)
     predictions = inference.mean_predictions(run_of_two)
     held_out = inference.mean_predictions(run_of_two, held_out=True)
@@ -53,7 +55,7 @@ def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells, tmp_
         network, run_of_two, calibration=found, manifest_sha256="", seconds={}, **outcome
     )
     assert inference.member_notes(run_of_two) == ["note of toy", "note of mobilenet"]
-    loaded = inference.load(tmp_path / "ensemble")
+    loaded = inference.load(Path(run_of_two.run_folder) / "ensemble")
     assert loaded.threshold == found.threshold
     test = small_cells.rows("test")
     probabilities = inference.probabilities(loaded, small_cells.pixels[test])

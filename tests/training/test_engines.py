@@ -29,15 +29,9 @@ FILES = {
 }
 
 
-# One of each kind of cut; the others are slow.
-QUICK = ("mobilenet", "resnet50")
-EACH = [
-    "toy",
-    *(
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in ARCHITECTURES
-    ),
-]
+def slow_but(names, *quick):
+    """All names, those that are not quick as slow tests."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def usable(engine):
@@ -75,7 +69,7 @@ def eleven(cells):
 
 
 @needs_shared
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", slow_but(FILES, "mobilenet"))
 @pytest.mark.parametrize("engine", TOLERANCES)
 def test_engine_gives_kerass_features(name, engine, cells, imagenet):
     pixels = few(cells, count=9, val=2).pixels  # no whole number of batches
@@ -83,7 +77,7 @@ def test_engine_gives_kerass_features(name, engine, cells, imagenet):
 
 
 @needs_openvino
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", slow_but(["toy", *ARCHITECTURES], "toy", "mobilenet"))
 def test_openvino_gives_kerass_features_at_every_cut(name, eleven, make_settings):
     network = network_of(name, make_settings(input_size=75), eleven)
     assert difference("openvino", network, eleven.pixels) < TOLERANCE_OF_RANDOM_WEIGHTS

@@ -20,8 +20,8 @@ from allhelpers.training import checkpoints, finetuning, records, trunk
 from allhelpers.training.checkpoints import EarlyStopping
 from tests.helpers import few, in_memory_features, network_of, norms
 
-# A chain and residual connections; the others are slow, a cut through two layers among them.
-QUICK = ("toy", "mobilenet", "resnet50")
+# Residual connections and a chain; the others are slow, a cut through two layers among them.
+QUICK = ("toy", "mobilenet")
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES if name not in QUICK]
 FIGURES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 
