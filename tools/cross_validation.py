@@ -54,9 +54,9 @@ def network_predictions(name, plan, part_cells):
 def classical_predictions(name, plan, part_cells):
     """Test predictions of one classical classifier."""
     settings = plan.settings_of(name)
-    measured = training.handcrafted_features(part_cells, settings.cache_folder)
-    model, _ = training.train_classifier(name, measured, part_cells, settings=settings)
-    return training.predict_classifier(model, measured, part_cells, refit=settings.refit)
+    measured = training.classical.handcrafted_features(part_cells, settings.cache_folder)
+    model, _ = training.classical.train(name, measured, part_cells, settings=settings)
+    return training.classical.predict(model, measured, part_cells, refit=settings.refit)
 
 
 def part_predictions(names, values):

@@ -126,7 +126,7 @@ def mean_of(each: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return aligned[0].assign(**dict(zip(columns, mean.T, strict=True)))
 
 
-def write_ensemble(
+def write(
     network: Network,
     settings: EnsembleSettings,
     *,
@@ -161,7 +161,7 @@ def write_ensemble(
 
         outcome = {"predictions": predictions, "metrics": metrics, "held_out": held_out}
         recorded = {"manifest_sha256": manifest_sha256, "seconds": clock.seconds}
-        write_ensemble(network, settings, calibration=calibration, **outcome, **recorded)
+        write(network, settings, calibration=calibration, **outcome, **recorded)
     """
     record = {
         "architecture": ENSEMBLE,

@@ -350,7 +350,7 @@ def importance(table: pd.DataFrame, title: str = "", shown: int = 15) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `training.feature_importance`: feature, group, importance, deviation.
+        From `training.classical.importance`: feature, group, importance, deviation.
     title : str
     shown : int
         Features, the most important first.

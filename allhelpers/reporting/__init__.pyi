@@ -11,9 +11,9 @@ __all__ = [
 
 from .model_card import write_model_card as write_model_card
 from .report import write_report as write_report
-from .words import sentence_of_pair as sentence_of_pair
-from .words import sentence_of_patients as sentence_of_patients
-from .words import sentence_of_result as sentence_of_result
-from .words import sentence_of_size as sentence_of_size
-from .words import table_of_classes as table_of_classes
-from .words import table_of_metrics as table_of_metrics
+from .sentences import sentence_of_pair as sentence_of_pair
+from .sentences import sentence_of_patients as sentence_of_patients
+from .sentences import sentence_of_result as sentence_of_result
+from .sentences import sentence_of_size as sentence_of_size
+from .sentences import table_of_classes as table_of_classes
+from .sentences import table_of_metrics as table_of_metrics

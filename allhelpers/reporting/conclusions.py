@@ -16,7 +16,7 @@ from ..data.synthetic import SYNTHETIC_NOTE
 from ..evaluation.baselines import METHODS
 from ..evaluation.words import joined, method_title
 from ..networks.pretrained import RANDOM_NOTE
-from .words import FEW_PATIENTS, verdict_of_pair
+from .sentences import FEW_PATIENTS, verdict_of_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from ..data import splitting, tables
 from ..data.manifest import class_title
 from ..networks import registry
 from ..runs import Run
-from . import tabling, words
+from . import sentences, tabling
 
 # What begins markup in Markdown, as HTML's numbers for it; a line ends where the template says.
 HARMLESS = str.maketrans({"\n": " ", "\r": " "} | {each: f"&#{ord(each)};" for each in "[]|`"})
@@ -62,9 +62,9 @@ def write_model_card(run_folder: str | Path, name: str) -> Path:
         known=known,
         shared=len(splitting.shared_patients(cells)),
         metrics=tabling.metrics(metrics, "patients").rows,
-        patients=words.sentence_of_patients(metrics),
-        size=words.sentence_of_size(metrics["test"]),
-        decided=words.sentence_of_calibration(record, metrics["test"]),
+        patients=sentences.sentence_of_patients(metrics),
+        size=sentences.sentence_of_size(metrics["test"]),
+        decided=sentences.sentence_of_calibration(record, metrics["test"]),
     )
     write_text(result.card_path, card + "\n")
     return result.card_path

@@ -25,7 +25,7 @@ from ..evaluation.words import joined, notes_of
 from ..networks import registry
 from ..runs import Result, Run
 from ..settings import RunSettings, TrainingSettings
-from . import conclusions, tabling, words
+from . import conclusions, sentences, tabling
 
 # Figures of the whole run, from notebooks 1 and 3, and how each is read.
 RUN_FIGURES = {
@@ -246,8 +246,8 @@ def _section(result: Result, record: Mapping[str, Any], known: bool) -> dict[str
         "metrics": tabling.metrics(metrics, "patients" if known else "images"),
         # with two classes the metrics say the same
         "classes": tabling.classes(metrics) if len(test["classes"]) > 2 else None,
-        "patients_in_words": words.sentence_of_patients(metrics),
-        "size_in_words": words.sentence_of_size(test),
+        "patients_in_words": sentences.sentence_of_patients(metrics),
+        "size_in_words": sentences.sentence_of_size(test),
         "figures": _figures(result.figures_folder, _fitting(FIGURES, known), title),
     }
 

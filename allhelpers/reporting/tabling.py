@@ -12,7 +12,7 @@ from ..data import splitting
 from ..evaluation import published
 from ..evaluation.words import method_title
 from ..networks import registry
-from . import words
+from . import sentences
 
 # The metrics that a reader looks for first, beside the share of cells that are correct.
 SHOWN = {
@@ -127,7 +127,7 @@ def splits(cells: pd.DataFrame, known: bool) -> Table:
 def metrics(measured: dict, unit: str) -> Table:
     """All metrics of one method."""
     rows = []
-    for title, row in words.table_of_metrics(measured).to_dict("index").items():
+    for title, row in sentences.table_of_metrics(measured).to_dict("index").items():
         value = _plain(row["value"], "not defined")
         over_patients = _interval(row["patients_low"], row["patients_high"])
         over_cells = _interval(row["low"], row["high"])
@@ -140,7 +140,7 @@ def metrics(measured: dict, unit: str) -> Table:
 def classes(measured: dict) -> Table:
     """Each class against all others."""
     rows = []
-    for title, row in words.table_of_classes(measured).to_dict("index").items():
+    for title, row in sentences.table_of_classes(measured).to_dict("index").items():
         found = [_of_row(row, name) for name in ("sensitivity", "specificity")]
         auroc = _plain(row["auroc"], "not defined")
         rows.append([str(title), str(row["cells"]), *found, auroc])

@@ -176,7 +176,7 @@ def candidates(name: str, seed: int, training_cells: int) -> tuple[Pipeline, dic
     return pipeline, {f"{step}__{key}": values for key, values in grid.items()}
 
 
-def train_classifier(
+def train(
     name: str, measured: pd.DataFrame, cells: Cells, *, settings: ClassicalSettings
 ) -> tuple[Pipeline, pd.DataFrame]:
     """Choose hyper-parameters on the validation cells and fit a classifier.
@@ -203,7 +203,7 @@ def train_classifier(
     >>> from allhelpers.settings import ClassicalSettings
     >>> measured, settings = handcrafted_features(cells, "cache"), ClassicalSettings()
     >>> with joblib.parallel_config(backend="threading"):  # these start sooner than processes
-    ...     model, tried = train_classifier("svm", measured, cells, settings=settings)
+    ...     model, tried = train("svm", measured, cells, settings=settings)
     >>> len(tried), round(float(tried["val_weighted_f1"][0]), 1)
     (12, 0.9)
     """
@@ -230,7 +230,7 @@ def train_classifier(
     return model, tried.sort_values(column, ascending=False, kind="stable", ignore_index=True)
 
 
-def predict_classifier(
+def predict(
     model: Pipeline, measured: pd.DataFrame, cells: Cells, *, refit: bool = False
 ) -> pd.DataFrame:
     """Probabilities of the cells of validation and test.
@@ -238,7 +238,7 @@ def predict_classifier(
     Parameters
     ----------
     model : sklearn.pipeline.Pipeline
-        From `train_classifier`.
+        From `train`.
     measured : DataFrame
     cells : Cells
     refit : bool
@@ -253,7 +253,7 @@ def predict_classifier(
     --------
     >>> measured = handcrafted_features(cells, "cache")
     >>> model = candidates("knn", 1, training_cells=20)[0].fit(measured, cells.table["label"])
-    >>> predict_classifier(model, measured, cells)["split"].value_counts().to_dict()
+    >>> predict(model, measured, cells)["split"].value_counts().to_dict()
     {'val': 70, 'test': 70}
     """
     splits = ("test",) if refit else ("val", "test")
@@ -268,7 +268,7 @@ def _tabulated(
     return tables.tabulate(cells, rows, model.predict_proba(features)[:, order])
 
 
-def feature_importance(
+def importance(
     model: Pipeline, measured: pd.DataFrame, cells: Cells, *, seed: int, repeats: int = 10
 ) -> pd.DataFrame:
     """How much weighted F1 of the validation cells falls when one feature is shuffled among them.
@@ -295,7 +295,7 @@ def feature_importance(
     >>> area = cells.table["label"].eq("all")  # as if it alone told the classes apart
     >>> measured = pd.DataFrame(0.0, index=cells.table.index, columns=NAMES).assign(area=area)
     >>> model = candidates("mlp", 1, training_cells=20)[0].fit(measured, cells.table["label"])
-    >>> feature_importance(model, measured, cells, seed=1, repeats=1)["feature"][0]
+    >>> importance(model, measured, cells, seed=1, repeats=1)["feature"][0]
     'area'
     """
     rows = cells.rows("val")
@@ -308,7 +308,7 @@ def feature_importance(
     return table.sort_values("importance", ascending=False, ignore_index=True)
 
 
-def write_classifier(
+def write(
     name: str,
     cells: Cells,
     settings: ClassicalSettings,
@@ -327,11 +327,11 @@ def write_classifier(
     cells : Cells
     settings : ClassicalSettings
     predictions : DataFrame
-        From `predict_classifier`.
+        From `predict`.
     metrics : dict
         From `evaluation.evaluate`.
     tried : DataFrame
-        From `train_classifier`.
+        From `train`.
     manifest_sha256 : str
         Of the run's manifest.csv.
     seconds : dict of str to float
@@ -344,7 +344,7 @@ def write_classifier(
     >>> settings = ClassicalSettings(run_folder="first")
     >>> tried = pd.DataFrame({"n_neighbors": [5], "val_weighted_f1": [0.8]})
     >>> outcome = {"predictions": predictions, "metrics": {}, "tried": tried}
-    >>> write_classifier("knn", cells, settings, **outcome, manifest_sha256="", seconds={})
+    >>> write("knn", cells, settings, **outcome, manifest_sha256="", seconds={})
     >>> sorted(path.name for path in Path("first/knn").iterdir())
     ['files.json', 'metrics.json', 'parameters.json', 'predictions.csv', 'tried.csv']
     """

@@ -137,26 +137,7 @@ def draw(rows: np.ndarray, seed: int, most: int) -> np.ndarray:
 
 
 def head_features(network: Network, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Features of cells as the head sees them, from those at the cut, which are there.
-
-    Parameters
-    ----------
-    network : Network
-    features : array of shape (orientations, cells, ...)
-        From `compute_features`.
-    rows : ndarray of int
-        Which cells.
-
-    Returns
-    -------
-    ndarray of shape (rows, channels), float32
-
-    Examples
-    --------
-    >>> from allhelpers.training import compute_features
-    >>> head_features(network, compute_features(network, cells), np.arange(3)).shape
-    (3, 1024)
-    """
+    """Features of shape (rows, channels) as the head sees them, from those at the cut."""
     import keras
 
     from ..networks import building

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from allhelpers.data import loading, synthetic, tables
 from allhelpers.data.shortcuts import find_shortcuts, sentence_of_shortcuts
 from allhelpers.evaluation.metrics import measure
-from allhelpers.reporting.words import sentence_of_size
+from allhelpers.reporting.sentences import sentence_of_size
 from allhelpers.settings import DataSettings
 from allhelpers.training import classical
 

@@ -8,7 +8,7 @@ import pytest
 
 from allhelpers.data.shortcuts import find_shortcuts, sentence_of_shortcuts
 from allhelpers.evaluation.metrics import measure
-from allhelpers.reporting.words import sentence_of_size
+from allhelpers.reporting.sentences import sentence_of_size
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from allhelpers.evaluation import (
     resampling,
 )
 from allhelpers.evaluation.comparison import Tested, holm, table_of_methods, table_of_pairs
-from allhelpers.reporting import words
+from allhelpers.reporting import sentences
 from tests.helpers import clustered, with_p_all
 
 
@@ -28,7 +28,7 @@ def test_comparison_is_read_from_the_files_of_the_run(run_folder):
     assert row["val_accuracy"] == 0.7
     assert (
         "7 of 10 test cells correct, 70.0% (95 % interval 39.7% to 89.2%)"
-        in words.sentence_of_result(row)
+        in sentences.sentence_of_result(row)
     )
 
 
@@ -82,7 +82,7 @@ def test_equal_methods_cannot_be_told_apart(three):
         1,
     )
     assert not row["differ"]
-    text = words.sentence_of_pair(row)
+    text = sentences.sentence_of_pair(row)
     assert text.startswith(
         "MobileNet and VGG16 cannot be told apart on these 800 cells of 40 patients"
     )
@@ -92,7 +92,7 @@ def test_a_clear_difference_is_found_and_named(three):
     row = table_of_pairs(three).iloc[1]
     assert row["differ"]
     assert row["weighted_f1_high"] < 0
-    text = words.sentence_of_pair(row)
+    text = sentences.sentence_of_pair(row)
     assert text.startswith("ResNet50 is better than MobileNet")
     # The evidence speaks of the same first method: it is ahead, with an interval above 0.
     assert f"{row['only_second']} cells only the first predicts correctly" in text
@@ -105,13 +105,13 @@ def test_a_pair_reads_the_same_from_both_ends(three):
         table_of_pairs({name: three[name] for name in order}).iloc[0]
         for order in (names, names[::-1])
     )
-    assert words.sentence_of_pair(there) == words.sentence_of_pair(back)
+    assert sentences.sentence_of_pair(there) == sentences.sentence_of_pair(back)
 
 
 def test_where_there_is_no_p_none_is_given(three):
     one_patient = Tested(three["mobilenet"].predictions.assign(patient="P1"))
     pairs = table_of_pairs({"mobilenet": one_patient, "vgg16": one_patient})
-    text = words.sentence_of_pair(pairs.iloc[0])
+    text = sentences.sentence_of_pair(pairs.iloc[0])
     assert "no interval: a class has but one to resample), no p)" in text
     assert "nan" not in text
 

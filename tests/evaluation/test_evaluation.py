@@ -9,7 +9,7 @@ from allhelpers.data import tables
 from allhelpers.evaluation import definitions, resampling
 from allhelpers.evaluation.definitions import METRICS
 from allhelpers.evaluation.metrics import evaluate, measure, per_patient, proportion
-from allhelpers.reporting import words
+from allhelpers.reporting import sentences
 from tests.helpers import clustered, with_p_all
 
 
@@ -100,7 +100,7 @@ def test_a_new_metric_is_one_entry(monkeypatch):
     sure = table[abs(table["p_all"] - 0.5) > 0.3]
     metrics = evaluate(table, [])
     assert metrics["test"]["sure_accuracy"]["value"] == measure(sure, 0)["accuracy"]["value"]
-    assert words.table_of_metrics(metrics).loc["accuracy of sure cells", "patients_low"] > 0
+    assert sentences.table_of_metrics(metrics).loc["accuracy of sure cells", "patients_low"] > 0
 
 
 def test_calibration_error_of_known_cases():
@@ -193,13 +193,13 @@ def test_one_patient_of_a_class_has_no_interval(predictions, patients, width):
 
 
 def test_few_patients_are_said(predictions):
-    assert "fewer than 10 of a class" in words.sentence_of_patients(evaluate(predictions, []))
+    assert "fewer than 10 of a class" in sentences.sentence_of_patients(evaluate(predictions, []))
     many = evaluate(clustered(patients=24), [])
-    assert "fewer" not in words.sentence_of_patients(many)
+    assert "fewer" not in sentences.sentence_of_patients(many)
 
 
 def test_table_shows_every_metric(predictions):
-    table = words.table_of_metrics(evaluate(predictions, []))
+    table = sentences.table_of_metrics(evaluate(predictions, []))
     assert len(table) == len(METRICS)
     assert table.loc["accuracy", "correct"] == 7
     # Ten cells of ten sizes cannot be matched, and these have no measured size at all.

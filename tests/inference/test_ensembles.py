@@ -44,17 +44,17 @@ def run_of_two(small_cells, make_settings, tmp_path_factory):
 
 
 def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells):
-    network = inference.open_members(run_of_two)
-    predictions = inference.mean_predictions(run_of_two)
-    held_out = inference.mean_predictions(run_of_two, held_out=True)
+    network = inference.ensembles.open_members(run_of_two)
+    predictions = inference.ensembles.mean_predictions(run_of_two)
+    held_out = inference.ensembles.mean_predictions(run_of_two, held_out=True)
     found = evaluation.calibrate(held_out, temperature=True, sensitivity=0.8)
     network.set_temperature(found.temperature)
     metrics = {"notes": [], **evaluation.evaluate(predictions, [])}
     outcome = {"predictions": found.apply(predictions), "held_out": held_out, "metrics": metrics}
-    inference.write_ensemble(
+    inference.ensembles.write(
         network, run_of_two, calibration=found, manifest_sha256="", seconds={}, **outcome
     )
-    assert inference.member_notes(run_of_two) == ["note of toy", "note of mobilenet"]
+    assert inference.ensembles.member_notes(run_of_two) == ["note of toy", "note of mobilenet"]
     loaded = inference.load(Path(run_of_two.run_folder) / "ensemble")
     assert loaded.threshold == found.threshold
     test = small_cells.rows("test")
@@ -68,7 +68,7 @@ def test_the_saved_ensemble_gives_the_members_mean(run_of_two, small_cells):
 
 
 def test_members_must_see_cells_alike_and_know_the_same_classes(run_of_two):
-    first, second = inference.open_members(run_of_two).members
+    first, second = inference.ensembles.open_members(run_of_two).members
     with pytest.raises(InputError, match="know different classes"):
         networks.join([first, replace(second, classes=("a", "b"))])
     cropped = second.settings.model_copy(update={"crop": "cell"})
@@ -81,7 +81,7 @@ def test_members_must_see_cells_alike_and_know_the_same_classes(run_of_two):
 def test_a_member_that_was_not_trained_is_named(run_of_two):
     lacking = run_of_two.model_copy(update={"members": "toy,vgg16"})
     with pytest.raises(InputError, match="leave vgg16 out of members"):
-        inference.open_members(lacking)
+        inference.ensembles.open_members(lacking)
 
 
 def test_a_run_joins_the_networks_that_are_named_beside_the_ensemble():

@@ -71,9 +71,9 @@ def sample(make_settings):
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classifier_learns_and_is_chosen_by_validation_cells_alone(sample, name):
     cells, measured, settings = sample
-    model, tried = classical.train_classifier(name, measured, cells, settings=settings)
+    model, tried = classical.train(name, measured, cells, settings=settings)
     assert tried["val_weighted_f1"].is_monotonic_decreasing
-    predictions = classical.predict_classifier(model, measured, cells)
+    predictions = classical.predict(model, measured, cells)
     val = predictions[predictions["split"] == "val"]
     value = measure(val, resamples=0)["weighted_f1"]["value"]
     # Ties at one half may fall otherwise.
@@ -83,16 +83,16 @@ def test_classifier_learns_and_is_chosen_by_validation_cells_alone(sample, name)
     shuffled = measured.copy()
     rows = cells.rows("test")
     shuffled.iloc[rows] = np.random.default_rng(0).permutation(shuffled.iloc[rows])
-    _, again = classical.train_classifier(name, shuffled, cells, settings=settings)
+    _, again = classical.train(name, shuffled, cells, settings=settings)
     pd.testing.assert_frame_equal(again, tried)
 
 
 def test_refit_trains_on_the_validation_cells_and_gives_no_figures_for_them(sample):
     cells, measured, settings = sample
     settings = settings.model_copy(update={"refit": True})
-    model, _ = classical.train_classifier("knn", measured, cells, settings=settings)
+    model, _ = classical.train("knn", measured, cells, settings=settings)
     assert model[-1].n_samples_fit_ == len(cells.rows("train")) + len(cells.rows("val"))
-    predictions = classical.predict_classifier(model, measured, cells, refit=True)
+    predictions = classical.predict(model, measured, cells, refit=True)
     assert set(predictions["split"]) == {"test"}
 
 
@@ -102,8 +102,8 @@ def test_importance_is_of_the_feature_that_decides(sample):
         np.random.default_rng(0).normal(size=measured.shape), columns=measured.columns
     )
     noise["solidity"] = (cells.table["label"] == "all").astype(float) * 5
-    model, _ = classical.train_classifier("svm", noise, cells, settings=settings)
-    found = classical.feature_importance(model, noise, cells, seed=1)
+    model, _ = classical.train("svm", noise, cells, settings=settings)
+    found = classical.importance(model, noise, cells, seed=1)
     assert found["feature"].iloc[0] == "solidity"
     assert found["group"].iloc[0] == "shape and size"
     assert found["importance"].iloc[0] > 3 * found["importance"].iloc[1]
@@ -117,11 +117,11 @@ def test_what_is_written_is_what_the_comparison_reads(sample, tmp_path):
     settings = settings.model_copy(update={"run_folder": str(tmp_path)})
     digest = loading.record_cells(cells, settings)
     baselines.write_baselines(cells, tmp_path)
-    model, tried = classical.train_classifier("knn", measured, cells, settings=settings)
-    predictions = classical.predict_classifier(model, measured, cells)
+    model, tried = classical.train("knn", measured, cells, settings=settings)
+    predictions = classical.predict(model, measured, cells)
     metrics = evaluate(predictions, cells.notes)
     outcome = {"predictions": predictions, "metrics": metrics, "tried": tried}
-    classical.write_classifier(
+    classical.write(
         "knn", cells, settings, **outcome, manifest_sha256=digest, seconds={"training": 1.0}
     )
     (row,) = gathering.compare(tmp_path, ["knn"]).to_dict("records")
