@@ -22,7 +22,7 @@ COMPARED = ("auroc", "weighted_f1")
 DIFFERED = (*COMPARED, "auroc_by_patient", "auroc_equal_size")
 
 
-class Tested:
+class Evaluated:
     """What a method predicts of the test cells, resampled and measured once."""
 
     def __init__(self, predictions: pd.DataFrame) -> None:
@@ -31,7 +31,7 @@ class Tested:
         self.measured = metrics.measure(predictions, resampled=self.resampled)
 
 
-def table_of_methods(tested: Mapping[str, Tested]) -> pd.DataFrame:
+def table_of_methods(tested: Mapping[str, Evaluated]) -> pd.DataFrame:
     """Metrics of each method, with `beats_area`; see `compare_methods`."""
     area = tested["area"].resampled["auroc"]
     rows = []
@@ -50,7 +50,7 @@ def metric_columns(entries: dict) -> dict[str, float | None]:
     }
 
 
-def table_of_pairs(tested: Mapping[str, Tested]) -> pd.DataFrame:
+def table_of_pairs(tested: Mapping[str, Evaluated]) -> pd.DataFrame:
     """Every two methods compared; see `compare_methods`."""
     table = pd.DataFrame([_pair(tested, *names) for names in combinations(tested, 2)])
     for column in ("mcnemar_p", *(f"{metric}_p" for metric in DIFFERED)):
@@ -67,7 +67,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return np.minimum(corrected, 1)[np.argsort(order)]
 
 
-def _pair(tested: Mapping[str, Tested], first: str, second: str) -> dict:
+def _pair(tested: Mapping[str, Evaluated], first: str, second: str) -> dict:
     each = [tested[name].predictions for name in (first, second)]
     if each[0]["file"].tolist() != each[1]["file"].tolist():
         raise InputError(
@@ -91,12 +91,12 @@ def _pair(tested: Mapping[str, Tested], first: str, second: str) -> dict:
 
 def gains(own: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     """How far one method is ahead on the same cells: ``<metric>_gain`` with its interval."""
-    found = _differences(Tested(own), Tested(reference))
+    found = _differences(Evaluated(own), Evaluated(reference))
     ends = ("", "_low", "_high")
     return {f"{metric}_gain{end}": found[f"{metric}{end}"] for metric in DIFFERED for end in ends}
 
 
-def _differences(first: Tested, second: Tested) -> dict[str, float]:
+def _differences(first: Evaluated, second: Evaluated) -> dict[str, float]:
     columns = {}
     for metric in DIFFERED:
         values = [test.measured[metric]["value"] for test in (first, second)]

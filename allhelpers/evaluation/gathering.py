@@ -17,7 +17,7 @@ from ..runs import Run
 from ..training import checkpoints
 from . import words
 from .baselines import METHODS
-from .comparison import Tested, metric_columns, table_of_methods, table_of_pairs
+from .comparison import Evaluated, metric_columns, table_of_methods, table_of_pairs
 from .definitions import METRICS
 from .metrics import measure
 
@@ -182,7 +182,7 @@ def compare_methods(
         if not path.is_file():
             notebook = "1_data_split" if name in METHODS else registry.notebook_of(name)
             raise InputError(f"{path} does not exist: run notebook {notebook} first.")
-    tested = {name: Tested(_test_rows(run, name)) for name in paths}
+    tested = {name: Evaluated(_test_rows(run, name)) for name in paths}
     return table_of_methods(tested), table_of_pairs(tested)
 
 

@@ -12,7 +12,7 @@ from allhelpers.evaluation import (
     published,
     resampling,
 )
-from allhelpers.evaluation.comparison import Tested, holm, table_of_methods, table_of_pairs
+from allhelpers.evaluation.comparison import Evaluated, holm, table_of_methods, table_of_pairs
 from allhelpers.reporting import sentences
 from tests.helpers import clustered, with_p_all
 
@@ -70,7 +70,7 @@ def three():
     """A weak method, the same again, and a much better one, on 40 patients."""
     table = clustered(patients=40, cells=20)
     tables = {"mobilenet": table, "vgg16": table.copy(), "resnet50": better(table, 0.9)}
-    return {name: Tested(table) for name, table in tables.items()}
+    return {name: Evaluated(table) for name, table in tables.items()}
 
 
 def test_equal_methods_cannot_be_told_apart(three):
@@ -109,7 +109,7 @@ def test_a_pair_reads_the_same_from_both_ends(three):
 
 
 def test_where_there_is_no_p_none_is_given(three):
-    one_patient = Tested(three["mobilenet"].predictions.assign(patient="P1"))
+    one_patient = Evaluated(three["mobilenet"].predictions.assign(patient="P1"))
     pairs = table_of_pairs({"mobilenet": one_patient, "vgg16": one_patient})
     text = sentences.sentence_of_pair(pairs.iloc[0])
     assert "no interval: a class has but one to resample), no p)" in text
@@ -132,7 +132,7 @@ def test_mcnemar_is_exact():
     )
     worse = table.copy()
     worse.loc[:4, ["p_all", "p_hem"]] = worse.loc[:4, ["p_hem", "p_all"]].to_numpy(copy=True)
-    row = table_of_pairs({"mobilenet": Tested(table), "vgg16": Tested(worse)}).iloc[0]
+    row = table_of_pairs({"mobilenet": Evaluated(table), "vgg16": Evaluated(worse)}).iloc[0]
     assert (row["only_first"], row["only_second"]) == (5, 0)
     assert row["mcnemar_p"] == pytest.approx(2 / 2**5)
 
@@ -149,7 +149,7 @@ def test_more_pairs_need_stronger_evidence(three):
 
 
 def test_methods_on_other_cells_are_refused(three):
-    fewer = Tested(three["vgg16"].predictions.iloc[1:])
+    fewer = Evaluated(three["vgg16"].predictions.iloc[1:])
     with pytest.raises(InputError, match="tested on different cells"):
         table_of_pairs({"mobilenet": three["mobilenet"], "vgg16": fewer})
 
