@@ -362,7 +362,7 @@ def near_pairs(cells: Cells, near: pd.DataFrame, most: int = 6) -> Figure:
     ----------
     cells : Cells
     near : DataFrame
-        From `data.near_duplicates`: file_1, file_2, grey_values.
+        `Audit.near`: file_1, file_2, grey_values.
     most : int
         Pairs that are shown.
 
