@@ -117,6 +117,13 @@ def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
     figure.legend(*entries, fontsize=8, loc="outside lower center", ncols=columns)
 
 
+def name_rows(ax: Axes, names: Sequence[str] | pd.Series) -> None:
+    """A name for each row of a figure, the first at the top."""
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="x", alpha=0.3)
+
+
 def arms(table: pd.DataFrame | Mapping, metric: str) -> np.ndarray:
     """Lengths of an interval's two arms; resampling may leave the value outside of it.
 

@@ -46,9 +46,8 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Figure:
         arms = base.arms(known, metric)
         ax.errorbar(known[metric], y, xerr=arms, fmt="o", color=BLUE, capsize=3)
         label = f"{metric_title(metric)}, 95 % interval by resampling"
-        ax.set(xlabel=label, ylim=(len(table) - 0.5, -0.5))
-        ax.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(range(len(table)), table["method"].map(words.method_title), fontsize=8)
+        ax.set_xlabel(label)
+        base.name_rows(ax, table["method"].map(words.method_title))
     axes[0].axvline(0.5, color=GREY, linestyle=":")
     figure.suptitle(f"{base.sample_note(compared)}{RESEARCH_ONLY}", fontsize=9)
     return figure
@@ -93,9 +92,8 @@ def size_gap(table: pd.DataFrame) -> Figure:
             label=label,
         )
     ax.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
-    ax.set_yticks(y, table["method"].map(words.method_title), fontsize=8)
-    ax.set(xlabel="AUROC, 95 % interval by resampling", ylim=(len(table) - 0.5, -0.5))
-    ax.grid(axis="x", alpha=0.3)
+    base.name_rows(ax, table["method"].map(words.method_title))
+    ax.set_xlabel("AUROC, 95 % interval by resampling")
     base.legend_below(figure, ax, 3)
     figure.suptitle(f"What is left without the cells' size. {RESEARCH_ONLY}", fontsize=9)
     return figure
@@ -133,12 +131,9 @@ def accuracy_with_intervals(compared: pd.DataFrame) -> Figure:
     ax.axvline(chance, color=GREY, linestyle=":", label="chance")
     # Classifiers have no weights.
     weights = compared["weights"].map(lambda label: f"\n({label})", na_action="ignore").fillna("")
-    ticks = compared["architecture"].map(words.method_title) + weights
-    ax.set_yticks(range(len(names)), ticks, fontsize=8)
+    base.name_rows(ax, compared["architecture"].map(words.method_title) + weights)
     left = min(0.3, chance - 0.05, compared["low"].min() - 0.02)
     ax.set(xlabel="test accuracy, with 95 % Wilson interval", xlim=(left, 1.01))
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(axis="x", alpha=0.3)
     base.legend_below(figure, ax, 3)
     figure.suptitle(f"{base.sample_note(compared)}{RESEARCH_ONLY}", fontsize=9)
     return figure
@@ -172,10 +167,8 @@ def differences(pairs: pd.DataFrame) -> Figure:
             ax.errorbar(value, y, xerr=arms, fmt="o", color=colour, capsize=3, label=label)
     ax.axvline(0, color="black", linewidth=0.8)
     titles = pairs[["first", "second"]].map(words.method_title)
-    ax.set_yticks(range(len(pairs)), titles["first"] + " less " + titles["second"], fontsize=8)
+    base.name_rows(ax, titles["first"] + " less " + titles["second"])
     ax.set_xlabel("difference of weighted F1, 95 % interval by resampling")
-    ax.set_ylim(len(pairs) - 0.5, -0.5)
-    ax.grid(axis="x", alpha=0.3)
     base.legend_below(figure, ax, 2)
     return figure
 
@@ -203,17 +196,12 @@ def split_gap(measured: pd.DataFrame) -> Figure:
     rows = rows.sort_values(["title", "architecture", "kind", "split"], ascending=False)
     figure, ax = base.new_figure(1.5 + 0.32 * len(rows))
     for kind, colour in (("by image", ORANGE), ("by patient", BLUE)):
-        of_kind, arms = (
-            rows[rows["kind"] == kind],
-            base.arms(rows[rows["kind"] == kind], "accuracy"),
-        )
-        y, label = np.flatnonzero(rows["kind"] == kind), f"test cells drawn {kind}"
-        accuracy = of_kind["accuracy"]
-        ax.errorbar(accuracy, y, xerr=arms, fmt="o", color=colour, capsize=3, label=label)
-    names = rows["architecture"].map(words.method_title) + ", " + rows["split"]
-    ax.set_yticks(range(len(rows)), names, fontsize=8)
-    ax.set(xlabel="test accuracy, 95 % interval by resampling", ylim=(len(rows) - 0.5, -0.5))
-    ax.grid(axis="x", alpha=0.3)
+        of_kind = rows[rows["kind"] == kind]
+        y, style = np.flatnonzero(rows["kind"] == kind), {"fmt": "o", "color": colour, "capsize": 3}
+        xerr, label = base.arms(of_kind, "accuracy"), f"test cells drawn {kind}"
+        ax.errorbar(of_kind["accuracy"], y, xerr=xerr, label=label, **style)
+    base.name_rows(ax, rows["architecture"].map(words.method_title) + ", " + rows["split"])
+    ax.set_xlabel("test accuracy, 95 % interval by resampling")
     base.legend_below(figure, ax, 2)
     figure.suptitle(f"The same recipe, two kinds of test. {RESEARCH_ONLY}", fontsize=9)
     return figure

@@ -370,11 +370,9 @@ def importance(table: pd.DataFrame, title: str = "", shown: int = 15) -> Figure:
         rows = table[table["group"] == group]
         style = {"xerr": rows["deviation"], "color": colour, "label": group, "capsize": 2}
         ax.barh(rows.index, rows["importance"], **style)
-    ax.set_yticks(range(len(table)), table["feature"].str.replace("_", " "), fontsize=8)
+    base.name_rows(ax, table["feature"].str.replace("_", " "))
     ax.set_xlabel("fall of weighted F1 on the validation cells when it is shuffled")
-    ax.set_ylim(len(table) - 0.5, -0.5)
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.legend(fontsize=8, loc="lower right")
-    ax.grid(axis="x", alpha=0.3)
     figure.suptitle(title, fontsize=10)
     return figure

@@ -33,6 +33,9 @@ def spread(table: pd.DataFrame, by: str, settings: Sequence[str]) -> Figure:
     columns = ["variant", "architecture", *others]
     rows = list(table.groupby(columns, sort=False, dropna=False))
     colours = {value: _colour(k) for k, value in enumerate(dict.fromkeys(table[by]))}
+    varied = [name for name in columns if table[name].nunique() > 1 or name == "architecture"]
+    keys = [dict(zip(columns, key, strict=True)) for key, _ in rows]
+    labels = [", ".join(_named(name, key[name]) for name in varied) for key in keys]
     figure, axes = base.new_figure(1.5 + 0.3 * len(rows) + 0.1 * len(table), columns=2, sharey=True)
     for ax, metric in zip(axes, COMPARED, strict=True):
         for y, (_, group) in enumerate(rows):
@@ -42,11 +45,7 @@ def spread(table: pd.DataFrame, by: str, settings: Sequence[str]) -> Figure:
             text = f"SD {group[metric].std():.3f}"
             place = {"xycoords": ("axes fraction", "data"), "va": "center"}
             ax.annotate(text, (1.01, y), fontsize=7, color=GREY, **place)
-        _finish(ax, metric, len(rows))
-    varied = [name for name in columns if table[name].nunique() > 1 or name == "architecture"]
-    keys = [dict(zip(columns, key, strict=True)) for key, _ in rows]
-    labels = [", ".join(_named(name, key[name]) for name in varied) for key in keys]
-    axes[0].set_yticks(range(len(rows)), labels, fontsize=8)
+        _finish(ax, metric, labels)
     for value, colour in list(colours.items())[: len(PALETTE)]:
         axes[0].plot([], [], "o", color=colour, label=f"{by} {value}")
     base.legend_below(figure, axes[0], 5)
@@ -59,15 +58,14 @@ def between(variants: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Architectures and variants side by side, each over all its runs' test cells."""
     figure, axes = base.new_figure(1.4 + 0.35 * len(variants), columns=2, sharey=True)
     names = list(dict.fromkeys(variants["architecture"]))
-    for ax, metric in zip(axes, COMPARED, strict=True):
-        for y, row in enumerate(variants.to_dict("records")):
-            _dot(ax, row, metric, y=y, colour=_colour(names.index(row["architecture"])))
-        _finish(ax, metric, len(variants))
     titles = variants["architecture"].map(words.method_title)
     if variants["variant"].nunique() > 1:
         titles = variants["variant"] + ", " + titles
     labels = titles + " (" + variants["runs"].map(lambda runs: counted(runs, "run")) + ")"
-    axes[0].set_yticks(range(len(variants)), labels, fontsize=8)
+    for ax, metric in zip(axes, COMPARED, strict=True):
+        for y, row in enumerate(variants.to_dict("records")):
+            _dot(ax, row, metric, y=y, colour=_colour(names.index(row["architecture"])))
+        _finish(ax, metric, labels)
     note = f"{base.sample_note(table)}{RESEARCH_ONLY}"
     figure.suptitle(f"All test cells of all runs together. {note}", fontsize=9)
     return figure
@@ -90,10 +88,9 @@ def _dot(ax: Axes, row: Mapping, metric: str, *, y: float, colour: str) -> None:
     ax.errorbar(row[metric], y, xerr=base.arms(row, metric), **style)
 
 
-def _finish(ax: Axes, metric: str, rows: int) -> None:
+def _finish(ax: Axes, metric: str, labels: Sequence[str] | pd.Series) -> None:
     ax.set_xlabel(f"{metric_title(metric)}, 95 % interval by resampling")
-    ax.set_ylim(rows - 0.5, -0.5)
+    base.name_rows(ax, labels)
     ax.locator_params(axis="x", nbins=5)
-    ax.grid(axis="x", alpha=0.3)
-    for border in range(1, rows):
+    for border in range(1, len(labels)):
         ax.axhline(border - 0.5, color=GREY, linewidth=0.4)
