@@ -78,7 +78,11 @@ def decode(
     crop: int | str = 0,
     image_size: int = IMAGE_SIZE,
 ) -> np.ndarray:
-    """Decode one image as RGB, crop it and resize it by pixel area, which does not alias."""
+    """Decode one image as RGB, crop it and resize it by pixel area, which does not alias.
+
+    ``crop``: side of the central square that is kept, or `CELL`; 0: the whole image.
+    ``image_size``: what height and width must be; 0: any.
+    """
     return cropped(decode_whole(content, name, image_size=image_size), size, crop)
 
 

@@ -69,7 +69,7 @@ def read_manifest(settings: DataSettings, source: Source) -> pd.DataFrame:
 
 
 def match(table: pd.DataFrame, source: Source) -> pd.Series:
-    """Find each row's image, or none; in another folder by official name or SHA-256 only."""
+    """Find each row's image: at its path, as the one whose path ends so, or by its SHA-256."""
     index = _Index(source)
     digests = table["sha256"] if "sha256" in table else [""] * len(table)
     members = [

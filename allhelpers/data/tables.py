@@ -53,7 +53,7 @@ def predicted_labels(predictions: pd.DataFrame, threshold: float | None = None) 
 
 
 def predicted_columns(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
-    """Number of the most probable class, or of the positive one (0) from a threshold on."""
+    """Number of the most probable class; with a threshold 0 from it on, else that of the others."""
     if threshold is None:
         return probabilities.argmax(axis=1)
     others = 1 + probabilities[:, 1:].argmax(axis=1)
