@@ -56,10 +56,19 @@ log = logging.getLogger(__name__)
 def changed_settings(
     earlier: Mapping[str, Any], wanted: Mapping[str, Any], *, ignoring: Iterable[str] = ()
 ) -> list[str]:
-    """Names of the settings that differ; one that is off or empty may be lacking in a record."""
-    earlier, wanted = renamed(earlier), renamed(wanted)
+    """Names of the settings that differ; one that is empty or off may be lacking in a record."""
+    earlier, wanted = _said(earlier), _said(wanted)
     names = {*earlier, *wanted} - set(ignoring)
-    return sorted(name for name in names if (earlier.get(name) or "") != (wanted.get(name) or ""))
+    return sorted(name for name in names if earlier.get(name) != wanted.get(name))
+
+
+def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under today's names; 0 is a value, and not the default of seed or image_size."""
+    return {
+        name: value
+        for name, value in renamed(settings).items()
+        if value not in ("", None) and value is not False
+    }
 
 
 class _Own:
@@ -159,7 +168,8 @@ class Result(_Folder):
     10
     """
 
-    OWN = (*_Folder.OWN, "new_images.csv", "new_pictures.csv")  # old name
+    # new_pictures.csv is an old name.
+    OWN = (*_Folder.OWN, "new_images.csv", "new_pictures.csv")
 
     model_path = _Own("model.keras")
     record_path = _Own("parameters.json")

@@ -168,7 +168,7 @@ class Plan:
         retries: int = 0,
         given: Iterable[Path] = (),
     ) -> Path:
-        """Execute what has not finished, as `run_notebooks`; what fails ``retries`` times more."""
+        """As `run_notebooks`; a notebook that fails is tried again, up to ``retries`` times."""
         folder = _resolved(folder or self.default_folder)
         overwrite = overwrite or self.overwrite
         for line in [*self.notes, RESEARCH_ONLY]:

@@ -121,11 +121,12 @@ def test_run_folder_of_the_settings_is_where_the_run_goes(stubs, tmp_path):
     assert "run_folder" not in Run(tmp_path / "other").settings()
 
 
-def test_run_folder_with_other_settings_is_refused(stubs, tmp_path):
+@pytest.mark.parametrize("other", [{"epochs": 4}, {"seed": 0}])
+def test_run_folder_with_other_settings_is_refused(stubs, tmp_path, other):
     run = Run(plan_run(TOY).run(tmp_path / "run"))
     before = run.settings_path.read_text()
-    with pytest.raises(InputError, match=r"other settings \(.*epochs.*\).*--overwrite"):
-        plan_run({**TOY, "epochs": 4}).run(run.folder)
+    with pytest.raises(InputError, match=rf"other settings \(.*{[*other][0]}.*\).*--overwrite"):
+        plan_run({**TOY, **other}).run(run.folder)
     assert run.settings_path.read_text() == before
     plan_run({**TOY, "epochs": 4}).run(run.folder, overwrite=True)
     assert run.settings()["epochs"] == {"mobilenet": 4}
