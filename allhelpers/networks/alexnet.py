@@ -43,8 +43,11 @@ def AlexNet(  # noqa: N802 (as in keras.applications)
     input_shape: tuple[int, ...] = (224, 224, 3),
 ) -> keras.Model:
     """Build AlexNet without its classification layers, with random weights."""
-    if weights is not None:
-        raise InputError("AlexNet is built with random weights: load a file afterwards.")
+    if weights is not None or include_top:
+        raise InputError(
+            "AlexNet is built with random weights and without its classification layers: load a "
+            "file afterwards."
+        )
     inputs = outputs = keras.Input(input_shape)
     for number, (_, channels, kernel, stride, padding, pooled) in enumerate(CONVOLUTIONS, 1):
         name = f"conv{number}"

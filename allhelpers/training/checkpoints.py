@@ -129,7 +129,7 @@ def settings_in(path: Path) -> dict[str, Any] | None:
 
 
 def best_epoch(history: list[dict] | pd.DataFrame) -> int:
-    """First epoch of the highest ``val_score``, where there is one, or lowest loss; 0 for none."""
+    """First epoch of the highest ``val_score``, else of the lowest ``val_loss``; 0 for none."""
     table = pd.DataFrame(history, columns=["epoch", "val_loss", "val_score"])
     scores = table["val_score"] if table["val_score"].notna().any() else -table["val_loss"]
     known = table.assign(score=scores.astype(float)).dropna(subset="score")

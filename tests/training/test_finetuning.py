@@ -128,9 +128,7 @@ def test_eight_cells_can_be_learnt_by_heart(small_cells, make_small):
     assert history["accuracy"].iloc[-1] == 1.0
 
 
-@pytest.mark.parametrize(
-    "name", ["mobilenet", pytest.param("resnet50", marks=pytest.mark.slow), *SLOW]
-)
+@pytest.mark.parametrize("name", ["mobilenet", *SLOW])
 def test_random_weights_learn_the_sample(name, make_settings):
     recipe = {"unfreeze": "none", "epochs": 300, "learning_rate": 0.001}
     settings = make_settings(sample_cells=320, input_size=224, **recipe)
