@@ -82,7 +82,12 @@ def from_mask(
     return Cell(box, mask[crop], inner, sure, reason=reason, kind=kind)
 
 
-def at_border(cell: Cell, shape: tuple[int, ...]) -> Cell:
+def of_photograph(cells: list[Cell], shape: tuple[int, ...]) -> list[Cell]:
+    """Cells from top to bottom, those that the photograph cuts marked."""
+    return [_at_border(cell, shape) for cell in sorted(cells, key=lambda c: (c.box[1], c.box[0]))]
+
+
+def _at_border(cell: Cell, shape: tuple[int, ...]) -> Cell:
     """Say of a cell whether the photograph cuts it; any other reason stays the reason."""
     left, top, right, bottom = cell.box
     if left > 0 and top > 0 and right < shape[1] and bottom < shape[0]:

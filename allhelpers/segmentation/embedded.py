@@ -9,7 +9,7 @@ from skimage.segmentation import watershed
 
 from . import cytoplasm, nuclei, stain
 from ._seam import InputError, counted
-from .cells import CLUMP, SMUDGE, Cell, Segmentation, at_border, from_mask
+from .cells import CLUMP, SMUDGE, Cell, Segmentation, from_mask, of_photograph
 from .fields import Part, around, tiles
 
 DIAMETER = 56  # pixels to which a red cell is reduced: finer detail costs time and gains nothing
@@ -53,8 +53,8 @@ def segment(image: np.ndarray, *, red_cell_diameter: float | None = None) -> Seg
         found, grey = _of_part(image[outer], diameter, scale)
         odd += grey
         moved = [cell.moved(outer[1].start, outer[0].start) for cell in found]
-        cells += [at_border(cell, image.shape) for cell in moved if _lies_in(inner, cell)]
-    cells.sort(key=lambda cell: (cell.box[1], cell.box[0]))
+        cells += [cell for cell in moved if _lies_in(inner, cell)]
+    cells = of_photograph(cells, image.shape)
     dark = counted(odd, "dark body").replace("bodys", "bodies")
     more = f"; {dark} of another colour: is it a stained smear?" if odd else "."
     note = "" if cells else f"No white cells were found{more}"

@@ -13,7 +13,7 @@ import numpy as np
 from . import cytoplasm, embedded, nuclei, stain
 from ._seam import InputError
 from .answers import Answer
-from .cells import RED, Cell, Segmentation, at_border, from_mask
+from .cells import RED, Cell, Segmentation, from_mask, of_photograph
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -117,10 +117,8 @@ def from_answers(
 def _segmentation(
     image: np.ndarray, cells: list[Cell], diameter: float, nothing: str
 ) -> Segmentation:
-    """What was found, from top to bottom, and whether the photograph cuts it."""
-    cells = sorted(cells, key=lambda cell: (cell.box[1], cell.box[0]))
-    cells = [at_border(cell, image.shape) for cell in cells]
-    return Segmentation(cells, diameter, "" if cells else nothing)
+    """What was found, or a sentence where it is nothing."""
+    return Segmentation(of_photograph(cells, image.shape), diameter, "" if cells else nothing)
 
 
 def _drawn(answer: Answer, shape: tuple[int, ...]) -> np.ndarray:
