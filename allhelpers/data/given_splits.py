@@ -75,7 +75,7 @@ def check_splits(
 def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) -> None:
     """No patient and no image may be in two splits."""
     for column, what in (("patient", "patient"), ("sha256", "identical image")):
-        if leaking := _in_two(table[column], split):
+        if leaking := in_two_splits(table[column], split):
             names = (
                 leaking if column == "patient" else table.loc[table[column].isin(leaking), "file"]
             )
@@ -85,6 +85,7 @@ def check_leaks(table: pd.DataFrame, split: pd.Series, title: str, remedy: str) 
             )
 
 
-def _in_two(names: pd.Series, split: pd.Series) -> list[str]:
+def in_two_splits(names: pd.Series, split: pd.Series) -> list[str]:
+    """Patients, or images, that stand in more than one split, sorted."""
     number = split[split != ""].groupby(names).nunique()
     return number.index[number > 1].tolist()

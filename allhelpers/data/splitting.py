@@ -357,6 +357,4 @@ def shared_patients(table: pd.DataFrame) -> list[str]:
     >>> shared_patients(table)
     ['1']
     """
-    used = table[table["split"] != ""]
-    splits = used.groupby("patient")["split"].nunique()
-    return sorted(splits.index[splits > 1])
+    return given_splits.in_two_splits(table["patient"], table["split"])
