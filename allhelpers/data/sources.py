@@ -270,6 +270,14 @@ def file_stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
+def unpacked(path: Path, folder: Path) -> Folder:
+    """What a tar archive holds, once it lies in a folder; what does not come out of it is known."""
+    source = Folder(archives.unpack_tar(path, folder))
+    source.passed_over |= archives.not_unpacked(source.path)
+    source.given = path
+    return source
+
+
 def open_images(settings: DataSettings) -> Source:
     """Open the place where the images are, downloaded, copied, unpacked or drawn if need be.
 
@@ -308,8 +316,7 @@ def open_images(settings: DataSettings) -> Source:
     elif where.lower().endswith(".zip"):
         source = ZipArchive(near(where, cache))
     elif where.lower().endswith(TAR_SUFFIXES):
-        source = Folder(archives.unpack_tar(where, cache / "unpacked" / _identity(Path(where))))
-        source.passed_over |= archives.not_unpacked(source.path)
+        source = unpacked(Path(where), cache / "unpacked" / _identity(Path(where)))
     else:
         source = Folder(where, (cache, settings.run_folder))
     if where.lower().endswith(ARCHIVES):

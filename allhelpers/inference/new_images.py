@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._core.errors import InputError, listing
-from ..data import archives, images, sources
+from ..data import images, sources
 from ..data.images import SUFFIXES, UnusableError
 
 if TYPE_CHECKING:
@@ -76,10 +76,7 @@ def _in(path: Path, scratch: Path) -> list[ImageFile]:
         members = sources.cells_of(archive)
         return [ImageFile(f"{path}/{each}", partial(archive.read, each)) for each in members]
     if name.endswith(sources.TAR_SUFFIXES):
-        folder = scratch / f"{len(list(scratch.iterdir()))}"
-        unpacked = sources.Folder(archives.unpack_tar(path, folder))
-        unpacked.passed_over |= archives.not_unpacked(unpacked.path)
-        unpacked.given = path
+        unpacked = sources.unpacked(path, scratch / f"{len(list(scratch.iterdir()))}")
         members = sources.cells_of(unpacked)
         names = [(f"{path}/{unpacked.name(each)}", each) for each in members]
         return [ImageFile(name, partial(images.read, Path(each))) for name, each in names]
