@@ -26,7 +26,7 @@ MOST_LETTERS = 50  # of the name of a class
 TITLES = {"all": "ALL (leukaemic)", "hem": "HEM (normal)"}
 SHORT_TITLES = {"all": "ALL", "hem": "HEM"}
 
-COLUMNS = ("file", "part", "fold", "label", "patient", "sha256")
+COLUMNS = short_tables.OFFICIAL
 PARTS = {"training", "preliminary_test"}  # of C-NMC 2019; own cells are all training
 SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 SPLITS = tuple(SPLIT_TITLES)
