@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,14 @@ from . import base
 from .base import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def _dots(ax: Axes, table: pd.DataFrame, metric: str, *, shown: pd.Series, **style: Any) -> None:
+    """Those rows of a table that are shown, each with its interval at its place."""
+    rows, y = table[shown], np.flatnonzero(shown)
+    ax.errorbar(rows[metric], y, xerr=base.arms(rows, metric), fmt="o", capsize=3, **style)
 
 
 def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Figure:
@@ -41,10 +48,7 @@ def methods(table: pd.DataFrame, compared: pd.DataFrame) -> Figure:
     """
     figure, axes = base.new_figure(1.3 + 0.35 * len(table), columns=2, sharey=True)
     for ax, metric in zip(axes, COMPARED, strict=True):
-        known = table[table[metric].notna()]
-        y = np.flatnonzero(table[metric].notna())
-        arms = base.arms(known, metric)
-        ax.errorbar(known[metric], y, xerr=arms, fmt="o", color=BLUE, capsize=3)
+        _dots(ax, table, metric, shown=table[metric].notna(), color=BLUE)
         label = f"{metric_title(metric)}, 95 % interval by resampling"
         ax.set_xlabel(label)
         base.name_rows(ax, table["method"].map(words.method_title))
@@ -160,11 +164,9 @@ def differences(pairs: pd.DataFrame) -> Figure:
     figure, ax = base.new_figure(1.1 + 0.3 * len(pairs))
     kinds = {False: (GREY, "cannot be told apart"), True: (ORANGE, "differ")}
     for differ, (colour, label) in kinds.items():
-        rows = pairs[pairs["differ"] == differ]
-        if len(rows):
-            value, arms = rows["weighted_f1"], base.arms(rows, "weighted_f1")
-            y = np.flatnonzero(pairs["differ"] == differ)
-            ax.errorbar(value, y, xerr=arms, fmt="o", color=colour, capsize=3, label=label)
+        shown = pairs["differ"] == differ
+        if shown.any():
+            _dots(ax, pairs, "weighted_f1", shown=shown, color=colour, label=label)
     ax.axvline(0, color="black", linewidth=0.8)
     titles = pairs[["first", "second"]].map(words.method_title)
     base.name_rows(ax, titles["first"] + " less " + titles["second"])
@@ -196,10 +198,8 @@ def split_gap(measured: pd.DataFrame) -> Figure:
     rows = rows.sort_values(["title", "architecture", "kind", "split"], ascending=False)
     figure, ax = base.new_figure(1.5 + 0.32 * len(rows))
     for kind, colour in (("by image", ORANGE), ("by patient", BLUE)):
-        of_kind = rows[rows["kind"] == kind]
-        y, style = np.flatnonzero(rows["kind"] == kind), {"fmt": "o", "color": colour, "capsize": 3}
-        xerr, label = base.arms(of_kind, "accuracy"), f"test cells drawn {kind}"
-        ax.errorbar(of_kind["accuracy"], y, xerr=xerr, label=label, **style)
+        label = f"test cells drawn {kind}"
+        _dots(ax, rows, "accuracy", shown=rows["kind"] == kind, color=colour, label=label)
     base.name_rows(ax, rows["architecture"].map(words.method_title) + ", " + rows["split"])
     ax.set_xlabel("test accuracy, 95 % interval by resampling")
     base.legend_below(figure, ax, 2)
